@@ -14,7 +14,7 @@ class LeakSuiteError(Exception):
 
 
 class ConfigurationError(LeakSuiteError):
-    """An option, a target or a file was given that cannot be used; the message says what to give."""
+    """An option, a target or a file cannot be used; the message says what to give instead."""
 
 
 class SubjectError(LeakSuiteError):
