@@ -36,6 +36,12 @@ def tools_python() -> Path:
     return python
 
 
+def interpreters() -> list[str]:
+    """The folders of interpreters that pyenv has and, unless they are chosen, hides."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    return sorted(str(folder) for folder in root.glob("versions/3.*/bin"))
+
+
 def main(arguments: list[str]) -> int:
     """Hand over to tox, or list its environments; the status is tox's own."""
     if not (3, 10) <= sys.version_info[:2] <= (3, 14):
@@ -51,7 +57,8 @@ def main(arguments: list[str]) -> int:
         return subprocess.run([*tox, "list"], cwd=ROOT, check=False).returncode
     job, *rest = arguments
     command = [*tox, "run", "-e", job, *(["--", *rest] if rest else [])]
-    environment = {**os.environ, "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]])}
+    path = os.pathsep.join([str(python.parent), os.environ["PATH"], *interpreters()])
+    environment = {"UV_PYTHON_DOWNLOADS": "never", **os.environ, "PATH": path}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
