@@ -1,0 +1,23 @@
+"""Turns a run's result into text; nothing here measures, opens or prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from leak_suite.render.console import console, headline
+from leak_suite.render.junit import properties
+from leak_suite.render.markdown import markdown
+from leak_suite.result import RunResult
+
+__all__ = ["FORMATS", "console", "headline", "markdown", "properties", "render"]
+
+FORMATS: Mapping[str, Callable[[RunResult], str]] = {
+    "console": console,
+    "json": RunResult.to_json,
+    "markdown": markdown,
+}
+
+
+def render(result: RunResult, form: str = "console") -> str:
+    """The text of `result` in one of FORMATS."""
+    return FORMATS[form](result)

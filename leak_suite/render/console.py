@@ -1,0 +1,126 @@
+"""A result as a terminal shows it: the verdict first, then metrics, sites and blind spots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from io import StringIO
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from leak_suite.render.words import (
+    amount,
+    blind_spots,
+    in_order,
+    per_iteration,
+    rate,
+    site_line,
+    verdict,
+)
+from leak_suite.result import Finding, Outcome, RunResult
+
+__all__ = ["console", "headline"]
+
+_STYLES = {
+    Outcome.GROWING: "bold red",
+    Outcome.OVER_BUDGET: "bold red",
+    Outcome.INCONCLUSIVE: "bold yellow",
+    Outcome.STABLE: "green",
+}
+
+
+def headline(result: RunResult) -> str:
+    """The outcome and its reason in one line."""
+    return f"{result.outcome.value.upper()}: {verdict(result)}"
+
+
+def console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:
+    """The whole report, no line wider than `width`; plain text unless `colour`."""
+    buffer = StringIO()
+    terminal = Console(
+        file=buffer,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        _environ={},
+    )
+    findings = in_order(result)
+    terminal.print(Text(headline(result), _STYLES[result.outcome]))
+    terminal.print(f"{result.subject}: {result.iterations:,} iterations in {result.seconds:.1f} s")
+    if findings:
+        terminal.print()
+        terminal.print(_table(findings))
+    for finding in findings:
+        for line in _explained(finding):
+            terminal.print(line)
+    for line in _unseen(findings):
+        terminal.print(line)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _table(findings: Iterable[Finding]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    table.add_column("metric", overflow="fold")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("rate", justify="right")
+    table.add_column("seen from", justify="right")
+    table.add_column("peak", justify="right")
+    table.add_column("cause", overflow="fold")
+    for finding in findings:
+        seen, peak = finding.detectable_rate, finding.peak
+        unit = finding.unit if finding.unit == "bytes" else ""  # the metric's name says the others
+        table.add_row(
+            finding.metric,
+            Text(finding.outcome.value, _STYLES[finding.outcome]),
+            _rate(finding, unit),
+            "" if seen is None else amount(seen, unit),
+            "" if peak is None else amount(peak, unit),
+            # The cause of an inconclusive finding is a sentence, and stands below the table.
+            "" if finding.outcome is Outcome.INCONCLUSIVE else finding.cause,
+        )
+    return table
+
+
+def _rate(finding: Finding, unit: str) -> str:
+    """The rate, and under that of a metric that is not stable its interval."""
+    known = replace(finding, unit=unit)
+    if finding.outcome is Outcome.STABLE:
+        known = replace(known, interval=None)
+    return rate(known).replace(" [", "\n[")
+
+
+def _explained(finding: Finding) -> list[Text | Padding]:
+    """Why a metric is not stable and where its growth comes from."""
+    if finding.outcome is Outcome.STABLE and not finding.sites:
+        return []
+    title = Text(f"\n{finding.metric}", "bold").append(
+        f"  {finding.reason or finding.cause}", "none"
+    )
+    lines: list[Text | Padding] = [title]
+    for site in finding.sites:
+        speed = per_iteration(site.per_iteration, finding.unit)
+        lines.append(_indented(2, f"{site_line(site)}  {speed}".rstrip()))
+        if site.note:
+            lines.append(_indented(4, site.note))
+        lines += [_indented(4, frame, "dim") for frame in site.stack]
+    return lines
+
+
+def _unseen(findings: Iterable[Finding]) -> list[Text | Padding]:
+    said = [f"{f.metric}: growth {spots}" for f in findings if (spots := blind_spots(f))]
+    if not said:
+        return []
+    title = Text("\nThis run would not have seen", "bold")
+    return [title, *(_indented(2, line) for line in said)]
+
+
+def _indented(columns: int, text: str, style: str = "none") -> Padding:
+    return Padding(Text(text, style, overflow="fold"), (0, 0, 0, columns))

@@ -1,0 +1,23 @@
+"""What a JUnit file says of a leak check: plain name and value pairs."""
+
+from __future__ import annotations
+
+from leak_suite.render.words import in_order, rate, site_line, verdict
+from leak_suite.result import Outcome, RunResult
+
+__all__ = ["properties"]
+
+
+def properties(result: RunResult) -> tuple[tuple[str, str], ...]:
+    """The outcome and reason; then metric, rate and site of each finding that is not stable."""
+    said = [("leak_suite.outcome", result.outcome.value), ("leak_suite.reason", verdict(result))]
+    for finding in in_order(result):
+        if finding.outcome is Outcome.STABLE:
+            continue
+        said.append(("leak_suite.metric", f"{finding.metric}: {finding.outcome.value}"))
+        if finding.rate is not None:
+            said.append(("leak_suite.rate", f"{finding.metric}: {rate(finding)} per iteration"))
+        said += [
+            ("leak_suite.site", f"{finding.metric}: {site_line(s)}") for s in finding.sites[:3]
+        ]
+    return tuple(said)

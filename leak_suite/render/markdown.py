@@ -1,0 +1,89 @@
+"""A result as Markdown, in the form of a comment on a pull request."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+from leak_suite.render.words import (
+    amount,
+    blind_spots,
+    in_order,
+    per_iteration,
+    rate,
+    site_line,
+    verdict,
+)
+from leak_suite.result import Finding, Outcome, RunResult
+
+__all__ = ["markdown"]
+
+_HEAD = ("metric", "outcome", "per iteration", "seen from", "peak", "cause")
+
+
+def markdown(result: RunResult) -> str:
+    """The verdict as a heading, the metrics as a table, sites and blind spots folded in below."""
+    findings = in_order(result)
+    parts = [
+        f"### leak-suite: {result.outcome.value}",
+        f"{_code(result.subject)}, {result.iterations:,} iterations in {result.seconds:.1f} s: "
+        f"{_text(verdict(result))}",
+    ]
+    if findings:
+        parts.append(_table(findings))
+    parts += [_sites(finding) for finding in findings if finding.sites]
+    unseen = [f"- {_text(f.metric)}: {blind_spots(f)}" for f in findings if blind_spots(f)]
+    if unseen:
+        parts.append(_folded("What this run would not have seen", unseen))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(findings: Iterable[Finding]) -> str:
+    rows = [_HEAD, ("---",) * len(_HEAD), *(_row(finding) for finding in findings)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    seen = finding.detectable_rate
+    outcome = finding.outcome.value
+    cells = (
+        finding.metric,
+        outcome,
+        rate(finding),
+        "" if seen is None else amount(seen, finding.unit),
+        "" if finding.peak is None else amount(finding.peak, finding.unit),
+        finding.cause,
+    )
+    bold = finding.outcome is not Outcome.STABLE
+    return tuple(f"**{_text(c)}**" if bold and c == outcome else _text(c) for c in cells)
+
+
+def _sites(finding: Finding) -> str:
+    lines = []
+    for site in finding.sites:
+        speed = per_iteration(site.per_iteration, finding.unit)
+        detail = " · ".join(part for part in (speed, site.note) if part)
+        lines.append(f"- {_code(site_line(site))} {_text(detail)}".rstrip())
+        lines += [f"  - {_code(frame)}" for frame in site.stack]
+    return _folded(f"Where {finding.metric} comes from", lines, opened=True)
+
+
+def _folded(title: str, lines: Iterable[str], *, opened: bool = False) -> str:
+    body = "\n".join(lines)
+    mark = " open" if opened else ""
+    return f"<details{mark}><summary>{_text(title)}</summary>\n\n{body}\n\n</details>"
+
+
+def _text(text: str) -> str:
+    """Text that cannot become markup, a table's column or a mention of somebody."""
+    flat = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"([\\`*_\[\]|@#~])", r"\\\1", flat)
+
+
+def _code(text: str) -> str:
+    """A code span, whatever backticks the text holds."""
+    flat = " ".join(text.split())
+    fence = "`" * (max((len(run) for run in re.findall("`+", flat)), default=0) + 1)
+    pad = " " if "`" in flat else ""
+    return f"{fence}{pad}{flat}{pad}{fence}"

@@ -1,0 +1,92 @@
+"""How numbers, findings and frames are said, the same in every form."""
+
+from __future__ import annotations
+
+from leak_suite.result import Finding, Outcome, RunResult, Site
+
+__all__ = ["amount", "blind_spots", "in_order", "per_iteration", "rate", "site_line", "verdict"]
+
+_STEPS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
+_ORDER = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A value in its unit, bytes as KiB, MiB or GiB; an unknown one is a question mark."""
+    if value is None:
+        return "?"
+    scale, name = _scale(value, unit)
+    return f"{_number(value / scale)}{' ' + name if name else ''}"
+
+
+def rate(finding: Finding) -> str:
+    """The growth per iteration with its interval in the same unit: `1.02 KiB [1.01, 1.03]`."""
+    if finding.rate is None:
+        return "?" if finding.outcome is Outcome.INCONCLUSIVE else ""
+    text = amount(finding.rate, finding.unit)
+    if finding.interval is None:
+        return text
+    scale, _ = _scale(finding.rate, finding.unit)
+    low, high = (_number(end / scale) for end in finding.interval)
+    return f"{text} [{low}, {high}]"
+
+
+def per_iteration(value: float | None, unit: str) -> str:
+    """A rate in a sentence: `1.02 KiB per iteration`; empty where it is not known."""
+    if value is None:
+        return ""
+    singular = unit[:-1] if value == 1 and unit.endswith("s") and unit != "bytes" else unit
+    return f"{amount(value, singular)} per iteration"
+
+
+def site_line(site: Site) -> str:
+    """Where a site is: `app.py:12 handler`."""
+    return f"{site.file}:{site.line} {site.function}".rstrip()
+
+
+def in_order(result: RunResult) -> tuple[Finding, ...]:
+    """The findings, worst first, otherwise as they came."""
+    return tuple(sorted(result.findings, key=lambda finding: _ORDER.index(finding.outcome)))
+
+
+def verdict(result: RunResult) -> str:
+    """One sentence that says why the outcome is what it is."""
+    if result.reason:
+        return result.reason
+    found = [finding for finding in in_order(result) if finding.outcome is result.outcome]
+    if not found:
+        return "nothing was judged"
+    first = found[0]
+    if first.outcome is Outcome.GROWING:
+        speed = per_iteration(first.rate, first.unit)
+        return f"{first.metric} grows{f' by {speed}' if speed else ''}"
+    if first.outcome is Outcome.STABLE:
+        return f"none of {len(found)} metrics grows"
+    return f"{first.metric}: {first.reason or first.cause or first.outcome.value}"
+
+
+def blind_spots(finding: Finding) -> str:
+    """What growth of this metric the run would have missed; empty where that is not stated."""
+    said = []
+    if finding.detectable_rate is not None:
+        said.append(f"below {per_iteration(finding.detectable_rate, finding.unit)}")
+    if finding.longest_period is not None:
+        said.append(f"rarer than 1 in {finding.longest_period:,} iterations")
+    return ", or ".join(said)
+
+
+def _scale(value: float, unit: str) -> tuple[float, str]:
+    if unit != "bytes":
+        return 1.0, unit
+    for size, name in _STEPS:
+        if abs(value) >= size:
+            return float(size), name
+    return 1.0, "B"
+
+
+def _number(value: float) -> str:
+    """Three significant digits, and every digit before the point."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    digits = 2 if abs(value) < 10 else 1
+    text = f"{value:.{digits}f}" if abs(value) >= 0.01 else f"{value:.1g}"
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
