@@ -1,0 +1,202 @@
+"""What each command does: read the flags, call the part that does it, print."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leak_suite.errors import ConfigurationError, SubjectError
+from leak_suite.options import Options, resolve
+from leak_suite.result import RunResult
+
+if TYPE_CHECKING:
+    from leak_suite.subject import Spec
+
+__all__ = ["FORMATS", "probes", "run", "show"]
+
+FORMATS = ("console", "json", "markdown")
+
+
+def run(arguments: Namespace) -> int:
+    """Judge one subject."""
+    names = {item.name for item in fields(Options)}
+    flags = {name: value for name, value in vars(arguments).items() if name in names}
+    options = resolve(flags, Path.cwd(), workload=_workload_name(arguments))
+    spec = _spec(arguments, options)
+    with _progress(options) as on_progress:
+        result = (arguments.check or _real_check())(spec, options, on_progress=on_progress)
+    print(_told(result, options), end="", flush=True)  # first, in case the file cannot be written
+    if options.output is not None:
+        result.write(options.output)
+    return result.outcome.status
+
+
+def _real_check() -> Callable[..., RunResult]:
+    from leak_suite.check import check
+
+    return check
+
+
+def show(arguments: Namespace) -> int:
+    """Print a run file."""
+    result = RunResult.read(arguments.file)
+    print(_rendered(result, arguments.format), end="")
+    return result.outcome.status
+
+
+def probes(_: Namespace) -> int:
+    """Print the table of probes."""
+    from leak_suite.cli.probes_table import table
+
+    print(table(_width()), end="")
+    return 0
+
+
+def _workload_name(arguments: Namespace) -> str:
+    """What the configuration calls this run: its target, or the workload that drives it."""
+    return arguments.target or arguments.workload or ""
+
+
+def _spec(arguments: Namespace, options: Options) -> Spec:
+    kinds = {"TARGET": arguments.target, "--app": arguments.app, "--url": arguments.url}
+    kinds |= {"--pid": arguments.pid, "-- COMMAND": arguments.argv or None}
+    given = [name for name, value in kinds.items() if value is not None]
+    if len(given) != 1:
+        raise ConfigurationError(
+            f"give one subject out of {', '.join(kinds)}; "
+            + (f"given were {' and '.join(given)}" if given else "none was given")
+        )
+    return _SPECS[given[0]](arguments, options)
+
+
+def _callable_spec(arguments: Namespace, options: Options) -> Spec:
+    if arguments.workload is not None:
+        raise ConfigurationError("a TARGET is its own workload; leave --workload out")
+    target = _named(arguments.target, "TARGET")
+    from leak_suite.subject import CallableSpec
+
+    return CallableSpec(target, options.python)
+
+
+def _app_spec(arguments: Namespace, options: Options) -> Spec:
+    app = _named(arguments.app, "--app")
+    workload = _workload(arguments, "--app needs --workload module:callable to drive it")
+    from leak_suite.subject import AppSpec
+
+    return AppSpec(app, workload, options.python)
+
+
+def _command_spec(arguments: Namespace, _: Options) -> Spec:
+    workload = _workload(arguments, "-- COMMAND needs --workload module:callable to drive it")
+    from leak_suite.subject import CommandSpec
+
+    return CommandSpec(arguments.argv, workload)
+
+
+def _pid_spec(arguments: Namespace, _: Options) -> Spec:
+    if not _alive(arguments.pid):
+        raise SubjectError(f"--pid: there is no process {arguments.pid}")
+    workload = None if arguments.workload is None else _workload(arguments)
+    from leak_suite.subject import PidSpec
+
+    return PidSpec(arguments.pid, workload)
+
+
+def _url_spec(arguments: Namespace, _: Options) -> Spec:
+    if arguments.metric is None:
+        raise ConfigurationError("--url needs --metric, the path of a number in its JSON")
+    workload = None if arguments.workload is None else _workload(arguments)
+    from leak_suite.subject import UrlSpec
+
+    return UrlSpec(arguments.url, arguments.metric, workload)
+
+
+_SPECS: dict[str, Callable[[Namespace, Options], Spec]] = {
+    "TARGET": _callable_spec,
+    "--app": _app_spec,
+    "--url": _url_spec,
+    "--pid": _pid_spec,
+    "-- COMMAND": _command_spec,
+}
+
+
+def _workload(arguments: Namespace, otherwise: str = "") -> str:
+    if arguments.workload is None:
+        raise ConfigurationError(otherwise)
+    return _named(arguments.workload, "--workload")
+
+
+def _named(target: str, what: str) -> str:
+    place, _, name = target.rpartition(":")
+    if not place or not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigurationError(
+            f"{what}: {target!r} must be written package.module:name or path/file.py:name"
+        )
+    if place.endswith(".py") and not Path(place).is_file():
+        raise ConfigurationError(f"{what}: there is no file {place}")
+    return target
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return pid > 0
+
+
+def _told(result: RunResult, options: Options) -> str:
+    from leak_suite.render import headline
+
+    if options.json:
+        return result.to_json()
+    if options.quiet:
+        return headline(result) + "\n"
+    return _rendered(result, "console")
+
+
+def _rendered(result: RunResult, form: str) -> str:
+    from leak_suite.render import console, render
+
+    if form == "console":
+        return console(result, width=_width(), colour=_colour())
+    return render(result, form)
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and _terminal_can_draw()
+
+
+def _terminal_can_draw() -> bool:
+    return os.environ.get("TERM", "") != "dumb"
+
+
+def _width() -> int:
+    """The terminal's width within reason; 80 wherever the output goes to a file."""
+    if not sys.stdout.isatty():
+        return 80
+    try:
+        return max(40, min(120, os.get_terminal_size(sys.stdout.fileno()).columns))
+    except OSError:
+        return 80
+
+
+@contextmanager
+def _progress(options: Options) -> Iterator[Callable[[Any], None] | None]:
+    """A moving line on a terminal, nothing anywhere else."""
+    if options.quiet or not sys.stderr.isatty() or not _terminal_can_draw():
+        yield None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        yield lambda news: status.update(str(news))

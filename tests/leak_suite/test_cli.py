@@ -1,0 +1,306 @@
+"""The contract of the command line: what it takes, what it prints, and its three statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leak_suite.cli import main
+from leak_suite.errors import LeakSuiteError
+from leak_suite.options import Options
+from leak_suite.result import Finding, Outcome, RunResult, Series, Site
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAP = Finding("heap", "bytes", Outcome.GROWING, "leak", 64.0, sites=(Site("job.py", 3, "f"),))
+
+
+def result(outcome: Outcome) -> RunResult:
+    series = (Series("heap", "bytes", ((0, 1.0), (10, 641.0))),)
+    finding = replace(HEAP, outcome=outcome)
+    return RunResult("job:f", {"python": "3"}, outcome, 10, 1.0, series, (finding,))
+
+
+class FakeCheck:
+    """Stands where the real check does, remembers what it was given, answers as it was told."""
+
+    def __init__(self, answer: Outcome | BaseException) -> None:
+        self.answer = answer
+        self.spec: Any = None
+        self.options = Options()
+
+    def __call__(self, spec: object, options: Options, *, on_progress: object = None) -> RunResult:
+        self.spec, self.options = spec, options
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return result(self.answer)
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (Outcome.STABLE, 0),
+        (Outcome.GROWING, 1),
+        (Outcome.OVER_BUDGET, 1),
+        (Outcome.INCONCLUSIVE, 2),
+    ],
+)
+def test_the_outcome_is_the_status(outcome: Outcome, status: int) -> None:
+    assert main(["run", "job:f"], check=FakeCheck(outcome)) == status
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LeakSuiteError("no"),
+        RuntimeError("no"),
+        AssertionError("no"),
+        MemoryError(),
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        SystemExit(0),
+        SystemExit(1),
+        SystemExit(None),
+        SystemExit("no"),
+    ],
+    ids=repr,
+)
+def test_whatever_breaks_is_status_2_and_one_line(
+    error: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "job:f"], check=FakeCheck(error)) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("leak-suite: ")
+    assert said.err.count("\n") == 1
+
+
+def test_debug_shows_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "job:f", "--debug"], check=FakeCheck(ValueError("deep"))) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.endswith("leak-suite: could not judge: ValueError: deep (--debug shows where)\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "required"),
+        (["run"], "give one subject"),
+        (["run", "job:f", "--pid", "1"], "given were TARGET and --pid"),
+        (["run", "job.f"], "'job.f' must be written package.module:name"),
+        (["run", "nowhere.py:f"], "there is no file nowhere.py"),
+        (["run", "job:f", "--workload", "a:b"], "a TARGET is its own workload"),
+        (["run", "--app", "shop:app"], "--app needs --workload"),
+        (["run", "--url", "http://127.0.0.1:1/"], "--url needs --metric"),
+        (["run", "--", "python", "x.py"], "-- COMMAND needs --workload"),
+        (["run", "--workload", "a:b", "--"], "no command after --"),
+        (["show", "run.json", "--", "ls"], "only `leak-suite run` takes a command"),
+        (["run", "--pid", "999999999"], "there is no process 999999999"),
+        (["run", "--pid", "0"], "there is no process 0"),
+        (["run", "job:f", "--pid", "many"], "invalid int value"),
+        (["run", "job:f", "--max-seconds", "soon"], "'soon' is not a duration"),
+        (["run", "job:f", "--budget", "peek=1"], "did you mean 'peak'?"),
+        (["run", "job:f", "--python", "/nowhere"], "no interpreter at /nowhere"),
+        (["run", "job:f", "--sped", "1"], "unrecognized arguments"),
+        (["show", "missing.json"], "missing.json: No such file"),
+        (["judge"], "invalid choice"),
+    ],
+)
+def test_a_wrong_command_line_is_status_2_and_says_what_to_give(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments, check=FakeCheck(Outcome.STABLE)) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_and_version_are_status_0(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
+    assert capsys.readouterr().out
+
+
+def test_every_flag_reaches_the_options() -> None:
+    check = FakeCheck(Outcome.STABLE)
+    flags = "--max-seconds 2min --python python3 --max-growth 1MiB --max-threads 9 --seed 4"
+    flags += " --budget peak=260MiB --budget heap=1KiB --track shop:Cursor --counter n=shop:count"
+    flags += " --no-attribution -o out/run.json --quiet --debug"
+    assert main(["run", "job:f", *flags.split()], check=check) == 0
+    given = check.options
+    assert given.python is not None
+    assert given.python.name == "python3"
+    assert replace(given, python=None) == Options(
+        max_seconds=120,
+        max_growth_bytes=1024**2,
+        max_threads=9,
+        seed=4,
+        budgets={"peak": 260.0 * 1024**2, "heap": 1024.0},
+        tracked=("shop:Cursor",),
+        counters={"n": "shop:count"},
+        attribution=False,
+        output=Path("out/run.json"),
+        quiet=True,
+        debug=True,
+    )
+
+
+def test_a_flag_wins_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.leak_suite]\nmax_seconds = 7\nmax_threads = 5\nattribution = false\n"
+    )
+    check = FakeCheck(Outcome.STABLE)
+    main(["run", "job:f", "--max-seconds", "3"], check=check)
+    assert (check.options.max_seconds, check.options.max_threads) == (3, 5)
+    assert check.options.attribution is False
+
+
+def test_the_command_after_two_dashes_is_left_untouched(tmp_path: Path) -> None:
+    (tmp_path / "drive.py").write_text("def visit(client): ...\n")
+    check = FakeCheck(Outcome.STABLE)
+    command = ["python", "server.py", "{port}", "--quiet", "--", "-o", "x"]
+    assert main(["run", "--workload", "drive.py:visit", "--", *command], check=check) == 0
+    assert check.spec.argv == tuple(command)
+    assert check.spec.workload == "drive.py:visit"
+    assert not check.options.quiet
+
+
+def test_the_run_file_is_written_and_shown_with_the_same_status(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", "job:f", "-o", "out/run.json"], check=FakeCheck(Outcome.GROWING)) == 1
+    first = capsys.readouterr().out
+    assert RunResult.read(Path("out/run.json")) == result(Outcome.GROWING)
+    assert main(["show", "out/run.json"]) == 1
+    assert capsys.readouterr().out == first
+    assert main(["show", "out/run.json", "--format", "markdown"]) == 1
+    assert capsys.readouterr().out.startswith("### leak-suite: growing")
+
+
+def test_a_run_file_of_another_version_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("run.json").write_text('{"schema_version": 99}')
+    assert main(["show", "run.json"]) == 2
+    assert "schema version 99 is unknown" in capsys.readouterr().err
+
+
+def test_a_run_file_that_cannot_be_written_does_not_cost_the_verdict(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("out").write_text("a file, not a folder")
+    assert main(["run", "job:f", "-o", "out/run.json"], check=FakeCheck(Outcome.STABLE)) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("STABLE")
+    assert "out" in said.err
+
+
+def test_json_prints_the_run_file_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "job:f", "--json"], check=FakeCheck(Outcome.GROWING))
+    said = capsys.readouterr()
+    assert RunResult.from_json(said.out) == result(Outcome.GROWING)
+    assert said.err == ""
+
+
+def test_the_run_file_holds_to_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((ROOT / "leak_suite" / "run.schema.json").read_text())
+    main(["run", "job:f", "--json"], check=FakeCheck(Outcome.GROWING))
+    jsonschema.validate(json.loads(capsys.readouterr().out), schema)
+
+
+def test_quiet_prints_the_verdict_only(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "job:f", "--quiet"], check=FakeCheck(Outcome.GROWING))
+    assert capsys.readouterr().out == "GROWING: heap grows by 64 B per iteration\n"
+
+
+def test_no_color_and_pipes_get_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "job:f"], check=FakeCheck(Outcome.GROWING))
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out
+    assert said.err == ""
+
+
+def test_the_probes_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probes"]) == 0
+    said = capsys.readouterr().out
+    assert all(metric in said for metric in ("heap", "fds", "temp_files"))
+
+
+def test_a_signal_handler_is_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    main(["run", "job:f"], check=FakeCheck(Outcome.STABLE))
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def _process(code: str, **more: Any) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, **more)
+
+
+def _run(code: str, act: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
+    with _process(code) as process:
+        act(process)
+        error = process.communicate(timeout=60)[1]
+    return process.returncode, error
+
+
+WAITING = """
+import sys, time
+from leak_suite.cli import main
+def check(*_, **__):
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    finally:
+        print("cleaned up", file=sys.stderr)
+sys.exit(main(["run", "job:f"], check=check))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cleans_up_and_is_status_2(number: int) -> None:
+    def interrupt(process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(number)
+
+    status, error = _run(WAITING, interrupt)
+    assert status == 2
+    assert error == "cleaned up\nleak-suite: stopped before it could judge\n"
+
+
+def test_a_reader_that_goes_away_is_status_2_and_no_noise() -> None:
+    code = "import sys; from leak_suite.cli import main; sys.stdin.read(1); "
+    code += "sys.exit(main(['show', 'run.json']))"
+    Path("run.json").write_text(result(Outcome.STABLE).to_json())
+    with _process(code, stdin=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.write("x")
+        process.stdin.close()
+        error = process.stderr.read()
+    assert (process.returncode, error) == (2, "")
+
+
+def test_the_door_imports_nothing_heavy() -> None:
+    code = "import sys, leak_suite, leak_suite.cli; "
+    code += "print([m for m in ('rich', 'psutil', 'memray', 'httpx') if m in sys.modules])"
+    with _process(code) as process:
+        assert process.communicate(timeout=60)[0] == "[]\n"

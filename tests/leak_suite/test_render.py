@@ -1,0 +1,128 @@
+"""Every form says the verdict first, the site second, and what could not be seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leak_suite.render import FORMATS, console, headline, properties, render
+from leak_suite.render.words import amount
+from leak_suite.result import Cause, Finding, Outcome, RunResult, Site
+
+HEAP = Finding(
+    "heap",
+    "bytes",
+    Outcome.GROWING,
+    cause=Cause.LEAK,
+    rate=1044.0,
+    interval=(1034.0, 1054.0),
+    detectable_rate=12.3,
+    longest_period=400,
+    peak=45.0 * 1024**2,
+    reason="it grew in every round",
+    sites=(Site("src/jobs.py", 12, "run", 1024.0, ("src/base.py:20 outer",), "list of bytes"),),
+)
+FDS = Finding("fds", "files", Outcome.STABLE, rate=0.0, detectable_rate=0.01, longest_period=2000)
+BLIND = Finding("pss", "bytes", Outcome.INCONCLUSIVE, "blind", reason="smaps cannot be read")
+RESULT = RunResult("jobs:run", {}, Outcome.GROWING, 4000, 3.2, findings=(FDS, BLIND, HEAP))
+
+
+def test_the_first_line_is_the_verdict() -> None:
+    first = console(RESULT).splitlines()[0]
+    assert first == headline(RESULT) == "GROWING: heap grows by 1.02 KiB per iteration"
+
+
+def test_the_worst_metric_stands_first() -> None:
+    text = console(RESULT)
+    assert text.index("heap  ") < text.index("pss  ") < text.index("fds  ")
+
+
+def test_the_site_stands_under_its_metric_with_its_stack_and_note() -> None:
+    text = console(RESULT)
+    site = text.index("src/jobs.py:12 run  1 KiB per iteration")
+    assert site < text.index("list of bytes") < text.index("src/base.py:20 outer")
+
+
+def test_what_would_not_have_been_seen_is_said() -> None:
+    lines = " ".join(console(RESULT).split())
+    assert "heap: growth below 12.3 B per iteration, or rarer than 1 in 400 iterations" in lines
+    assert "smaps cannot be read" in lines
+
+
+def test_plain_text_has_no_escape_codes_and_colour_has() -> None:
+    assert "\x1b" not in console(RESULT)
+    assert "\x1b[" in console(RESULT, colour=True)
+
+
+def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = console(RESULT)
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert console(RESULT) == before
+
+
+names = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)
+numbers = st.none() | st.floats(-1e15, 1e15)
+
+
+@given(metric=names, unit=st.sampled_from(["bytes", "files", "objects"]), rate=numbers, name=names)
+def test_no_line_is_wider_than_asked(metric: str, unit: str, rate: float | None, name: str) -> None:
+    from rich.cells import cell_len
+
+    site = Site("/very/long/" * 12 + "file.py", 3, name, rate, (name * 30,))
+    finding = replace(HEAP, metric=metric, unit=unit, rate=rate, sites=(site,), reason=name * 9)
+    text = console(replace(RESULT, findings=(finding, replace(BLIND, rate=rate))))
+    assert max(cell_len(line) for line in text.split("\n")) <= 80
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0, "0 B"),
+        (5.04, "5.04 B"),
+        (1023, "1,023 B"),
+        (1024, "1 KiB"),
+        (1536, "1.5 KiB"),
+        (1024**2, "1 MiB"),
+        (-2048, "-2 KiB"),
+        (0.001, "0.001 B"),
+        (None, "?"),
+    ],
+)
+def test_bytes_are_said_in_binary_units(value: float | None, said: str) -> None:
+    assert amount(value, "bytes") == said
+
+
+def test_markdown_cannot_be_broken_by_a_name() -> None:
+    rude = replace(HEAP, metric="a|b <img> @team", sites=(Site("a`b.py", 1, "f|g"),))
+    text = render(replace(RESULT, findings=(rude,)), "markdown")
+    assert "a\\|b &lt;img&gt; \\@team" in text
+    assert "`` a`b.py:1 f|g ``" in text
+
+
+def test_markdown_starts_with_the_outcome_and_names_the_line() -> None:
+    text = render(RESULT, "markdown")
+    assert text.startswith("### leak-suite: growing\n")
+    assert "`src/jobs.py:12 run` 1 KiB per iteration" in text
+
+
+def test_json_is_the_run_file_itself() -> None:
+    assert RunResult.from_json(render(RESULT, "json")) == RESULT
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_result_without_findings_is_rendered_too(form: str) -> None:
+    nothing = RunResult("a:b", {}, Outcome.INCONCLUSIVE, 0, 0.0)
+    assert "inconclusive" in render(nothing, form).lower()
+
+
+def test_junit_gets_outcome_metric_rate_and_site() -> None:
+    said = properties(RESULT)
+    assert ("leak_suite.outcome", "growing") in said
+    assert ("leak_suite.metric", "heap: growing") in said
+    assert ("leak_suite.rate", "heap: 1.02 KiB [1.01, 1.03] per iteration") in said
+    assert ("leak_suite.site", "heap: src/jobs.py:12 run") in said
+    assert not any("fds" in value for _, value in said)
