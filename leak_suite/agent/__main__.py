@@ -1,0 +1,20 @@
+"""The agent's door: `python path/to/agent/__main__.py KEY=VALUE ...`, run by the host."""
+
+import sys
+
+
+def _package():
+    """Make these files importable as `_leak_agent`, whatever else the subject's path holds."""
+    folder = __file__[: __file__.rindex("/")] if "/" in __file__ else "."
+    if sys.path and sys.path[0] == folder:
+        del sys.path[0]
+    package = type(sys)("_leak_agent")
+    package.__path__ = [folder]
+    sys.modules["_leak_agent"] = package
+
+
+if __name__ == "__main__":
+    _package()
+    from _leak_agent.serve import main
+
+    main(sys.argv[1:])

@@ -1,0 +1,66 @@
+"""Serving an ASGI application under the subject's own uvicorn, with the agent in a thread of it."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["serve"]
+
+
+def serve(application, port: int, wire, session, about) -> None:
+    """Serve until the host says stop or is gone; questions are answered from a thread."""
+    import _thread
+    import asyncio
+    import socket
+
+    import uvicorn
+
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    about = {**about, "port": listener.getsockname()[1], "server": "uvicorn " + uvicorn.__version__}
+    # A connection that the server closed for idling would read as a descriptor that came and went.
+    config = uvicorn.Config(
+        application, log_level="warning", access_log=False, lifespan="auto", timeout_keep_alive=3600
+    )
+    server = uvicorn.Server(config)
+    session.meter.patience = 0.5
+
+    async def run() -> None:
+        session.meter.tasks.loops.append(asyncio.get_running_loop())
+        _thread.start_new_thread(_answer, (server, wire, session, about))
+        await server.serve(sockets=[listener])
+
+    try:
+        config.setup_event_loop()
+    except AttributeError:  # uvicorn since 0.36 makes the loop by a factory
+        pass
+    factory = getattr(config, "get_loop_factory", lambda: None)()
+    if factory is None:
+        asyncio.run(run())
+    else:
+        loop = factory()
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_until_complete(run())
+        finally:
+            loop.close()
+    if not server.started:
+        wire.answer({"error": "the application did not start; its log says why"})
+        sys.exit(3)
+
+
+def _answer(server, wire, session, about) -> None:
+    import time
+
+    from .serve import converse
+
+    while not server.started:
+        if server.should_exit:
+            return
+        time.sleep(0.005)
+    wire.answer({"ready": about})
+    try:
+        converse(wire, session)
+    finally:
+        server.should_exit = True

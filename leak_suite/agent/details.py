@@ -1,0 +1,117 @@
+"""What is behind a number: paths, names, types. Only asked for when the number grew."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+__all__ = ["DETAILS", "detail"]
+
+_MOST = 200
+
+
+def _fds(meter):
+    return meter.proc.open_files()[:1000]
+
+
+def _threads(meter):
+    threading = sys.modules.get("threading")
+    known = {}
+    if threading is not None:
+        for thread in threading.enumerate():
+            known[thread.native_id] = thread
+    frames = sys._current_frames()
+    return [
+        (tid, name, *_thread(known.get(tid), frames)) for tid, name in meter.proc.thread_names()
+    ][:_MOST]
+
+
+def _thread(thread, frames):
+    """(Python's name for it, file:line of what it runs, file:line where it is now)."""
+    if thread is None:
+        return ("", "", "")
+    code = getattr(getattr(thread, "_target", None) or type(thread).run, "__code__", None)
+    target = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+    frame = frames.get(thread.ident)
+    now = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+    return (thread.name, target, now)
+
+
+def _gc_objects(meter):
+    """How many of each type, most frequent first."""
+    meter.thaw()
+    counts = {}
+    for item in gc.get_objects():
+        kind = type(item)
+        counts[kind] = counts.get(kind, 0) + 1
+    rows = [(f"{kind.__module__}.{kind.__qualname__}", count) for kind, count in counts.items()]
+    return sorted(rows, key=lambda row: -row[1])[:_MOST]
+
+
+def _tasks(meter):
+    return meter.tasks.describe()
+
+
+def _lru_caches(meter):
+    """(function, file:line, entries, most entries or None) of each functools cache."""
+    meter.thaw()
+    found = []
+    for item in gc.get_objects():
+        if type(item).__name__ != "_lru_cache_wrapper":
+            continue
+        code = getattr(getattr(item, "__wrapped__", None), "__code__", None)
+        place = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+        info = item.cache_info()
+        found.append((getattr(item, "__qualname__", "?"), place, info.currsize, info.maxsize))
+    return found[:_MOST]
+
+
+def _temp_files(meter):
+    return sorted(meter.temp_names())[:1000]
+
+
+def _children(meter):
+    found = []
+    for pid in meter.proc.child_pids() or []:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                text = file.read()
+        except OSError:
+            continue
+        name = text[text.find("(") + 1 : text.rfind(")")]
+        found.append((pid, name, text[text.rfind(")") + 2]))
+    return found
+
+
+def _garbage(meter):
+    return [repr(type(item)) for item in gc.garbage[:_MOST]]
+
+
+def _tracked(meter):
+    return [row for tracked in meter.tracked for row in tracked.describe()]
+
+
+def _modules(meter):
+    return sorted(sys.modules)
+
+
+DETAILS = {
+    "fds": _fds,
+    "threads": _threads,
+    "python_threads": _threads,
+    "gc_objects": _gc_objects,
+    "tasks": _tasks,
+    "lru_caches": _lru_caches,
+    "temp_files": _temp_files,
+    "temp_bytes": _temp_files,
+    "children": _children,
+    "garbage": _garbage,
+    "tracked": _tracked,
+    "modules": _modules,
+}
+
+
+def detail(meter, kind: str):
+    """The rows behind `kind`; an empty list for what has none."""
+    rows = DETAILS.get(kind.partition(":")[0])
+    return [] if rows is None else rows(meter)

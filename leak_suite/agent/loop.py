@@ -1,0 +1,141 @@
+"""Repeating the workload inside the subject, with as little around it as can be."""
+
+from __future__ import annotations
+
+import time
+from itertools import repeat
+
+__all__ = ["Guard", "Loop", "describe_error"]
+
+_CHUNK_SECONDS = 0.005
+_COROUTINE = 0x80
+_MIB = 1 << 20
+
+# What a round may grow by before it ends early, so that a leak is judged long before it hurts.
+_GUARD = (4 * _MIB, 16, 8, 8, 128)
+
+
+class Guard:
+    """Watches growth inside a round. `scale` widens it for workloads that only look as if."""
+
+    def __init__(self, glance, scale: float = 1.0) -> None:
+        self._glance = glance
+        self._limits = tuple(limit * scale for limit in _GUARD)
+        self._start = glance()
+        self.fraction = 0.0
+
+    def tripped(self) -> bool:
+        """Whether something grew by its limit since the round began."""
+        now = self._glance()
+        self.fraction = max(
+            (value - start) / limit
+            for value, start, limit in zip(now, self._start, self._limits)  # noqa: B905 - 3.9
+        )
+        return self.fraction >= 1.0
+
+
+class Loop:
+    """The workload, callable or coroutine function, and the loop that repeats it."""
+
+    def __init__(self, function) -> None:
+        self._function = function
+        self._event_loop = None
+        self._chunk = 1
+        if _is_coroutine_function(function):
+            self._make_event_loop()
+
+    def _make_event_loop(self) -> None:
+        import asyncio
+
+        self._event_loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._event_loop)
+        self._sleep = asyncio.sleep
+
+    @property
+    def event_loop(self):
+        """The one loop that an async workload runs on; None for a sync one."""
+        return self._event_loop
+
+    def spin(self) -> None:
+        """Give tasks and callbacks of the workload's loop a few turns to end in."""
+        for _ in range(3):
+            self._event_loop.run_until_complete(self._sleep(0))
+
+    def round(self, iterations: int, seconds: float, guard: Guard, alive):
+        """Up to `iterations` in up to `seconds`: (done, seconds spent in them, why it ended, error).
+
+        Works in chunks of a few milliseconds. Between them the guard is asked whether to end early,
+        and `alive` whether anybody is still there to want the result.
+        """
+        done, spent, error, why = 0, 0.0, None, "done"
+        chunk = 1
+        while done < iterations:
+            count = min(chunk, iterations - done)
+            before = guard.fraction
+            started = time.perf_counter()
+            counted, error = self._repeat(count)
+            took = time.perf_counter() - started
+            spent += took
+            done += counted
+            if error is not None:
+                why = "failed"
+                break
+            if guard.tripped():
+                self._chunk = max(1, self._chunk // 4)
+                why = "growth"
+                break
+            if spent >= seconds:
+                why = "time"
+                break
+            if not alive():
+                raise SystemExit(0)
+            self._adapt(count, took, guard.fraction - before)
+            chunk = self._chunk
+        return done, spent, why, error
+
+    def _adapt(self, count: int, took: float, grown: float) -> None:
+        if grown > 0.25:
+            self._chunk = max(1, int(count * 0.25 / grown))
+        elif took < _CHUNK_SECONDS / 2:
+            self._chunk = max(self._chunk, count * 2)
+        elif took > _CHUNK_SECONDS * 2:
+            self._chunk = max(1, count // 2)
+
+    def _repeat(self, count: int):
+        """(how many were done, the error that ended them early)."""
+        turns = repeat(None, count)
+        try:
+            if self._event_loop is None:
+                function = self._function
+                for _ in turns:
+                    function()
+            else:
+                self._event_loop.run_until_complete(_awaited(self._function, turns))
+        except (Exception, SystemExit) as error:
+            return count - turns.__length_hint__() - 1, describe_error(error)
+        return count, None
+
+
+async def _awaited(function, turns) -> None:
+    for _ in turns:
+        await function()
+
+
+def _is_coroutine_function(function) -> bool:
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    code = getattr(function, "__code__", None)
+    if code is None:
+        code = getattr(getattr(type(function), "__call__", None), "__code__", None)
+    return bool(code is not None and code.co_flags & _COROUTINE)
+
+
+def describe_error(error) -> str:
+    """The exception, and the innermost line that it came from."""
+    trace = error.__traceback__
+    where = ""
+    while trace is not None:
+        where = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    text = str(error)
+    return (f"{type(error).__name__}: {text}" if text else type(error).__name__) + where

@@ -1,0 +1,196 @@
+"""Settling the subject and reading every metric of it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+
+from .native import CLibrary
+from .proc import Proc
+from .tasks import Tasks
+
+__all__ = ["METRICS", "Meter"]
+
+METRICS = (
+    ("blocks", "gc_objects", "heap", "garbage", "rss", "rss_anon", "fds", "threads")
+    + ("python_threads", "tasks", "children", "temp_files", "temp_bytes")
+)  # fmt: skip
+
+_COLLECTIONS = 3
+_REHEARSALS = 8
+_STABLE_PAUSE = 0.002
+_FREEZE_ABOVE_SECONDS = 0.003
+
+
+class Meter:
+    """Reads this process. What the agent itself holds (pipes, its thread) is left out.
+
+    Values are None where they are not known; a metric put into `blind` stays None for good.
+    """
+
+    def __init__(self, temp_dir: str, own_fds: int = 0, own_threads: int = 0) -> None:
+        self.library = CLibrary()
+        self.proc = Proc()
+        self.tasks = Tasks()
+        self.tracked = []
+        self.counters = []
+        self.blind = {}
+        self.frozen = 0
+        self.spin = None
+        self.patience = self._wait = 0.1
+        self._rest = None
+        self._temp_dir = temp_dir
+        self._own_fds = own_fds
+        self._own_threads = own_threads
+
+    def rehearse(self) -> None:
+        """Read a few times for nothing, so that what reading itself keeps is there beforehand."""
+        for _ in range(_REHEARSALS):
+            self.settle()
+            self.glance()
+            repr(self.read())
+
+    def settle(self) -> None:
+        """Let what is over be over: garbage, ending threads and tasks, free pages."""
+        if self.spin is not None:
+            self.spin()
+        self._wait_until_stable()
+        for _ in range(_COLLECTIONS):
+            if not gc.collect():
+                break
+        self.library.trim()
+
+    def _wait_until_stable(self) -> None:
+        """A thread just joined, or a task just answered, is still counted for a moment.
+
+        While a count is above what it was at the last reading, it is given time to fall; a count
+        that really rose costs the whole wait, which is bounded.
+        """
+        counts = first = self._passing()
+        until = time.perf_counter() + self._wait
+        while self._rest is not None and counts > self._rest and time.perf_counter() < until:
+            time.sleep(_STABLE_PAUSE)
+            if self.spin is not None:
+                self.spin()
+            counts = self._passing()
+        if counts > (self._rest or counts):
+            # In vain: next time less of it, unless something did fall.
+            self._wait = self.patience if counts < first else max(0.01, self._wait / 2)
+        else:
+            self._wait = self.patience
+        self._rest = counts
+
+    def _passing(self) -> int:
+        proc = self.proc
+        counts = (proc.threads(), proc.children(), proc.fds(), self.tasks.read())
+        return sum(count or 0 for count in counts)
+
+    def freeze(self) -> None:
+        """Take what has been there since warm-up out of the collector's way.
+
+        A full collection under a large import costs more than most rounds; afterwards it costs
+        what the workload itself keeps. Only done where collecting is slow.
+        """
+        started = time.perf_counter()
+        gc.collect()
+        if time.perf_counter() - started > _FREEZE_ABOVE_SECONDS and not self.frozen:
+            gc.freeze()
+            self.frozen = gc.get_freeze_count()
+
+    def thaw(self) -> None:
+        """Give everything back to the collector."""
+        if self.frozen:
+            gc.unfreeze()
+            self.frozen = 0
+
+    def read(self):
+        """Every metric now, by name. Settle first."""
+        # The order matters: what this function itself builds must not stand in the first three.
+        blocks = sys.getallocatedblocks()
+        objects = self.gc_objects()
+        heap = self.library.live_heap()
+        rss, anonymous, _ = self.proc.memory()
+        temp_files, temp_bytes = self._temp()
+        values = {
+            "blocks": blocks or None,
+            "gc_objects": objects,
+            "heap": heap,
+            "garbage": None if gc.get_debug() & gc.DEBUG_SAVEALL else len(gc.garbage),
+            "rss": rss,
+            "rss_anon": anonymous,
+            "fds": _less(self.proc.fds(), self._own_fds),
+            "threads": _less(self.proc.threads(), self._own_threads),
+            "python_threads": self.python_threads(),
+            "tasks": self.tasks.read(),
+            "children": self.proc.children(),
+            "temp_files": temp_files,
+            "temp_bytes": temp_bytes,
+        }
+        for metric in self.blind:
+            values[metric] = None
+        for tracked in self.tracked:
+            values["tracked:" + tracked.name] = tracked.read()
+        for counter in self.counters:
+            values["counter:" + counter.name] = counter.read()
+        return values
+
+    def gc_objects(self) -> int:
+        """How many objects the collector knows, the frozen ones included."""
+        return len(gc.get_objects()) + (gc.get_freeze_count() if self.frozen else 0)
+
+    def python_threads(self) -> int:
+        """Threads that Python started and that are not done, and the main one."""
+        return sys.modules["_thread"]._count() + 1 - self._own_threads
+
+    def glance(self):
+        """(resident bytes, descriptors, threads, children, temp files): cheap, for the guard."""
+        rss = self.proc.memory()[0]
+        return (
+            rss or 0,
+            self.proc.fds() or 0,
+            self.proc.threads() or 0,
+            self.proc.children() or 0,
+            self._top_level_temp_files(),
+        )
+
+    def _top_level_temp_files(self) -> int:
+        try:
+            return len(os.listdir(self._temp_dir)) if self._temp_dir else 0
+        except OSError:
+            return 0
+
+    def _temp(self):
+        if not self._temp_dir:
+            return None, None
+        files = size = 0
+        folders = [self._temp_dir]
+        while folders:
+            try:
+                entries = os.scandir(folders.pop())
+            except OSError:
+                continue
+            with entries:
+                for entry in entries:
+                    files += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                        continue
+                    try:
+                        size += entry.stat(follow_symlinks=False).st_size
+                    except OSError:
+                        files -= 1
+        return files, size
+
+    def temp_names(self):
+        """Paths of what lies under the temporary folder, relative to it."""
+        found = []
+        for folder, folders, files in os.walk(self._temp_dir or os.devnull):
+            found += [os.path.relpath(os.path.join(folder, name), self._temp_dir)
+                      for name in folders + files]  # fmt: skip
+        return found
+
+
+def _less(value, own: int):
+    return None if value is None else value - own

@@ -1,0 +1,112 @@
+"""The agent's life: set up, say so, answer questions until told to stop."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from . import target
+from .session import Session
+from .wire import Wire
+
+__all__ = ["main"]
+
+
+def main(arguments) -> None:
+    """Run as `__main__.py KEY=VALUE ...`; see `leak_suite.subject.process` for the keys."""
+    given = {}
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        given.setdefault(key, []).append(value)
+
+    def one(key, default=""):
+        return given.get(key, [default])[0]
+
+    wire = Wire(int(one("asks")), int(one("answers")))
+    session = Session(one("temp_dir"), own_fds=2, own_threads=1 if one("app") else 0)
+    session.meter.library.die_with_parent()
+    if os.getppid() != int(one("host")):
+        return  # it was gone before the kernel was told
+    try:
+        checks = {} if one("self_check", "1") == "0" else _self_check(session)
+        session.tracer = _start_tracer(
+            one("trace"), one("tracer"), one("trace_output"), one("trace_native") == "1"
+        )
+        sys.argv = [one("target") or one("app")]
+        session.watch(given.get("tracked", ()), given.get("counter", ()))
+        subject = target.load(one("target") or one("app"))
+    except BaseException as error:
+        wire.answer({"error": session.error(error)})
+        raise SystemExit(3) from error
+    about = {**session.about(), "self_check": checks, "blind": dict(session.meter.blind)}
+    if one("app"):
+        from . import app
+
+        app.serve(subject, int(one("port")), wire, session, about)
+        return
+    try:
+        session.use(subject)
+    except TypeError as error:
+        wire.answer({"error": str(error)})
+        raise SystemExit(3) from error
+    wire.answer({"ready": about})
+    converse(wire, session)
+
+
+def converse(wire, session) -> None:
+    """Answer until the host stops or is gone."""
+    host = os.getppid()
+    while True:
+        words = wire.ask()
+        if words is None or words[0] == "stop":
+            break
+        wire.answer(_answer(session, words, lambda: os.getppid() == host))
+    if session.tracer is not None:
+        session.tracer["stop"]()
+        session.tracer = None
+    if words is not None:
+        wire.answer({"stopped": True})
+
+
+def _answer(session, words, alive):
+    command = words[0]
+    try:
+        if command == "round":
+            return session.round(int(words[1]), float(words[2]), float(words[3]), alive)
+        if command == "read":
+            return session.read()
+        if command == "glance":
+            return {"glance": session.meter.glance()}
+        if command == "peak":
+            return {"peak": session.peak()}
+        if command == "detail":
+            return {"rows": session.detail(words[1])}
+        if command == "freeze":
+            return {"frozen": session.freeze()}
+        if command == "counter_errors":
+            return {"errors": session.counter_errors()}
+        if command == "stop_trace":
+            if session.tracer is not None:
+                session.tracer["stop"]()
+                session.tracer = None
+            return {"stopped": True}
+    except Exception as error:
+        return {"error": session.error(error)}
+    return {"error": "unknown question " + command}
+
+
+def _self_check(session):
+    checks = session.self_check()
+    session.meter.rehearse()
+    return checks
+
+
+def _start_tracer(kind: str, path: str, output: str, native: bool):
+    """Run the tracer's file and start it; None where nothing is to be traced."""
+    if not kind:
+        return None
+    names = {"__name__": "_leak_tracer", "__file__": path}
+    with open(path, encoding="utf-8") as file:
+        exec(compile(file.read(), path, "exec"), names)  # our own file, shipped beside this one
+    names["start"](kind, output, native)
+    return names

@@ -1,0 +1,104 @@
+"""One subject under measurement: its meter, its workload, and what can be asked of both."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+
+from . import target
+from .details import detail
+from .loop import Guard, Loop, describe_error
+from .meter import Meter
+from .selfcheck import check_probes
+from .tracked import Counter, track
+
+__all__ = ["Session"]
+
+
+class Session:
+    """Answers the commands of the conversation; also used without one, in the same process.
+
+    `function` may be given, or be named by `load`; a server has none.
+    """
+
+    def __init__(self, temp_dir: str, own_fds: int = 0, own_threads: int = 0) -> None:
+        self.meter = Meter(temp_dir, own_fds, own_threads)
+        self.loop = None
+        self.tracer = None
+        self._temp_dir = temp_dir
+        self._overhead = 0.0
+
+    def self_check(self):
+        """Show every probe a known amount; what each saw, and which are blind."""
+        return check_probes(self.meter, self._temp_dir)
+
+    def watch(self, tracked, counters) -> None:
+        """Count objects of these classes, and read these ("name=module:callable") counters."""
+        for name in tracked:
+            self.meter.tracked.append(track(name))
+        for item in counters:
+            name, _, function = item.partition("=")
+            self.meter.counters.append(Counter(name, target.load(function)))
+
+    def use(self, function) -> None:
+        """Take `function` as the workload."""
+        if not callable(function):
+            raise TypeError(f"{function!r} cannot be called")
+        self.loop = Loop(function)
+        if self.loop.event_loop is not None:
+            self.meter.spin = self.loop.spin
+            self.meter.tasks.loops.append(self.loop.event_loop)
+
+    def round(self, iterations: int, seconds: float, scale: float, alive=lambda: True):
+        """Repeat the workload, settle, read. What was done, what it cost and what is there now."""
+        self.meter.proc.reset_peak()
+        done, spent, why, error = self.loop.round(
+            iterations, seconds, Guard(self.meter.glance, scale), alive
+        )
+        peak = None if "peak" in self.meter.blind else self.meter.proc.memory()[2]
+        reply = self.read()
+        reply["values"]["peak"] = peak
+        reply.update(done=done, seconds=spent, why=why, error=error)
+        return reply
+
+    def read(self):
+        """Settle and read: {"values": by metric, "overhead": seconds that this took}."""
+        started = time.perf_counter()
+        self.meter.settle()
+        values = self.meter.read()
+        return {"values": values, "overhead": time.perf_counter() - started}
+
+    def peak(self):
+        """The high-water mark since it was last asked for, and begin a new one."""
+        peak = None if "peak" in self.meter.blind else self.meter.proc.memory()[2]
+        self.meter.proc.reset_peak()
+        return peak
+
+    def detail(self, kind: str):
+        """The rows behind one metric."""
+        return detail(self.meter, kind)
+
+    def freeze(self) -> int:
+        """End of warm-up: how many objects the collector need not look at any more."""
+        self.meter.freeze()
+        return self.meter.frozen
+
+    def about(self):
+        """The interpreter that this runs in."""
+        return {
+            "python": sys.version.split()[0],
+            "implementation": sys.implementation.name,
+            "executable": sys.executable,
+            "platform": sys.platform,
+            "gc_threshold": gc.get_threshold(),
+            "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
+        }
+
+    def counter_errors(self):
+        """{counter: why it could not be read} of those that failed last time."""
+        return {c.name: c.error for c in self.meter.counters if c.error}
+
+    def error(self, error) -> str:
+        """One line on an exception."""
+        return describe_error(error)

@@ -1,0 +1,63 @@
+"""Finding the callable that a target names, inside the subject."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["load", "split"]
+
+
+def split(target: str):
+    """("module or path", "name") of "package.module:name" or "path/file.py:name"."""
+    place, colon, name = target.rpartition(":")
+    if not colon or not place or not name:
+        raise ValueError(
+            f"{target!r} is not a target: write package.module:callable or path/file.py:callable"
+        )
+    return place, name
+
+
+def load(target: str):
+    """The object that `target` names. A file's folder, or else the current one, joins sys.path."""
+    place, name = split(target)
+    found = _from_file(place) if place.endswith(".py") else _from_module(place)
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise AttributeError(f"{place} has no {name!r}") from None
+    return found
+
+
+def _from_module(name: str):
+    _join_path(os.getcwd())
+    __import__(name)
+    return sys.modules[name]
+
+
+def _from_file(path: str):
+    path = os.path.abspath(path)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no file {path}")
+    _join_path(os.path.dirname(path))
+    name = os.path.basename(path)[: -len(".py")]
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", None) == path:
+        return known
+    # The import system's own frozen halves: importlib.util on top of them is a dozen modules.
+    external = sys.modules["_frozen_importlib_external"]
+    spec = external.spec_from_file_location(name, path)
+    module = sys.modules["_frozen_importlib"].module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _join_path(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.insert(0, folder)

@@ -1,0 +1,59 @@
+"""The asyncio tasks that are not finished, where the subject uses asyncio at all."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["Tasks"]
+
+
+class Tasks:
+    """Counts pending tasks of every loop without importing asyncio."""
+
+    def __init__(self) -> None:
+        self.loops = []
+
+    def pending(self):
+        """The unfinished tasks; None while asyncio is not even loaded."""
+        module = sys.modules.get("asyncio.tasks")
+        if module is None:
+            return None
+        found = set()
+        for loop in self.loops:
+            found.update(module.all_tasks(loop))
+        # Which loops the subject made is not known. Until 3.11 one weak set holds all tasks, since
+        # 3.12 one those that are not of the C type or, before 3.14, all that were not eager.
+        for name in ("_all_tasks", "_scheduled_tasks"):
+            found.update(_copy(getattr(module, name, ())))
+        for eager in _copy(getattr(module, "_eager_tasks", ())):
+            found.add(eager)
+        return [task for task in found if not task.done()]
+
+    def read(self):
+        """How many tasks are pending. No asyncio means no tasks."""
+        pending = self.pending()
+        return 0 if pending is None else len(pending)
+
+    def describe(self):
+        """(coroutine, file:line where it is defined, file:line where it waits) of each task."""
+        return [_described(task) for task in (self.pending() or [])[:200]]
+
+
+def _copy(tasks):
+    """The members of a weak set that another thread may change meanwhile."""
+    for _ in range(100):
+        try:
+            return list(tasks)
+        except RuntimeError:
+            continue
+    return []
+
+
+def _described(task):
+    coroutine = task.get_coro()
+    code = getattr(coroutine, "cr_code", None) or getattr(coroutine, "gi_code", None)
+    name = getattr(coroutine, "__qualname__", repr(coroutine))
+    made = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+    stack = task.get_stack(limit=1)
+    waits = f"{stack[-1].f_code.co_filename}:{stack[-1].f_lineno}" if stack else ""
+    return (name, made, waits)

@@ -1,0 +1,34 @@
+"""Subjects: what is measured, and how it is started, driven, read and ended."""
+
+from __future__ import annotations
+
+from leak_suite.subject.base import About, Round, Subject, Values
+from leak_suite.subject.inside import CallableSubject
+from leak_suite.subject.process import SubjectHung
+from leak_suite.subject.specs import (
+    AppSpec,
+    CallableSpec,
+    CommandSpec,
+    InProcessSpec,
+    PidSpec,
+    Spec,
+    Trace,
+    UrlSpec,
+)
+
+__all__ = [
+    "About",
+    "AppSpec",
+    "CallableSpec",
+    "CallableSubject",
+    "CommandSpec",
+    "InProcessSpec",
+    "PidSpec",
+    "Round",
+    "Spec",
+    "Subject",
+    "SubjectHung",
+    "Trace",
+    "UrlSpec",
+    "Values",
+]

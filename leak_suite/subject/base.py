@@ -1,0 +1,70 @@
+"""What the runner asks of a subject, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+__all__ = ["Round", "Subject", "Values"]
+
+Values = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round did and what was read after it.
+
+    `why` tells why it ended: "done", "time" (its seconds were up), "growth" (something grew by the
+    guard's limit) or "failed" (`error` says how). `seconds` were spent in the workload, `overhead`
+    in settling and reading.
+    """
+
+    done: int
+    seconds: float
+    overhead: float
+    why: str
+    error: str | None
+    values: Values
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a subject once it runs."""
+
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    self_check: Mapping[str, Any] = field(default_factory=dict)
+    blind: Mapping[str, str] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()
+
+
+class Subject(Protocol):
+    """Something under measurement. Entering starts it, leaving ends everything it started."""
+
+    about: About
+
+    def __enter__(self) -> Subject: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def round(
+        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+    ) -> Round:
+        """Repeat the workload up to `iterations` times or for `seconds`, settle and read.
+
+        `scale` widens the guard against growth inside the round. After `patience` seconds the
+        subject counts as hanging: SubjectHung.
+        """
+        ...
+
+    def read(self) -> Values:
+        """Settle and read, without work."""
+        ...
+
+    def detail(self, kind: str) -> list[Any]:
+        """The rows behind a metric; empty where they cannot be had."""
+        ...
+
+    def freeze(self) -> int:
+        """Warm-up is over: keep what is there out of the collector's way."""
+        ...

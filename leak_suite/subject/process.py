@@ -1,0 +1,188 @@
+"""A subject with the agent inside: started by path, spoken to over pipes, ended with its group."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from leak_suite.errors import SubjectError
+from leak_suite.subject.specs import Trace
+
+__all__ = ["AgentProcess", "SubjectHung"]
+
+_AGENT = Path(__file__).parent.parent / "agent" / "__main__.py"
+_TRACER = Path(__file__).parent.parent / "attribution" / "tracer.py"
+_START_SECONDS = 60.0
+_LOG_TAIL = 2000
+
+
+class SubjectHung(SubjectError):
+    """The subject did not answer in time."""
+
+
+class AgentProcess:
+    """The interpreter that the subject and the agent share, and the talk with it.
+
+    Keys given to the agent: asks, answers (pipe ends), host (our pid), temp_dir, self_check,
+    target or app and port, tracked and counter (any number), trace, tracer, trace_output,
+    trace_native.
+    """
+
+    def __init__(
+        self,
+        keys: dict[str, str],
+        *,
+        python: Path | None = None,
+        tracked: Iterable[str] = (),
+        counters: Iterable[str] = (),
+        trace: Trace | None = None,
+        start_seconds: float = _START_SECONDS,
+    ) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="leak-suite-"))
+        self._buffer = b""
+        self._process: subprocess.Popen[bytes] | None = None
+        self.python = python or Path(sys.executable)
+        arguments = [f"{key}={value}" for key, value in keys.items()]
+        arguments += [f"tracked={name}" for name in tracked]
+        arguments += [f"counter={item}" for item in counters]
+        if trace is not None:
+            arguments += [f"trace={trace.kind}", f"tracer={_TRACER}"]
+            arguments += [f"trace_output={trace.output}", f"trace_native={int(trace.native)}"]
+        try:
+            self._start(arguments)
+            self.ready = self._wait_until_ready(start_seconds)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, arguments: list[str]) -> None:
+        temp_dir = self._folder / "tmp"
+        temp_dir.mkdir()
+        asks, self._asking = os.pipe()
+        self._answering, answers = os.pipe()
+        arguments = [f"asks={asks}", f"answers={answers}", *arguments]
+        arguments += [f"host={os.getpid()}", f"temp_dir={temp_dir}"]
+        environment = {**os.environ, "TMPDIR": str(temp_dir)}
+        try:
+            with (self._folder / "log").open("wb") as log:
+                self._process = subprocess.Popen(
+                    [str(self.python), str(_AGENT), *arguments],
+                    pass_fds=(asks, answers),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    env=environment,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise SubjectError(f"{self.python} cannot be started: {error}") from error
+        finally:
+            os.close(asks)
+            os.close(answers)
+
+    def _wait_until_ready(self, seconds: float) -> dict[str, Any]:
+        answer = self._answer(seconds)
+        if "error" in answer:
+            raise SubjectError(f"the subject could not be loaded: {answer['error']}{self._log()}")
+        ready: dict[str, Any] = answer["ready"]
+        return ready
+
+    @property
+    def pid(self) -> int:
+        """The subject's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def ask(self, question: str, seconds: float) -> dict[str, Any]:
+        """The agent's answer; SubjectHung after `seconds`, SubjectError if it died."""
+        try:
+            os.write(self._asking, question.encode() + b"\n")
+        except BrokenPipeError:
+            raise self._death() from None
+        answer = self._answer(seconds)
+        if set(answer) == {"error"}:
+            raise SubjectError(f"the agent could not answer: {answer['error']}")
+        return answer
+
+    def _answer(self, seconds: float) -> dict[str, Any]:
+        until = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answering, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(max(0.0, until - time.monotonic())):
+                    raise SubjectHung(f"the subject did not answer within {seconds:.0f} s")
+                data = os.read(self._answering, 1 << 20)
+                if not data:
+                    raise self._death()
+                self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer: dict[str, Any] = ast.literal_eval(line.decode())
+        return answer
+
+    def _death(self) -> SubjectError:
+        assert self._process is not None
+        try:
+            status = self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            return SubjectError(f"the subject closed its pipes{self._log()}")
+        if status < 0:
+            return SubjectError(f"the subject was killed by {signal_name(-status)}{self._log()}")
+        return SubjectError(f"the subject ended by itself with status {status}{self._log()}")
+
+    def _log(self) -> str:
+        try:
+            text = (self._folder / "log").read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return f"\n{text.strip()}" if text.strip() else ""
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Ask it to stop, then end its whole process group; remove what it left on disk."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._asking, b"stop\n")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+            kill_group(process.pid)
+            process.wait()
+            os.close(self._asking)
+            os.close(self._answering)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> AgentProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(0.0 if isinstance(error, SubjectHung) else 5.0)
+
+
+def kill_group(pid: int) -> None:
+    """Kill the process group that `pid` leads, whatever of it is still there."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def signal_name(number: int) -> str:
+    """SIGSEGV for 11, and so on."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
