@@ -52,9 +52,10 @@ def show(arguments: Namespace) -> int:
 
 def probes(_: Namespace) -> int:
     """Print the table of probes."""
-    from leak_suite.cli.probes_table import table
+    from leak_suite.probes import PROBES
+    from leak_suite.render.probes import table
 
-    print(table(_width()), end="")
+    print(table(PROBES.values(), width=_width()), end="")
     return 0
 
 

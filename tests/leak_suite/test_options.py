@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from leak_suite.errors import ConfigurationError
 from leak_suite.options import (
+    METRICS,
     Accepted,
     Layer,
     Options,
@@ -18,6 +19,7 @@ from leak_suite.options import (
     parse_size,
     resolve,
 )
+from leak_suite.probes import PROBES
 
 MIB = 1024**2
 
@@ -190,3 +192,7 @@ def test_a_virtual_environments_interpreter_keeps_its_own_path(tmp_path: Path) -
     real.chmod(0o755)
     (tmp_path / "python").symlink_to(real)
     assert resolve({"python": tmp_path / "python"}, tmp_path).python == tmp_path / "python"
+
+
+def test_the_names_that_budgets_may_use_are_those_of_the_probes() -> None:
+    assert set(PROBES) == METRICS

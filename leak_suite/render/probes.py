@@ -1,0 +1,36 @@
+"""The table of probes as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from io import StringIO
+
+from rich.console import Console
+from rich.table import Table
+
+from leak_suite.probes import Probe
+
+__all__ = ["table"]
+
+
+def table(probes: Iterable[Probe], *, width: int = 80) -> str:
+    """Every probe with what it counts, how it is judged, from where, and what it cannot see."""
+    buffer = StringIO()
+    grid = Table(box=None, padding=(0, 2, 1, 0), header_style="none", pad_edge=False)
+    for heading in ("metric", "judged", "read from", "counts", "cannot see"):
+        grid.add_column(heading, overflow="fold", no_wrap=heading == "metric")
+    for probe in probes:
+        grid.add_row(
+            probe.name,
+            "exactly" if probe.exact else "as a trend",
+            _place(probe),
+            f"{probe.description} ({probe.unit})",
+            probe.blind_to,
+        )
+    Console(file=buffer, width=width, markup=False, highlight=False, _environ={}).print(grid)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()).rstrip() + "\n"
+
+
+def _place(probe: Probe) -> str:
+    places = [name for name, can in (("inside", probe.inside), ("outside", probe.outside)) if can]
+    return " and ".join(places)
