@@ -1,0 +1,9 @@
+"""Judging: from series of readings to findings and an outcome. Pure: no clock or I/O."""
+
+from __future__ import annotations
+
+from leak_suite.verdict.judge import judge
+from leak_suite.verdict.reconcile import Verdict, fold, judge_all
+from leak_suite.verdict.tolerance import Tolerance
+
+__all__ = ["Tolerance", "Verdict", "fold", "judge", "judge_all"]

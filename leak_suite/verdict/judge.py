@@ -1,0 +1,296 @@
+"""Judging one series: growing, stable, or not to be told yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from leak_suite.result import Cause, Finding, Outcome, Series
+from leak_suite.verdict.policy import (
+    MINIMUM_SAMPLES,
+    enough_for_growth,
+    enough_for_stable,
+    patience_for_noise,
+)
+from leak_suite.verdict.shape import Rises, Steady, cycles, fades, falls, rises, steady, tooth
+from leak_suite.verdict.tolerance import Scale, Tolerance, scale_of
+from leak_suite.verdict.trend import Point, Trend, trend
+from leak_suite.verdict.words import amount, number, rate_of
+
+__all__ = ["Look", "judge", "look_at", "ramp_in"]
+
+# Normal scores. Looks are taken after every round, so a single look must almost never be wrong.
+GROWS = 4.5
+QUIET = 3.0
+# Growth is found with 90% power when it is this many standard errors large (4.5 and 1.3, rounded
+# up for the test of both halves).
+_SEEN = 6.5
+_TEETH = 2.5  # growth must be this many times higher than what was ever given back
+_SUFFIXES = (0.0, 0.25, 0.5)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is needed to judge one series: its points, scale and how long the run has been."""
+
+    series: Series
+    points: tuple[Point, ...]
+    scale: Scale
+    seconds: float
+    final: bool
+
+    @property
+    def length(self) -> float:
+        """Iterations between the first and the last judged reading."""
+        return self.points[-1][0] - self.points[0][0] if self.points else 0.0
+
+
+def look_at(series: Series, tolerance: Tolerance, *, final: bool, seconds: float) -> Look:
+    """Prepare a series for judging."""
+    points = tuple((float(n), float(value)) for n, value in series.judged())
+    return Look(series, points, scale_of(series.metric, tolerance), seconds, final)
+
+
+def judge(
+    series: Series, tolerance: Tolerance, *, final: bool = False, seconds: float = 0.0
+) -> Finding | None:
+    """Judge one metric by its own series; None asks for more rounds, never when `final`.
+
+    `seconds` is the time that the workload has run since warm-up, 0 if it is not known.
+    """
+    look = look_at(series, tolerance, final=final, seconds=seconds)
+    if len(look.points) < 2 or look.length <= 0:
+        return _too_few(look) if final else None
+    ramp = ramp_in(look)
+    if ramp is not None:
+        enough = enough_for_growth(ramp.length, ramp.growth, look.scale.implausible, seconds)
+        return _growing(look, ramp, proven=enough) if enough or final else None
+    return _flat(look)
+
+
+def ramp_in(look: Look) -> Steady | None:
+    """The longest last part of the series over which it grows steadily, if there is one.
+
+    A part that gets steeper holds what came before the growth; then a shorter one is preferred.
+    """
+    start, found = look.points[0][0], None
+    for fraction in _SUFFIXES:
+        part = tuple(p for p in look.points if p[0] >= start + fraction * look.length)
+        if _outgrown(look, part):
+            return _straight(part)
+        if len(part) <= MINIMUM_SAMPLES:
+            break
+        ramp = steady(part)
+        if _is_ramp(look, part, ramp):
+            found = ramp
+            if ramp.second <= 1.3 * ramp.first:
+                break
+    return found
+
+
+def _is_ramp(look: Look, part: Sequence[Point], ramp: Steady) -> bool:
+    scale = look.scale
+    net = part[-1][1] - part[0][1]
+    if min(ramp.growth, net) < scale.minimum_growth or ramp.growth < scale.floor * ramp.length:
+        return False
+    steps = rises(part, scale.quantum)
+    if steps.late < 2 or steps.count - steps.late < 2 or steps.tail > 1.5 * steps.longest_gap:
+        return False
+    if ramp.decays or net < _TEETH * tooth(look.points):
+        return False
+    return ramp.whole.z >= GROWS or _is_staircase(look, part, steps)
+
+
+def _is_staircase(look: Look, part: Sequence[Point], steps: Rises) -> bool:
+    """Rises that recur and are kept, on otherwise quiet ground."""
+    net = part[-1][1] - part[0][1]
+    if falls(part) > 0.05 * net:
+        return False
+    quiet = sum(b[1] - a[1] <= look.scale.quantum for a, b in pairwise(part))
+    if look.scale.exact:
+        return steps.count >= 4
+    return steps.count >= 12 or (steps.count >= 5 and 2 * quiet >= len(part) - 1)
+
+
+def _outgrown(look: Look, part: Sequence[Point]) -> bool:
+    """Growth so large that few readings are enough: every step up, the last one as steep."""
+    net = part[-1][1] - part[0][1]
+    if len(part) < (2 if look.final else 4) or net < 3 * look.scale.implausible:
+        return False
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(part)]
+    return min(slopes) > 0 and slopes[-1] >= 0.7 * net / (part[-1][0] - part[0][0])
+
+
+def _straight(part: Sequence[Point]) -> Steady:
+    if len(part) > MINIMUM_SAMPLES:
+        return steady(part)
+    rate = (part[-1][1] - part[0][1]) / (part[-1][0] - part[0][0])
+    return Steady(tuple(part), Trend(rate, 0.1 * rate, 0.0, GROWS), rate, rate, decays=False)
+
+
+def _growing(look: Look, ramp: Steady, *, proven: bool) -> Finding:
+    unit, rate = look.series.unit, ramp.whole.rate
+    if rate <= 0:
+        rate = (ramp.points[-1][1] - ramp.points[0][1]) / ramp.length
+    reason = (
+        f"{look.series.metric} grew by {rate_of(rate, unit)}, {amount(rate * ramp.length, unit)} "
+        f"over the last {number(ramp.length)} iterations, and did not slow down"
+    )
+    if ramp.length < 0.9 * look.length:
+        reason += f" (it was different in the {number(look.length - ramp.length)} before)"
+    if not proven:
+        reason += (
+            f"; the time was up: a cache of more than {number(ramp.length)} entries that was "
+            "still filling would look the same"
+        )
+    return _finding(look, Outcome.GROWING, Cause.LEAK, reason + ".", ramp.whole, rate=rate)
+
+
+def _flat(look: Look) -> Finding | None:
+    """Stable if the series can be seen to be, None or inconclusive if it cannot."""
+    points, final = look.points, look.final
+    if len(points) < MINIMUM_SAMPLES:
+        return _too_few(look) if final else None
+    if not final and not enough_for_stable(look.length, len(points), look.seconds):
+        return None
+    late = points[len(points) // 2 :]
+    noise = trend(late).spread if len(late) > 2 else 0.0
+    steps = rises(points, max(look.scale.quantum, 2 * noise))
+    tail = [p for p in points if p[0] >= steps.last]
+    if steps.tail < 0.4 * look.length or len(tail) < 4:
+        tail = list(points)
+    line = trend(tail)
+    if cause := _bounded_by(look, noise):
+        return _stable(look, cause, line, steps)
+    if _at_rest(look, line, steps):
+        return _stable(look, _cause_of(look, steps), line, steps)
+    return _cannot_tell(look, line) if final else None
+
+
+def _bounded_by(look: Look, noise: float) -> str:
+    """The cause, where the shape alone shows a bound: teeth of equal height, or fading growth."""
+    points = look.points
+    spread = max(v for _, v in points) - min(v for _, v in points)
+    if spread > 8 * look.scale.quantum and cycles(points):
+        return Cause.CYCLE
+    if not look.scale.exact and len(points) >= 10 and fades(points, noise / 2):
+        return Cause.PLATEAU
+    return Cause.NONE
+
+
+def _at_rest(look: Look, line: Trend, steps: Rises) -> bool:
+    scale, length = look.scale, look.length
+    limit = max(
+        scale.max_detectable * patience_for_noise(look.seconds), 2 * scale.minimum_growth / length
+    )
+    if look.final:
+        limit = max(limit, scale.max_detectable * 32, 16 * scale.minimum_growth / length)
+    seen = _detectable(look, line)
+    small = line.rate * length < scale.minimum_growth / 2 or line.rate < scale.floor
+    still = line.z < QUIET or small
+    if steps.count == 0:
+        return still and seen <= limit
+    patience = 1.0 if look.final else 3.0
+    waited = steps.tail >= patience * steps.longest_gap
+    # Records of a wandering series get rarer but never stop: there the trend alone decides.
+    wanders = falls(look.points) > 0.5 * (max(v for _, v in look.points) - look.points[0][1])
+    return still and seen <= limit and (waited or wanders or _negligible(look))
+
+
+def _negligible(look: Look) -> bool:
+    values = [v for _, v in look.points]
+    net = max(values) - values[0]
+    if look.scale.exact:
+        return look.final and net <= 1
+    return net < look.scale.minimum_growth and (look.final or net < look.scale.floor * look.length)
+
+
+def _cause_of(look: Look, steps: Rises) -> str:
+    points, quantum = look.points, look.scale.quantum
+    if steps.count == 0 or max(v for _, v in points) - points[0][1] <= 8 * quantum:
+        return Cause.NONE
+    if tooth(points) > 0.6 * (max(v for _, v in points) - min(v for _, v in points)):
+        return Cause.CYCLE
+    early = steps.last <= points[0][0] + 0.15 * look.length
+    return Cause.FIRST_USE if early and steps.count <= 3 else Cause.PLATEAU
+
+
+_STABLE_WORDS = {
+    Cause.NONE: "stayed at {level} over {n} iterations",
+    Cause.PLATEAU: "rose by {rise} and levelled off at {level}: the last {tail} of {n} iterations "
+    "added nothing that lasts",
+    Cause.FIRST_USE: "rose by {rise} at first use and has been level for {tail} of {n} iterations",
+    Cause.CYCLE: "goes up and comes down between {low} and {high}; over {n} iterations the bounds "
+    "stayed",
+}
+
+
+def _stable(look: Look, cause: str, line: Trend, steps: Rises) -> Finding:
+    values, unit = [v for _, v in look.points], look.series.unit
+    words = _STABLE_WORDS[cause].format(
+        level=amount(values[-1], unit),
+        rise=amount(max(values) - values[0], unit),
+        tail=number(steps.tail),
+        n=number(look.length),
+        low=amount(min(values), unit),
+        high=amount(max(values), unit),
+    )
+    reason = f"{look.series.metric} {words}."
+    return _finding(look, Outcome.STABLE, cause, reason, line)
+
+
+def _cannot_tell(look: Look, line: Trend) -> Finding:
+    unit, name = look.series.unit, look.series.metric
+    if line.z >= QUIET:
+        why = "it rose, but too unevenly or too briefly to call it growth or to rule it out"
+    else:
+        seen = rate_of(_detectable(look, line), unit)
+        why = f"growth below {seen} would drown in its ups and downs"
+    reason = f"{name} cannot be judged after {number(look.length)} iterations: {why}; run longer."
+    return _finding(look, Outcome.INCONCLUSIVE, "too noisy for the run's length", reason, line)
+
+
+def _too_few(look: Look) -> Finding:
+    known, name = len(look.points), look.series.metric
+    if known == 0 and look.series.samples[look.series.warm_up :]:
+        cause, reason = "blind probe", f"{name} could not be read: its probe is blind here."
+    else:
+        cause = "too few samples"
+        reason = (
+            f"{name} was read {known} times after warm-up; {MINIMUM_SAMPLES} are needed. "
+            "Give the run more time."
+        )
+    peak = max((v for _, v in look.points), default=None)
+    return Finding(
+        look.series.metric,
+        look.series.unit,
+        Outcome.INCONCLUSIVE,
+        cause,
+        peak=peak,
+        reason=reason,
+    )
+
+
+def _detectable(look: Look, line: Trend) -> float:
+    scale = look.scale
+    smallest = scale.minimum_growth / look.length
+    return max(scale.floor, smallest, _SEEN * line.error if not scale.exact else 0.0)
+
+
+def _finding(
+    look: Look, outcome: Outcome, cause: str, reason: str, line: Trend, rate: float | None = None
+) -> Finding:
+    known = line.rate if rate is None else rate
+    return Finding(
+        metric=look.series.metric,
+        unit=look.series.unit,
+        outcome=outcome,
+        cause=cause,
+        rate=known,
+        interval=(known - 1.96 * line.error, known + 1.96 * line.error),
+        detectable_rate=_detectable(look, line),
+        longest_period=max(1, int(look.length // 3)),
+        peak=max(v for _, v in look.points),
+        reason=reason,
+    )

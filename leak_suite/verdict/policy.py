@@ -1,0 +1,66 @@
+"""How much is enough: when a ramp counts as a leak, and when a flat line may be called stable.
+
+No finite series proves a leak: any ramp could be a cache that is still filling. What is asked for
+is therefore a policy, kept here in one place and explained in docs/verdicts.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "MINIMUM_SAMPLES",
+    "enough_for_growth",
+    "enough_for_stable",
+    "needed_for_growth",
+    "patience_for_noise",
+]
+
+MINIMUM_SAMPLES = 5
+
+# (workload seconds spent, iterations over which growth must have gone on from then on).
+# Long ramps cost fast workloads nothing; slow workloads seldom fill large caches.
+_RAMP: tuple[tuple[float, int], ...] = (
+    (1.0, 20_000),
+    (8.0, 10_000),
+    (10.0, 5_000),
+    (12.0, 2_000),
+    (15.0, 500),
+    (20.0, 50),
+    (30.0, 12),
+)
+
+# The same for calling a series stable: late starts and rare jumps must have had their chance.
+_FLAT: tuple[tuple[float, int], ...] = ((0.5, 20_000), (2.5, 5_000), (6.0, 500), (10.0, 12))
+
+
+def _needed(table: Sequence[tuple[float, int]], seconds: float) -> int | None:
+    """Iterations needed after `seconds`; None while it is too early whatever their number."""
+    if seconds <= 0:  # unknown: only iterations count
+        return table[0][1]
+    reached = [count for since, count in table if seconds >= since]
+    return reached[-1] if reached else None
+
+
+def needed_for_growth(seconds: float) -> int | None:
+    """Iterations over which a ramp must have gone on to count as a leak by its length."""
+    return _needed(_RAMP, seconds)
+
+
+def enough_for_growth(iterations: float, growth: float, implausible: float, seconds: float) -> bool:
+    """Whether a steady ramp has outlasted, or outgrown, any cache that one would expect."""
+    needed = needed_for_growth(seconds)
+    return growth >= implausible or (needed is not None and iterations >= needed)
+
+
+def enough_for_stable(iterations: float, samples: int, seconds: float) -> bool:
+    """Whether a flat series is long enough to be believed."""
+    needed = _needed(_FLAT, seconds)
+    return samples >= 10 and needed is not None and iterations >= needed
+
+
+def patience_for_noise(seconds: float) -> float:
+    """How much coarser than wanted the view may be after `seconds`, before more is asked for."""
+    if seconds < 6:
+        return 1.0
+    return 4.0 if seconds < 10 else 32.0

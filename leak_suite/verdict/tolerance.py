@@ -1,0 +1,76 @@
+"""How much growth matters, per metric, and the sizes at which a bound is no longer likely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["RESIDENT", "Scale", "Tolerance", "scale_of"]
+
+KIB = 1024.0
+MIB = 1024.0 * KIB
+
+# What the kernel counts: moves in arenas of up to 1 MiB and keeps what the allocator keeps.
+RESIDENT = frozenset({"rss", "rss_anon", "pss"})
+
+# Above this, a pool or cache is no longer a likely reason for steady growth.
+_IMPLAUSIBLE = {"fds": 400.0, "threads": 120.0, "python_threads": 120.0, "children": 60.0}
+_IMPLAUSIBLE |= {"garbage": 1_000.0, "tasks": 5_000.0, "blocks": 600_000.0, "gc_objects": 300_000.0}
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a metric is allowed to do.
+
+    `exact` metrics are counted after settling and judged as they stand; the others as a trend.
+    Growth below `floor` per iteration does not matter. The other fields have defaults that follow
+    from the metric and its unit: `minimum_growth` is the total growth below which nothing is
+    claimed, `implausible` the size above which no cache or pool is expected, `max_detectable` the
+    coarsest view (per iteration) with which a series may still be called stable.
+    """
+
+    exact: bool
+    unit: str
+    floor: float = 0.0
+    minimum_growth: float | None = None
+    implausible: float | None = None
+    max_detectable: float | None = None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A tolerance with every default filled in for one metric."""
+
+    exact: bool
+    floor: float
+    minimum_growth: float
+    implausible: float
+    max_detectable: float
+
+    @property
+    def quantum(self) -> float:
+        """The smallest move of a reading that counts as one."""
+        return 0.0 if self.exact else self.minimum_growth / 64
+
+
+def scale_of(metric: str, tolerance: Tolerance) -> Scale:
+    """Fill in the defaults of `tolerance` for `metric`."""
+    if tolerance.exact:
+        minimum, implausible, detectable = 4.0, 5_000.0, 1.0
+    elif tolerance.unit in {"bytes", "B"}:
+        minimum, implausible, detectable = 64 * KIB, 48 * MIB, 128.0
+        if metric in RESIDENT:
+            minimum, implausible, detectable = 2 * MIB, 96 * MIB, 4 * KIB
+    else:
+        minimum, implausible, detectable = 256.0, 600_000.0, 2.0
+    given = tolerance
+    return Scale(
+        exact=given.exact,
+        floor=given.floor,
+        minimum_growth=_or(given.minimum_growth, minimum),
+        implausible=_or(given.implausible, _IMPLAUSIBLE.get(metric, implausible)),
+        max_detectable=_or(given.max_detectable, detectable),
+    )
+
+
+def _or(given: float | None, default: float) -> float:
+    return default if given is None else given
