@@ -1,0 +1,246 @@
+"""The order of work: choose what to trace, run it twice and more, put the sites into the findings."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from leak_suite.attribution.plan import (
+    ALLOCATIONS,
+    OBJECTS,
+    ORIGINS,
+    lengths,
+    longest,
+    needs_sites,
+)
+from leak_suite.attribution.runs import Launch, Record, TracedSubject, Tracer
+from leak_suite.attribution.sites import Amount, Traced, rank
+from leak_suite.errors import LeakSuiteError
+from leak_suite.options import Options
+from leak_suite.result import Finding, Site
+from leak_suite.subject import AppSpec, CallableSpec, CallableSubject, Spec, Trace
+
+__all__ = ["attribute"]
+
+MOST_SECONDS = 10.0
+"""What all traced runs of a fast workload may take together."""
+LEAST_ITERATIONS = 20
+EXPLAINED_SHARE = 0.1
+"""Sites that carry less than this share of the growth of the heap are not its cause."""
+CONTAINERS_SHOWN = 2
+
+
+def attribute(
+    spec: Spec,
+    findings: Sequence[Finding],
+    *,
+    iterations: int,
+    warm_up: int,
+    options: Options,
+    launch: Launch | None = None,
+) -> tuple[Finding, ...]:
+    """The findings, those that grow with the sites that they grow from.
+
+    `iterations` are those that the verdict saw after `warm_up`; the traced runs go beyond them as
+    far as time allows. A finding whose line cannot be told says in its reason why. Never raises
+    for what goes wrong in a traced run: the verdict stands without it.
+    """
+    growing = [finding for finding in findings if needs_sites(finding)]
+    if not growing:
+        return tuple(findings)
+    if launch is None:
+        if not isinstance(spec, (CallableSpec, AppSpec)):
+            note = "No line is named: the subject is seen from outside only."
+            return tuple(_told(finding, note) for finding in findings)
+        launch = partial(_launch, spec, options)
+    memory = [finding for finding in growing if finding.metric in ALLOCATIONS]
+    objects = [finding for finding in growing if finding.metric.startswith(OBJECTS)]
+    things = [finding for finding in growing if finding.metric in ORIGINS]
+    shares = max(1, bool(memory) + bool(objects) + bool(things))
+    seconds = min(MOST_SECONDS, options.max_seconds) / shares
+    named = {f.metric: f for f in growing}
+    own = _own_names(spec)
+    with tempfile.TemporaryDirectory(prefix="leak-suite-trace-") as folder:
+        work = _Work(launch, Path(folder), iterations, warm_up, seconds, options)
+        if memory:
+            named |= _guarded(partial(work.memory, own=own), memory)
+        if objects:
+            named |= _guarded(partial(work.objects, own=own), objects)
+        if things:
+            named |= _guarded(partial(work.things, own=own), things)
+    for metric, finding in named.items():
+        if metric.startswith("counter:"):
+            named[metric] = _told(finding, "No line is named for a counter that the app declares.")
+    return tuple(named[f.metric] if needs_sites(f) else f for f in findings)
+
+
+class _Work:
+    """The traced runs behind one call of `attribute`."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        folder: Path,
+        iterations: int,
+        warm_up: int,
+        seconds: float,
+        options: Options,
+    ) -> None:
+        self._launch = launch
+        self._folder = folder
+        self._iterations = max(iterations, LEAST_ITERATIONS)
+        self._warm_up = warm_up
+        self._seconds = seconds
+        self._growth = options.max_growth_bytes / 2
+
+    def memory(self, findings: Sequence[Finding], *, own: Sequence[str]) -> dict[str, Finding]:
+        """Bytes and blocks: runs of n/2, n and 2n under memray (or tracemalloc)."""
+        plan = {"own": list(own), "holders": True}
+        metrics = {finding.metric for finding in findings}
+        # Python's own allocations have a Python line; symbols help where there are none.
+        native = "heap" in metrics and "blocks" not in metrics
+        runs = self._runs("memray", plan, findings, shorter_first=True, native=native)
+        return {f.metric: _with_allocations(f, runs, self._words(runs)) for f in findings}
+
+    def objects(self, findings: Sequence[Finding], *, own: Sequence[str]) -> dict[str, Finding]:
+        """Objects by type: runs of n and 2n under tracemalloc, which knows each object's line."""
+        plan = {"own": list(own), "objects": True, "holders": True, "allocations": False}
+        runs = self._runs("tracemalloc", plan, findings, shorter_first=False)
+        return {f.metric: _with_objects(f, runs, self._words(runs)) for f in findings}
+
+    def things(self, findings: Sequence[Finding], *, own: Sequence[str]) -> dict[str, Finding]:
+        """What is opened: runs of n and 2n with a look after each line of the subject's own."""
+        plan = {"own": list(own), "watch": sorted({ORIGINS[f.metric] for f in findings})}
+        runs = self._runs("none", plan, findings, shorter_first=False)
+        return {f.metric: _with_origins(f, runs, self._words(runs)) for f in findings}
+
+    def _runs(
+        self,
+        kind: str,
+        plan: Mapping[str, Any],
+        findings: Sequence[Finding],
+        *,
+        shorter_first: bool,
+        native: bool = False,
+    ) -> list[Record]:
+        tracer = Tracer(self._launch, self._folder, self._warm_up, plan)
+        most = longest(findings, self._growth)
+        n = self._iterations if most is None else min(self._iterations, most // 2)
+        parts = 7 if shorter_first else 3
+        first = n // 2 if shorter_first else n
+        run = partial(tracer.run, kind, native=native)
+        runs = [run(max(1, first), seconds=self._seconds / parts)]
+        then = lengths(runs[0].iterations, shorter_first=shorter_first)
+        pace = runs[0].seconds / runs[0].iterations
+        for length in [then.middle, then.long] if shorter_first else [then.long]:
+            # A leak slows a traced run down, but a hang must not last.
+            runs.append(run(length, seconds=max(self._seconds, 3 * pace * length)))
+        if runs[-1].iterations <= runs[-2].iterations:
+            raise LeakSuiteError("it became too slow to be repeated twice as often")
+        return runs
+
+    def _words(self, runs: Sequence[Record]) -> str:
+        """How the sites were found, and what that could not do."""
+        longest_run = runs[-1]
+        words = f"Sites: {runs[-2].iterations} against {longest_run.iterations} iterations"
+        if longest_run.kind != "none":
+            words += f" under {longest_run.kind}"
+        if note := longest_run.data.get("note"):
+            words += f" ({note})"
+        if runs[-2].iterations < self._iterations:
+            words += (
+                f"; the verdict saw {self._iterations}, so that what a cache was still filling "
+                "with may stand beside the leak"
+            )
+        return words + "."
+
+
+def _with_allocations(finding: Finding, runs: Sequence[Record], words: str) -> Finding:
+    unit = ALLOCATIONS[finding.metric]
+    sites = _ranked(runs, [run.allocations(unit) for run in runs])
+    if finding.metric == "heap":
+        sites = _ranked(runs, [run.allocations(unit, heap_only=True) for run in runs])
+    rate = finding.rate or 0.0
+    found = sum(site.per_iteration or 0.0 for site in sites)
+    if finding.metric == "heap" and found < EXPLAINED_SHARE * rate:
+        return _told(
+            finding,
+            f"No line is named: traced allocations carry {found:.4g} of the {rate:.4g} bytes that "
+            "an iteration adds; the rest is taken where tracing cannot see, as by C code that "
+            f"calls the C library through ctypes. {words}",
+        )
+    if sites and (note := _grown_containers(runs)):
+        first = sites[0]
+        sites = (replace(first, note=f"{first.note}; {note}".removeprefix("; ")), *sites[1:])
+    return _told(replace(finding, sites=sites), words)
+
+
+def _with_objects(finding: Finding, runs: Sequence[Record], words: str) -> Finding:
+    name = finding.metric.partition(":")[2].rpartition(":")[2].rpartition(".")[2]
+    sites = _ranked(runs, [run.objects(name) for run in runs], noun="objects")
+    return _named(finding, sites, words)
+
+
+def _with_origins(finding: Finding, runs: Sequence[Record], words: str) -> Finding:
+    watch = ORIGINS[finding.metric]
+    return _named(finding, _ranked(runs, [run.origins(watch) for run in runs]), words)
+
+
+def _named(finding: Finding, sites: tuple[Site, ...], words: str) -> Finding:
+    if not sites:
+        return _told(finding, f"No line is named: nothing grew where tracing looks. {words}")
+    return _told(replace(finding, sites=sites), words)
+
+
+def _ranked(
+    runs: Sequence[Record], amounts: Sequence[tuple[Amount, ...]], *, noun: str = ""
+) -> tuple[Site, ...]:
+    traced = [Traced(run.iterations, each) for run, each in zip(runs, amounts, strict=True)]
+    return rank(traced, runs[-1].owner, noun=noun)
+
+
+def _grown_containers(runs: Sequence[Record]) -> str:
+    """Named containers that are longer after the longer run: most often they are the holders."""
+    before, after = runs[-2].containers(), runs[-1].containers()
+    span = runs[-1].iterations - runs[-2].iterations
+    grown = [
+        ((length - before[path][1]) / span, path, kind)
+        for path, (kind, length) in after.items()
+        if path in before and length - before[path][1] >= max(1, 0.01 * span)
+    ]
+    grown.sort(reverse=True)
+    named = [f"{path} ({kind}, {rate:.3g} per iteration)" for rate, path, kind in grown]
+    return "longer after each iteration: " + ", ".join(named[:CONTAINERS_SHOWN]) if named else ""
+
+
+def _guarded(work: Any, findings: Sequence[Finding]) -> dict[str, Finding]:
+    try:
+        result: dict[str, Finding] = work(findings)
+    except LeakSuiteError as error:
+        note = f"No line is named: the traced run did not succeed ({error})."
+        result = {finding.metric: _told(finding, note) for finding in findings}
+    return result
+
+
+def _told(finding: Finding, note: str) -> Finding:
+    return replace(finding, reason=f"{finding.reason} {note}".strip())
+
+
+def _own_names(spec: Spec) -> list[str]:
+    """Top-level packages that are the subject's own even where they are installed."""
+    places = [getattr(spec, name, None) for name in ("target", "app")]
+    modules = [str(place).rpartition(":")[0] for place in places if place]
+    return [name.split(".")[0] for name in modules if "/" not in name and not name.endswith(".py")]
+
+
+def _launch(
+    spec: CallableSpec | AppSpec, options: Options, trace: Trace
+) -> AbstractContextManager[TracedSubject]:
+    if isinstance(spec, CallableSpec):
+        return CallableSubject(spec, tracked=(), trace=trace)
+    raise LeakSuiteError(f"{spec} cannot be traced")

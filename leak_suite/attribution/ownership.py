@@ -1,0 +1,77 @@
+"""Whose code a file is: the subject's own, a library's, or the machinery that measures.
+
+Used inside the subject by path, and by the host: standard library only, 3.9 syntax.
+"""
+
+import os
+import sys
+import sysconfig
+
+__all__ = ["Ownership"]
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_MACHINERY = ("agent", "attribution", "subject", "runner", "settle", "probes", "check")
+
+
+class Ownership:
+    """Tells own files from library files by the folders that this interpreter imports from.
+
+    `names` are top-level packages that count as the subject's own wherever they are installed.
+    """
+
+    def __init__(self, names=(), libraries=None, machinery=None):
+        self.names = tuple(names)
+        self.libraries = tuple(_library_folders() if libraries is None else libraries)
+        self.machinery = tuple(
+            [os.path.join(_PACKAGE, name) + os.sep for name in _MACHINERY]
+            if machinery is None
+            else machinery
+        )
+        self._known = {}
+
+    def is_own(self, file):
+        """Whether `file` is the subject's own code."""
+        known = self._known.get(file)
+        if known is None:
+            known = self._known[file] = self._look(file)
+        return known
+
+    def is_machinery(self, file):
+        """Whether `file` belongs to what measures."""
+        return file.startswith(self.machinery)
+
+    def as_data(self):
+        """Plain data from which the same judgement can be made elsewhere."""
+        return {
+            "names": list(self.names),
+            "libraries": list(self.libraries),
+            "machinery": list(self.machinery),
+        }
+
+    def _look(self, file):
+        if file.startswith("<") or not file or self.is_machinery(file):
+            return False
+        for folder in self.libraries:
+            if file.startswith(folder):
+                first = file[len(folder) :].split(os.sep)[0]
+                return first.split(".")[0] in self.names
+        return True
+
+    def package(self, file):
+        """The library package that `file` belongs to, or its name where it is in none."""
+        for folder in self.libraries:
+            if file.startswith(folder):
+                return file[len(folder) :].split(os.sep)[0]
+        return os.path.basename(file)
+
+
+def _library_folders():
+    """Longest first, so that site-packages is found before the library that it lies in."""
+    paths = sysconfig.get_paths()
+    folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders.add(os.path.dirname(os.__file__))
+    for folder in list(sys.path):
+        if os.path.basename(folder) in ("site-packages", "dist-packages", "lib-dynload"):
+            folders.add(folder)
+    folders |= {os.path.realpath(folder) for folder in folders}
+    return sorted({folder.rstrip(os.sep) + os.sep for folder in folders}, key=len, reverse=True)

@@ -1,0 +1,78 @@
+"""What must be traced for which metric, and how long. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from leak_suite.result import Cause, Finding, Outcome
+
+__all__ = ["ALLOCATIONS", "OBJECTS", "ORIGINS", "lengths", "longest", "needs_sites"]
+
+ALLOCATIONS: Mapping[str, str] = {
+    "heap": "bytes",
+    "blocks": "count",
+    "rss": "bytes",
+    "rss_anon": "bytes",
+    "pss": "bytes",
+}
+"""Metrics of memory, and what of an allocation record they are counted in."""
+
+ORIGINS: Mapping[str, str] = {
+    "fds": "fds",
+    "threads": "threads",
+    "python_threads": "threads",
+    "tasks": "tasks",
+    "children": "children",
+    "temp_files": "temp_files",
+    "temp_bytes": "temp_files",
+}
+"""Metrics of things that are opened, and the watch that sees the line that opens them."""
+
+OBJECTS = ("gc_objects", "garbage", "tracked:")
+"""Beginnings of the names of metrics that count Python objects."""
+
+LEAST = 2
+"""No window is shorter than this many iterations."""
+MOST_THINGS: Mapping[str, int] = {
+    "fds": 200,
+    "threads": 60,
+    "tasks": 500,
+    "children": 16,
+    "temp_files": 200,
+}
+"""How many of a thing a traced run may leave open: enough to count, too few to hurt."""
+
+
+def needs_sites(finding: Finding) -> bool:
+    """Whether a line can be named for it: it grows, and not by the allocator's doing alone."""
+    return finding.outcome is Outcome.GROWING and finding.cause != Cause.RETENTION
+
+
+def longest(findings: Iterable[Finding], growth_bytes: float) -> int | None:
+    """The most iterations after which what grows is still harmless; None for no such limit."""
+    caps = []
+    for finding in findings:
+        rate = finding.rate or 0.0
+        if rate <= 0:
+            continue
+        watch = ORIGINS.get(finding.metric, "")
+        if watch in MOST_THINGS and finding.metric != "temp_bytes":
+            caps.append(MOST_THINGS[watch] / rate)
+        elif finding.unit in ("bytes", "B", "byte"):
+            caps.append(growth_bytes / rate)
+    return max(2 * LEAST, int(min(caps))) if caps else None
+
+
+@dataclass(frozen=True)
+class _Lengths:
+    """Iterations of the runs still to come once the first one showed the subject's pace."""
+
+    middle: int
+    long: int
+
+
+def lengths(done: int, *, shorter_first: bool) -> _Lengths:
+    """After a first run of `done`: n and 2n, with the first being n/2 or n itself."""
+    n = max(LEAST, 2 * done if shorter_first else done)
+    return _Lengths(n, 2 * n)

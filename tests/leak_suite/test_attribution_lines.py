@@ -1,0 +1,290 @@
+"""The first site named is the leaking line: real traced runs of jobs whose line is marked."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from leak_suite.attribution import attribute
+from leak_suite.options import Options
+from leak_suite.result import Finding, Outcome
+from leak_suite.subject import CallableSpec
+
+MARK = "# LEAK"
+
+CASES = {
+    "a list that is appended to": (
+        "heap blocks",
+        """
+        KEPT = []
+
+        def job():
+            text = [str(number) for number in range(20)]
+            KEPT.append(bytes(1000))  # LEAK
+            return len(text)
+        """,
+    ),
+    "a dictionary used as a cache without bound": (
+        "heap blocks rss",
+        """
+        import itertools
+        NUMBERS = itertools.count()
+        CACHE = {}
+
+        def job():
+            number = next(NUMBERS)
+            CACHE[number] = ("%06d" % number) * 200  # LEAK
+        """,
+    ),
+    "eight bytes under a full cache": (
+        "blocks",
+        """
+        import functools
+        import itertools
+        NUMBERS = itertools.count()
+        KEPT = []
+
+        @functools.lru_cache(maxsize=500)
+        def look_up(number):
+            return bytes(4000)
+
+        def job():
+            for _ in range(5):
+                look_up(next(NUMBERS))
+            KEPT.append(object())  # LEAK
+        """,
+    ),
+    "objects in a registry": (
+        "gc_objects tracked:Job blocks",
+        """
+        class Job:
+            def __init__(self, number):
+                self.number = number
+                self.parts = []
+
+        class Registry:
+            def __init__(self):
+                self.jobs = {}
+
+        REGISTRY = Registry()
+
+        def job():
+            number = len(REGISTRY.jobs)
+            made = Job(number)  # LEAK
+            REGISTRY.jobs[number] = made
+        """,
+    ),
+    "closures kept by a global list": (
+        "gc_objects blocks",
+        """
+        CALLBACKS = []
+
+        def job():
+            state = object()
+            CALLBACKS.append(lambda: state)  # LEAK
+        """,
+    ),
+    "exceptions kept with their tracebacks": (
+        "gc_objects",
+        """
+        ERRORS = []
+
+        def fail():
+            big = [None] * 10
+            raise ValueError(big)  # LEAK
+
+        def job():
+            try:
+                fail()
+            except ValueError as error:
+                ERRORS.append(error)
+        """,
+    ),
+    "a cycle that the collector may not take": (
+        "gc_objects",
+        """
+        KEPT = []
+
+        class Node:
+            def __del__(self):
+                KEPT.append(self)
+
+        def job():
+            node = Node()  # LEAK
+            node.self = node
+        """,
+    ),
+    "files that are not closed": (
+        "fds",
+        """
+        KEPT = []
+
+        def job():
+            with open(__file__) as file:
+                file.read(10)
+            KEPT.append(open(__file__))  # LEAK
+        """,
+    ),
+    "sockets that are not closed": (
+        "fds",
+        """
+        import socket
+        KEPT = []
+
+        def job():
+            left, right = socket.socketpair()  # LEAK
+            left.close()
+            KEPT.append(right)
+        """,
+    ),
+    "pipes that are not closed": (
+        "fds",
+        """
+        import os
+        KEPT = []
+
+        def job():
+            reading, writing = os.pipe()  # LEAK
+            os.close(writing)
+        """,
+    ),
+    "a database connection opened by C code": (
+        "fds",
+        """
+        import os
+        import sqlite3
+        import tempfile
+        KEPT = []
+        PATH = os.path.join(tempfile.mkdtemp(), "db")
+
+        def job():
+            connection = sqlite3.connect(PATH)  # LEAK
+            connection.execute("select name from sqlite_master").fetchall()
+            KEPT.append(connection)
+        """,
+    ),
+    "threads that never end": (
+        "threads python_threads",
+        """
+        import threading
+        NEVER = threading.Event()
+
+        def job():
+            done = threading.Thread(target=int)
+            done.start()
+            done.join()
+            threading.Thread(target=NEVER.wait, daemon=True).start()  # LEAK
+        """,
+    ),
+    "tasks that never end": (
+        "tasks",
+        """
+        import asyncio
+        KEPT = set()
+
+        async def wait():
+            await asyncio.Event().wait()
+
+        async def job():
+            await asyncio.create_task(asyncio.sleep(0))
+            KEPT.add(asyncio.create_task(wait()))  # LEAK
+        """,
+    ),
+    "children that are not waited for": (
+        "children",
+        """
+        import subprocess
+        import sys
+        KEPT = []
+
+        def job():
+            KEPT.append(subprocess.Popen(["sleep", "30"]))  # LEAK
+        """,
+    ),
+    "temporary files that are not removed": (
+        "temp_files",
+        """
+        import os
+        import tempfile
+
+        def job():
+            handle, path = tempfile.mkstemp()
+            os.close(handle)
+            os.remove(path)
+            handle, path = tempfile.mkstemp(dir=tempfile.mkdtemp())  # LEAK
+            os.close(handle)
+        """,
+    ),
+    "a helper in another module": (
+        "blocks gc_objects",
+        """
+        import json
+        KEPT = []
+
+        def remember(text):
+            KEPT.append(json.loads(text))  # LEAK
+
+        def job():
+            remember('{"a": [1, 2, 3]}')
+        """,
+    ),
+    "a leak beside one large late jump": (
+        "heap",
+        """
+        import itertools
+        NUMBERS = itertools.count()
+        KEPT = []
+        LATE = []
+
+        def job():
+            if next(NUMBERS) == 500:
+                LATE.append(bytes(10000000))
+            KEPT.append(bytes(2000))  # LEAK
+        """,
+    ),
+    "a library that keeps what it was given": (
+        "blocks",
+        """
+        import logging
+
+        def job():
+            logging.getLogger("name %d" % len(logging.root.manager.loggerDict))  # LEAK
+        """,
+    ),
+}
+
+RATES = {"children": 1.0, "heap": 1000.0, "rss": 1000.0}
+
+
+def finding(metric: str) -> Finding:
+    unit = "bytes" if metric in ("heap", "rss") else "things"
+    return Finding(metric, unit, Outcome.GROWING, "leak", rate=RATES.get(metric, 1.0))
+
+
+def sites_of(tmp_path: Path, source: str, metrics: str, **more: object) -> tuple[Finding, ...]:
+    path = tmp_path / "subject.py"
+    path.write_text(textwrap.dedent(source))
+    return attribute(
+        CallableSpec(f"{path}:job"),
+        [finding(metric) for metric in metrics.split()],
+        iterations=300,
+        warm_up=20,
+        options=Options(max_seconds=20),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def marked_line(source: str) -> int:
+    lines = textwrap.dedent(source).splitlines()
+    return next(number for number, line in enumerate(lines, 1) if MARK in line)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_first_site_is_the_marked_line(case: str, tmp_path: Path) -> None:
+    metrics, source = CASES[case]
+    for found in sites_of(tmp_path, source, metrics):
+        assert found.sites, f"{found.metric}: {found.reason}"
+        assert found.sites[0].line == marked_line(source), f"{found.metric}: {found.sites}"
+        assert found.sites[0].file == str(tmp_path / "subject.py")
