@@ -1,0 +1,1 @@
+"""Leakbench: the gate and its peers on the same leaky and clean jobs."""
