@@ -1,0 +1,200 @@
+"""The one pass over the frames: pose, table, drawing and encoding, one frame in memory at a time.
+
+Every part is opened on a stack that the caller unwinds, so each is closed on every path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from reference_app.pipeline.decode import FrameReader
+from reference_app.pipeline.errors import UnreadableVideo
+from reference_app.pipeline.frames import Frame, Image
+from reference_app.pipeline.parts import Parts
+from reference_app.pipeline.probe import Clip
+from reference_app.pipeline.progress import Reporter
+from reference_app.pipeline.skeleton import Pose, mean_visibility
+from reference_app.pipeline.stages import stage
+from reference_app.pipeline.task import Task
+
+__all__ = ["FILES", "FRAMES_SHARE", "FrameLoop", "Tally"]
+
+#: Where each result is, in the job's folder.
+FILES = {
+    "video": "video.mp4",
+    "csv": "landmarks.csv",
+    "thumbnail": "thumbnail.jpg",
+    "preview": "preview.mp4",
+}
+BATCH_FOLDER = "frames"
+#: The part of a job that the frames are; the rest is quick.
+FRAMES_SHARE = 0.97
+
+
+@dataclass
+class Tally:
+    """What is counted while the frames go by: sums only, so that it never grows."""
+
+    frames: int = 0
+    processed: int = 0
+    detected: int = 0
+    visibility: float = 0.0
+    seconds: float = 0.0
+    width: int = 0
+    height: int = 0
+    trimmed: bool = False
+    damaged: int = 0
+    thumbnail_has_body: bool = False
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+_Part = TypeVar("_Part", bound=_Closable)
+
+
+class FrameLoop:
+    """The open parts of one job, and the loop over its frames."""
+
+    def __init__(
+        self,
+        task: Task,
+        parts: Parts,
+        clip: Clip,
+        reporter: Reporter,
+        sample_memory: Callable[[], None],
+    ) -> None:
+        self._task = task
+        self._parts = parts
+        self._clip = clip
+        self._reporter = reporter
+        self._sample_memory = sample_memory
+        self._smart = task.detection_mode == "smart"
+        self._strategies = parts.make_strategies() if self._smart else None
+        self._tally = Tally()
+
+    def run(self) -> Tally:
+        """Open the parts, take every frame through them, finish the files, close the parts."""
+        with ExitStack() as stack:
+            self._open(stack)
+            pose: Pose | None = None
+            for frame in self._frames():
+                if frame.index % self._task.frame_interval == 0:
+                    # A body that is no longer found is no longer drawn either.
+                    pose = self._look(frame)
+                self._show(frame, pose)
+                self._tell(frame)
+            self._finish()
+        return self._tally
+
+    def _open(self, stack: ExitStack) -> None:
+        task, parts = self._task, self._parts
+
+        def opened(name: str, make: Callable[[], _Part]) -> _Part:
+            with stage(name):
+                part = make()
+            stack.callback(part.close)
+            return part
+
+        self._reader: FrameReader = opened(
+            "decode",
+            lambda: parts.open_reader(
+                self._clip,
+                width=task.output_width,
+                max_pixels=task.max_pixels,
+                max_duration_seconds=task.max_duration_seconds,
+            ),
+        )
+        self._detector = opened("pose", lambda: parts.make_detector(alone=self._smart))
+        self._table = opened("csv", lambda: parts.open_table(task.folder / FILES["csv"]))
+        self._writer = opened(
+            "encode", lambda: parts.open_writer(task.folder / FILES["video"], fps=self._clip.fps)
+        )
+        self._source: Iterable[Frame] = self._reader
+        if task.frame_source == "batch":
+            folder = opened(
+                "batch",
+                lambda: parts.open_folder(
+                    task.folder / BATCH_FOLDER,
+                    batch_frames=task.batch_frames,
+                    image_format=task.batch_format,
+                ),
+            )
+            self._source = folder.through(self._polled(self._reader))
+
+    def _frames(self) -> Iterator[Frame]:
+        """The frames, with what goes wrong on the way to them named."""
+        waiting = iter(self._source)
+        while True:
+            self._reporter.check()
+            with stage("decode"):
+                frame = next(waiting, None)
+            if frame is None:
+                return
+            yield frame
+
+    def _polled(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The frames with a chance to cancel before each, for a source that takes many at once."""
+        for frame in frames:
+            self._reporter.check()
+            yield frame
+
+    def _look(self, frame: Frame) -> Pose | None:
+        """Find the body, count it and write it down."""
+        tally = self._tally
+        with stage("pose"):
+            picture = self._parts.to_rgb(frame.pixels)
+            if self._strategies is None:
+                pose = self._detector.detect(picture, frame.seconds)
+            else:
+                pose = self._strategies.find(self._detector, picture, frame.seconds)
+        tally.processed += 1
+        self._sample_memory()
+        if pose is not None:
+            tally.detected += 1
+            tally.visibility += mean_visibility(pose)
+            with stage("csv"):
+                self._table.write(frame.index, frame.seconds, pose)
+        return pose
+
+    def _show(self, frame: Frame, pose: Pose | None) -> None:
+        """Draw the last known body, add the frame to the video, keep the picture of it."""
+        tally = self._tally
+        first = tally.frames == 0
+        first_body = pose is not None and not tally.thumbnail_has_body
+        if pose is not None:
+            with stage("draw"):
+                self._parts.draw(frame.pixels, pose)
+        with stage("encode"):
+            self._writer.write(frame)
+        tally.frames += 1
+        tally.seconds = frame.seconds
+        tally.width, tally.height = frame.pixels.shape[1], frame.pixels.shape[0] * 2 // 3
+        if first or first_body:
+            tally.thumbnail_has_body = first_body
+            self._write_thumbnail(frame.pixels)
+
+    def _write_thumbnail(self, pixels: Image) -> None:
+        with stage("thumbnail"):
+            self._parts.write_thumbnail(self._task.folder / FILES["thumbnail"], pixels)
+
+    def _tell(self, frame: Frame) -> None:
+        expected = min(self._clip.duration_seconds, self._task.max_duration_seconds)
+        self._reporter.advance(
+            FRAMES_SHARE * frame.seconds / expected,
+            lambda: f"Finding the body: {frame.seconds:.1f} of {expected:.1f} s",
+        )
+
+    def _finish(self) -> None:
+        if self._tally.frames == 0:
+            raise UnreadableVideo("No picture of the video can be decoded: it is damaged.")
+        self._tally.trimmed = self._reader.trimmed
+        self._tally.damaged = self._reader.damaged
+        with stage("csv"):
+            self._table.finish()
+        with stage("encode"):
+            self._writer.finish()
