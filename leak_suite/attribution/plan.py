@@ -39,7 +39,7 @@ MOST_THINGS: Mapping[str, int] = {
     "threads": 60,
     "tasks": 500,
     "children": 16,
-    "temp_files": 200,
+    "temp_files": 60,
 }
 """How many of a thing a traced run may leave open: enough to count, too few to hurt."""
 

@@ -1,0 +1,78 @@
+"""Where memray is not, tracemalloc names the line, on every interpreter, and the finding says so."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+import venv
+from pathlib import Path
+
+import pytest
+
+from leak_suite.attribution import attribute
+from leak_suite.options import Options
+from leak_suite.result import Finding, Outcome
+from leak_suite.subject import CallableSpec
+
+SOURCE = """
+import socket
+import threading
+NEVER = threading.Event()
+KEPT = []
+
+class Job:
+    def __init__(self):
+        self.payload = bytes(2000)
+
+def job():
+    KEPT.append(Job())
+    KEPT.append(open(__file__))
+    threading.Thread(target=NEVER.wait, daemon=True).start()
+"""
+PAYLOAD, JOB, OPEN, THREAD = 9, 12, 13, 14
+
+
+def interpreter(version: str) -> Path:
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = sorted(root.glob(f"versions/{version}.*/bin/python"))
+    if not found:
+        pytest.skip(f"no CPython {version} under {root}")
+    return found[-1]
+
+
+def findings_of(tmp_path: Path, python: Path, metrics: str) -> dict[str, Finding]:
+    path = tmp_path / "subject.py"
+    path.write_text(textwrap.dedent(SOURCE))
+    found = attribute(
+        CallableSpec(f"{path}:job", python),
+        [
+            Finding(metric, "bytes" if metric == "heap" else "things", Outcome.GROWING, rate=1.0)
+            for metric in metrics.split()
+        ],
+        iterations=40,
+        warm_up=5,
+        options=Options(),
+    )
+    return {finding.metric: finding for finding in found}
+
+
+def test_an_environment_without_memray_gets_its_line_from_tracemalloc(tmp_path: Path) -> None:
+    venv.EnvBuilder(with_pip=False).create(tmp_path / "bare")
+    found = findings_of(tmp_path, tmp_path / "bare" / "bin" / "python", "heap")["heap"]
+    assert found.sites[0].line == PAYLOAD
+    assert found.sites[0].function == "__init__"
+    assert "under tracemalloc" in found.reason
+    assert "memray cannot be imported" in found.reason
+
+
+@pytest.mark.parametrize("version", ["3.9", "3.10", "3.12", "3.13", "3.14"])
+def test_the_line_is_named_on_another_interpreter(version: str, tmp_path: Path) -> None:
+    metrics = "heap blocks gc_objects tracked:Job fds threads"
+    found = findings_of(tmp_path, interpreter(version), metrics)
+    lines = {metric: finding.sites[0].line for metric, finding in found.items() if finding.sites}
+    assert lines["heap"] == PAYLOAD
+    assert lines["tracked:Job"] == JOB
+    assert lines["fds"] == OPEN
+    assert lines["threads"] == THREAD
+    assert "subject.KEPT" in found["tracked:Job"].sites[0].note
+    assert set(lines) == set(metrics.split())
