@@ -1,0 +1,123 @@
+"""The application: routes over one `Service`, whose life the lifespan owns."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+from typing import Any
+
+from fastapi import FastAPI
+
+from reference_app import errors
+from reference_app.allocator import configure_memory
+from reference_app.parts import AppParts
+from reference_app.requests import InFlight
+from reference_app.routes import ROUTERS
+from reference_app.service import Service
+from reference_app.settings import Settings
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings, parts: AppParts | None = None) -> FastAPI:
+    """The service with these limits, put together from these parts."""
+    parts = parts or AppParts()
+    in_flight: set[asyncio.Task[Any]] = set()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_memory()
+        service = Service(settings, parts)
+        app.state.service = service
+        try:
+            await service.open()
+            with _on_termination(lambda: _begin_drain(service, in_flight)):
+                async with _background(service):
+                    yield
+                    # Event streams end before the server waits for its connections, where the
+                    # signal came first; else, here.
+                    service.begin_drain()
+        finally:
+            await service.close()
+
+    app = FastAPI(
+        title="Reference pose service",
+        summary="Upload a video, get its poses as a table and a skeleton video.",
+        lifespan=lifespan,
+        # The documentation pages load scripts from elsewhere; the description itself stays.
+        docs_url=None,
+        redoc_url=None,
+    )
+    errors.install(app)
+    app.add_middleware(InFlight, tasks=in_flight)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def _begin_drain(service: Service, in_flight: set[asyncio.Task[Any]]) -> None:
+    service.begin_drain()
+
+    def end_requests() -> None:
+        for task in tuple(in_flight):
+            task.cancel("the drain is over")
+
+    asyncio.get_running_loop().call_later(service.settings.drain_seconds, end_requests)
+
+
+@asynccontextmanager
+async def _background(service: Service) -> AsyncIterator[None]:
+    """Expiry and the watch over memory, until the block ends."""
+    settings = service.settings
+    tasks = [
+        asyncio.create_task(_every(settings.expiry_interval_seconds, service.expire, service)),
+        asyncio.create_task(_every(settings.memory_interval_seconds, service.guard.watch, service)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _every(seconds: float, action: Callable[[], Awaitable[None]], service: Service) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await action()
+        except Exception as error:
+            # One bad turn must not end all later ones.
+            service.log.error("background work failed", error=repr(error))
+
+
+@contextmanager
+def _on_termination(act: Callable[[], None]) -> Iterator[None]:
+    """Act on SIGTERM and SIGINT at once, then let the server's own handler do its work.
+
+    The server tells the app only when all connections have ended; an open event stream would
+    keep it from ever doing so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before: dict[signal.Signals, Any] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(act)
+        before[signal.Signals(number)](number, frame)
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        if callable(handler := signal.getsignal(name)):
+            before[name] = handler
+            signal.signal(name, handle)
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

@@ -1,0 +1,139 @@
+"""Jobs and the registry that holds them until they expire."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from reference_app.clock import Clock, iso
+
+__all__ = ["Job", "JobRegistry", "State"]
+
+
+class State(str, Enum):
+    """Where a job stands."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Nothing will run for this job any more."""
+        return self in _FINAL
+
+
+_FINAL = {State.COMPLETED, State.FAILED, State.CANCELLED}
+# A completed job can still be cancelled: its files are given back.
+_MOVES = {
+    State.PENDING: {State.PROCESSING, State.FAILED, State.CANCELLED},
+    State.PROCESSING: {State.COMPLETED, State.FAILED, State.CANCELLED},
+    State.COMPLETED: {State.CANCELLED},
+    State.FAILED: set(),
+    State.CANCELLED: set(),
+}
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One uploaded video on its way: plain data, of bounded size, changed in few places."""
+
+    job_id: str
+    filename: str
+    size_bytes: int
+    created_at: float
+    # Steady time of the last change of state: expiry counts from here.
+    touched: float
+    status: State = State.PENDING
+    progress: float = 0.0
+    message: str = "Waiting for a worker."
+    error: str | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    trimmed: bool = False
+    summary: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    memory_before_bytes: int | None = None
+    memory_after_bytes: int | None = None
+
+    def move(self, state: State, clock: Clock) -> bool:
+        """Go to `state` if that is a lawful step; False, and no change, if it is not."""
+        if state not in _MOVES[self.status]:
+            return False
+        self.status = state
+        self.touched = clock.steady()
+        if state is State.PROCESSING:
+            self.started_at = clock.wall()
+        elif self.finished_at is None:
+            self.finished_at = clock.wall()
+        return True
+
+    def view(self, queue_position: int | None = None) -> dict[str, Any]:
+        """What a client reads about this job."""
+        return {
+            "job_id": self.job_id,
+            "status": self.status.value,
+            "progress": round(self.progress, 3),
+            "message": self.message,
+            "error": self.error,
+            "queue_position": queue_position,
+            "filename": self.filename,
+            "size_bytes": self.size_bytes,
+            "created_at": iso(self.created_at),
+            "started_at": iso(self.started_at),
+            "finished_at": iso(self.finished_at),
+            "trimmed": self.trimmed,
+            "summary": self.summary or None,
+            "memory_before_bytes": self.memory_before_bytes,
+            "memory_after_bytes": self.memory_after_bytes,
+            "downloads": {name: f"/api/download/{self.job_id}/{name}" for name in self.files},
+        }
+
+
+class JobRegistry:
+    """The jobs that the service knows, in order of arrival.
+
+    Final jobs stay for `ttl_seconds` after their last change; `expired` names those whose time is
+    over. The registry forgets only on `remove`, since files have to go with a job.
+    """
+
+    def __init__(self, ttl_seconds: float, clock: Clock) -> None:
+        self._ttl_seconds = ttl_seconds
+        self._clock = clock
+        self._jobs: dict[str, Job] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(tuple(self._jobs.values()))
+
+    def add(self, job: Job) -> None:
+        """Take a new job in."""
+        self._jobs[job.job_id] = job
+
+    def get(self, job_id: str) -> Job | None:
+        """The job of that name, unless it is unknown or past its time."""
+        job = self._jobs.get(job_id)
+        return None if job is None or self._is_over(job) else job
+
+    def remove(self, job_id: str) -> Job | None:
+        """Forget a job."""
+        return self._jobs.pop(job_id, None)
+
+    def expired(self) -> tuple[Job, ...]:
+        """The jobs that are to be removed now."""
+        return tuple(job for job in self._jobs.values() if self._is_over(job))
+
+    def count(self) -> dict[str, int]:
+        """How many jobs stand in each state, absent states included."""
+        found = Counter(job.status for job in self._jobs.values())
+        return {state.value: found[state] for state in State}
+
+    def _is_over(self, job: Job) -> bool:
+        return job.status.final and self._clock.steady() - job.touched >= self._ttl_seconds

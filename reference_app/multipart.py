@@ -1,0 +1,115 @@
+"""The one file of a multipart body, pushed to disk as it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.message import Message
+from pathlib import PurePosixPath, PureWindowsPath
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from reference_app.errors import Unreadable, WrongType
+
+__all__ = ["FileField", "boundary_of", "safe_name"]
+
+_MAX_NAME = 200
+
+
+def boundary_of(content_type: str) -> bytes:
+    """The boundary of a multipart body, from its header."""
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not boundary:
+        raise WrongType(
+            "Send the video as multipart/form-data, in a field named 'file'.", close=True
+        )
+    return boundary
+
+
+def safe_name(name: str) -> str:
+    """A client's file name as something to show: no folders, no control characters, no length.
+
+    It is never used as a path.
+    """
+    base = PureWindowsPath(PurePosixPath(name).name).name
+    shown = "".join(letter for letter in base if letter.isprintable()).strip()
+    return shown[:_MAX_NAME] or "upload"
+
+
+class FileField:
+    """Finds the part named `file` in a body that is fed piece by piece.
+
+    `on_begin(filename, content_type)` is called when the part begins; its bytes collect in
+    `buffer`, which the caller empties after every piece.
+    """
+
+    def __init__(self, boundary: bytes, on_begin: Callable[[str, str], None]) -> None:
+        self.buffer = bytearray()
+        self.found = False
+        self.ended = False
+        self._on_begin = on_begin
+        self._inside = False
+        self._headers = Message()
+        self._name, self._value = bytearray(), bytearray()
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_field": self._header_name,
+                    "on_header_value": self._header_value,
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._end_headers,
+                    "on_part_data": self._data,
+                    "on_part_end": self._end_part,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:
+            raise WrongType(f"The multipart boundary cannot be used: {error}") from error
+
+    def feed(self, piece: bytes) -> None:
+        """Parse the next piece of the body."""
+        try:
+            self._parser.write(piece)
+        except FormParserError as error:
+            raise Unreadable(f"The multipart body is malformed: {error}") from error
+
+    def _begin_part(self) -> None:
+        self._headers = Message()
+
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        self._headers[_text(self._name)] = _text(self._value)
+        self._name.clear()
+        self._value.clear()
+
+    def _end_headers(self) -> None:
+        _, options = parse_options_header(self._headers.get("content-disposition", ""))
+        self._inside = options.get(b"name") == b"file" and b"filename" in options
+        if not self._inside:
+            return
+        if self.found:
+            raise Unreadable("Send one file at a time; the field 'file' came twice.")
+        self.found = True
+        self._on_begin(_text(options[b"filename"]), self._headers.get("content-type", ""))
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._inside:
+            self.buffer += data[start:end]
+
+    def _end_part(self) -> None:
+        self._inside = False
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+def _text(raw: bytes | bytearray) -> str:
+    return bytes(raw).decode("utf-8", "replace")

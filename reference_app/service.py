@@ -1,0 +1,299 @@
+"""One running service: its parts, and what happens to a job from upload to expiry."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import secrets
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import anyio.to_thread
+from fastapi import Request
+
+from reference_app.errors import Busy, JobFailed, NoSpace, NotFound, UploadTimeout
+from reference_app.jobs import Job, State
+from reference_app.logs import make_logger
+from reference_app.metrics import Metrics
+from reference_app.parts import AppParts
+from reference_app.pipeline.task import Progress, Summary, Task
+from reference_app.settings import Settings
+from reference_app.upload import SOURCE_NAME, Deadline, Upload, check_header, save
+from reference_app.workers import Stopped, Worker, warm_up
+
+__all__ = ["Service"]
+
+
+class Service:
+    """Puts the parts together and moves jobs between their states; every move passes `_move`."""
+
+    def __init__(self, settings: Settings, parts: AppParts) -> None:
+        self.settings = settings
+        self.log = make_logger(settings.log_level, parts.log_stream)
+        self.clock = parts.clock()
+        self.registry = parts.registry(settings, self.clock)
+        self.artifacts = parts.artifacts(settings)
+        self.hub = parts.hub()
+        self.metrics = Metrics()
+        self.peak_processing = 0
+        self.peak_pending = 0
+        # The guard asks the pool for its workers, and the pool asks the guard for room.
+        self.pool = parts.pool(settings, self._has_room, self.log)
+        self.guard = parts.guard(settings, self.clock, self.log, self.pool.pids)
+        self.admission = parts.admission(settings, self.pool, self.guard, self._job_seconds)
+        self._make_worker = parts.workers(settings, parts.engine(parts.pipeline))
+        self._job_seconds_seen: float | None = None
+        self._deadlines: set[Deadline] = set()
+        self._drain_ends = float("inf")
+
+    async def open(self) -> None:
+        """Clear what a dead run left, and begin to work."""
+        removed = await anyio.to_thread.run_sync(self.artifacts.open)
+        if removed:
+            self.log.info("removed what a dead run left", folders=[path.name for path in removed])
+        if self.settings.workers == "process":
+            await anyio.to_thread.run_sync(warm_up)
+        self.pool.open()
+        self.log.info(
+            "service started",
+            memory_limit_bytes=self.guard.limit.bytes,
+            memory_limit_source=self.guard.limit.source,
+            **self.settings.model_dump(mode="json", include={"workers", "spool_dir"}),
+        )
+        if self.guard.hard_bytes > self.guard.limit.bytes:
+            self.log.warning(
+                "the hard limit lies above what may be used at all: lower MEMORY_HARD_MB",
+                hard_bytes=self.guard.hard_bytes,
+                limit_bytes=self.guard.limit.bytes,
+            )
+
+    def begin_drain(self) -> None:
+        """Take nothing new, end uploads and event streams; what runs goes on. Safe to repeat."""
+        if self.admission.closed:
+            return
+        self.admission.closed = True
+        self.log.info("draining", running=self.pool.running, waiting=self.pool.waiting)
+        self._drain_ends = self.clock.steady() + self.settings.drain_seconds
+        now = asyncio.get_running_loop().time()
+        for deadline in self._deadlines:
+            deadline.reschedule(now)
+        self.hub.close()
+
+    async def close(self) -> None:
+        """Drain, and leave neither process nor file."""
+        self.begin_drain()
+        for job in self.registry:
+            if self.pool.withdraw(job.job_id):
+                await self._give_up(job, "The service is shutting down.")
+        await self.pool.drain(max(0.0, self._drain_ends - self.clock.steady()))
+        await anyio.to_thread.run_sync(self.artifacts.close)
+        self.log.info("service stopped")
+
+    @contextlib.asynccontextmanager
+    async def upload_deadline(self) -> AsyncIterator[Deadline]:
+        """A time limit that the upload renews as it gets on, and that a drain ends at once."""
+        async with asyncio.timeout(self.settings.upload_idle_seconds) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                yield deadline
+            finally:
+                self._deadlines.discard(deadline)
+
+    async def receive(self, request: Request) -> Job:
+        """Take an upload in and queue its job; on any failure nothing of it stays behind."""
+        boundary = check_header(request, self.settings)
+        try:
+            reservation = await self.admission.reserve()
+        except Busy as busy:
+            # Of a body without a declared end nobody could tell how much is still to come.
+            busy.close = "content-length" not in request.headers
+            raise
+        with reservation:
+            job_id = secrets.token_hex(16)
+            try:
+                upload = await self._save(request, boundary, job_id)
+            except BaseException as error:
+                await self.artifacts.discard(job_id)
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise NoSpace("There is no room on the disk for this upload.") from error
+                raise
+            # Without a pause in between: the place passes from the upload to its job.
+            reservation.release()
+            return self.accept(job_id, upload)
+
+    async def _save(self, request: Request, boundary: bytes, job_id: str) -> Upload:
+        try:
+            async with self.upload_deadline() as deadline:
+                folder = self.artifacts.create(job_id)
+                upload = await save(request, boundary, folder, self.settings, deadline)
+        except TimeoutError:
+            self.admission.check_open(close=True)
+            raise UploadTimeout("Nothing came for too long; send it again.", close=True) from None
+        self.admission.check_open()
+        return upload
+
+    def accept(self, job_id: str, upload: Upload) -> Job:
+        """Queue the job of an upload that arrived whole."""
+        job = Job(
+            job_id=job_id,
+            filename=upload.filename,
+            size_bytes=upload.size_bytes,
+            created_at=self.clock.wall(),
+            touched=self.clock.steady(),
+        )
+        self.registry.add(job)
+        self.pool.submit(
+            job_id, partial(self._make_worker, self._task(job_id)), partial(self._execute, job)
+        )
+        self.peak_pending = max(self.peak_pending, self.registry.count()["pending"])
+        self._tell(job)
+        return job
+
+    def find(self, job_id: str) -> Job:
+        """The job of that name, or `NotFound`."""
+        job = self.registry.get(job_id)
+        if job is None:
+            raise NotFound("There is no such job; it may have expired.")
+        return job
+
+    def view(self, job: Job) -> dict[str, Any]:
+        """What a client reads about a job."""
+        return job.view(self.pool.position(job.job_id))
+
+    async def cancel(self, job: Job) -> None:
+        """End a job in whatever state it is, and give back all that it holds.
+
+        A completed job loses its files and becomes cancelled; one that failed or was cancelled
+        before stays as it is.
+        """
+        if not self.pool.withdraw(job.job_id):
+            await self.pool.stop(job.job_id)
+        await self._give_up(job, "Cancelled on request.")
+
+    async def remove(self, job: Job) -> None:
+        """Forget a job with its files, now."""
+        await self.cancel(job)
+        self.registry.remove(job.job_id)
+        await self.artifacts.discard(job.job_id)
+        self.log.info("job removed", job_id=job.job_id)
+
+    async def expire(self) -> None:
+        """Forget the jobs whose time is over, with their files."""
+        for job in self.registry.expired():
+            self.registry.remove(job.job_id)
+            await self.artifacts.discard(job.job_id)
+            self.log.info("job expired", job_id=job.job_id, status=job.status.value)
+
+    async def _has_room(self) -> bool:
+        return await self.guard.has_room()
+
+    def _job_seconds(self) -> float:
+        return self._job_seconds_seen or self.settings.assumed_job_seconds
+
+    def _task(self, job_id: str) -> Task:
+        folder = self.artifacts.folder(job_id)
+        settings = self.settings
+        return Task(
+            source=folder / SOURCE_NAME,
+            folder=folder,
+            max_duration_seconds=settings.max_duration_seconds,
+            frame_interval=settings.frame_interval,
+            output_width=settings.output_width,
+            frame_source=settings.frame_source,
+            detection_mode=settings.detection_mode,
+        )
+
+    async def _execute(self, job: Job, worker: Worker) -> None:
+        """Run one job to its final state; never raises, never leaves it half-way."""
+        self._move(job, State.PROCESSING, message="Processing.")
+        self.peak_processing = max(self.peak_processing, self.pool.running)
+        started = self.clock.steady()
+        job.memory_before_bytes = await self._tree_bytes()
+        try:
+            summary = await self._run(job, worker)
+            await anyio.to_thread.run_sync(
+                self.artifacts.keep_only, job.job_id, tuple(summary.files.values())
+            )
+        except Stopped:
+            await self._end(job, State.CANCELLED, "Cancelled.")
+        except JobFailed as failure:
+            await self._end(job, State.FAILED, "Failed.", error=str(failure))
+        except Exception as error:
+            self.log.error("job broke", job_id=job.job_id, error=repr(error))
+            await self._end(job, State.FAILED, "Failed.", error="The service failed on this job.")
+        else:
+            self._take_results(job, summary)
+            self._job_seconds_seen = self.clock.steady() - started
+            await self._end(job, State.COMPLETED, "Completed.")
+
+    async def _run(self, job: Job, worker: Worker) -> Summary:
+        """The worker's summary; a worker that takes too long is stopped and has failed."""
+        late = asyncio.get_running_loop().call_later(self.settings.max_job_seconds, worker.stop)
+        began = self.clock.steady()
+        try:
+            return await worker.run(partial(self._progress, job))
+        except Stopped:
+            if self.clock.steady() - began >= self.settings.max_job_seconds:
+                raise JobFailed(
+                    f"Processing took longer than {self.settings.max_job_seconds:g} s."
+                ) from None
+            raise
+        finally:
+            late.cancel()
+
+    def _take_results(self, job: Job, summary: Summary) -> None:
+        values = {name: getattr(summary, name) for name in summary.__dataclass_fields__}
+        job.files = dict(values.pop("files"))
+        job.trimmed = summary.trimmed
+        job.summary = {**values, "notes": list(summary.notes)}
+
+    async def _end(self, job: Job, state: State, message: str, error: str | None = None) -> None:
+        """The last move: after the files, so that who sees the state sees the disk as it stays."""
+        if state is not State.COMPLETED:
+            await self.artifacts.discard(job.job_id)
+        job.memory_after_bytes = await self._tree_bytes()
+        self._move(job, state, message=message, error=error)
+
+    async def _tree_bytes(self) -> int | None:
+        """Memory for the log; a job must not break because nobody could read it."""
+        try:
+            return (await self.guard.read()).tree.pss
+        except OSError as error:
+            self.log.warning("memory could not be read", error=repr(error))
+            return None
+
+    async def _give_up(self, job: Job, message: str) -> None:
+        if job.status in (State.PENDING, State.COMPLETED):
+            job.files = {}
+            await self.artifacts.discard(job.job_id)
+            self._move(job, State.CANCELLED, message=message)
+
+    def _progress(self, job: Job, progress: Progress) -> None:
+        if job.status is State.PROCESSING:
+            job.progress = progress.fraction
+            job.message = progress.message
+            self.hub.publish(job.job_id, self.view(job))
+
+    def _move(self, job: Job, state: State, *, message: str, error: str | None = None) -> None:
+        if not job.move(state, self.clock):
+            return
+        job.message, job.error = message, error
+        if state is State.COMPLETED:
+            job.progress = 1.0
+        self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        """One log line, one event, one count for every change of state."""
+        self.log.info(
+            "job " + job.status.value,
+            job_id=job.job_id,
+            status=job.status.value,
+            size_bytes=job.size_bytes,
+            error=job.error,
+            memory_before_bytes=job.memory_before_bytes,
+            memory_after_bytes=job.memory_after_bytes,
+        )
+        self.metrics.job_moved(job.status.value)
+        self.hub.publish(job.job_id, self.view(job), last=job.status.final)

@@ -1,0 +1,81 @@
+"""Every limit of the service, read from the environment, with its unit in its name."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing_extensions import Self
+
+__all__ = ["MIB", "MULTIPART_ALLOWANCE_BYTES", "Settings"]
+
+MIB = 1024 * 1024
+# Boundaries, part headers and small fields around the one file of an upload.
+MULTIPART_ALLOWANCE_BYTES = 64 * 1024
+
+
+class Settings(BaseSettings):
+    """Limits and choices; each is read from the variable of the same name in upper case."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    max_upload_mb: int = Field(default=30, ge=1)
+    max_duration_seconds: float = Field(default=10.0, gt=0)
+    frame_interval: int = Field(default=3, ge=1)
+    output_width: int = Field(default=720, ge=16)
+    detection_mode: Literal["fast", "smart"] = "fast"
+    frame_source: Literal["stream", "batch"] = "stream"
+
+    max_processing: int = Field(default=2, ge=1)
+    max_pending: int = Field(default=10, ge=1)
+    workers: Literal["process", "thread"] = "process"
+    # Below the API's own priority, so that /health stays quick while the workers compute.
+    worker_niceness: int = Field(default=5, ge=0, le=19)
+    max_job_seconds: float = Field(default=600.0, gt=0)
+    drain_seconds: float = Field(default=25.0, ge=0)
+
+    job_ttl_seconds: float = Field(default=3600.0, gt=0)
+    expiry_interval_seconds: float = Field(default=30.0, gt=0)
+    upload_idle_seconds: float = Field(default=30.0, gt=0)
+    # Told to a refused client until the first job has shown how long one really takes.
+    assumed_job_seconds: float = Field(default=10.0, gt=0)
+
+    memory_soft_mb: int = Field(default=400, ge=1)
+    memory_hard_mb: int = Field(default=450, ge=1)
+    # What the plan grants; counts only where the kernel sets no limit of its own.
+    memory_limit_mb: int = Field(default=512, ge=1)
+    memory_interval_seconds: float = Field(default=2.0, gt=0)
+
+    spool_dir: Path = Field(default_factory=lambda: default_spool_dir())
+    # A spool on tmpfs is memory: a dozen uploads are 360 MB that no guard figure shows.
+    allow_spool_on_tmpfs: bool = False
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Self:
+        if self.memory_soft_mb > self.memory_hard_mb:
+            raise ValueError("MEMORY_SOFT_MB is above MEMORY_HARD_MB; give a soft limit below it")
+        return self
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """The largest file that is taken."""
+        return self.max_upload_mb * MIB
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The most that is ever read of one request."""
+        return self.max_upload_bytes + MULTIPART_ALLOWANCE_BYTES
+
+
+def default_spool_dir() -> Path:
+    """A folder for uploads on a disk: the system's temporary folder, unless that is memory."""
+    from reference_app.artifacts import filesystem_of  # the store knows what a disk is
+
+    temporary = Path(tempfile.gettempdir())
+    root = Path("/var/tmp") if filesystem_of(temporary) in {"tmpfs", "ramfs"} else temporary
+    return root / "reference-app"

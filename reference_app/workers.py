@@ -1,0 +1,221 @@
+"""One job's worker: a process of its own from the forkserver, or a thread of this process.
+
+Both are driven the same way: `run` to the end, `stop` at any time. A process is ended by killing
+it, which gives everything back whatever it was doing; its files are its job's folder, and that is
+deleted by the service. A thread can only be asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from typing import Any, Protocol
+
+import anyio.to_thread
+
+from reference_app import worker_process
+from reference_app.allocator import release_memory, worker_environment
+from reference_app.errors import JobFailed
+from reference_app.pipeline.task import Progress, Summary, Task
+from reference_app.worker_process import Engine
+
+__all__ = ["OnProgress", "ProcessWorker", "Stopped", "ThreadWorker", "Worker", "warm_up"]
+
+OnProgress = Callable[[Progress], None]
+
+_FORKSERVER = multiprocessing.get_context("forkserver")
+_PRELOAD = ["reference_app.pipeline.preload"]
+_EXIT_SECONDS = 2.0
+
+
+class Stopped(Exception):
+    """The worker was told to stop, and did."""
+
+
+class Worker(Protocol):
+    """Does one job."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process that does it, where it has one of its own that lives."""
+
+    async def run(self, on_progress: OnProgress) -> Summary:
+        """Do the job; raises `Stopped`, `JobFailed`, or what broke."""
+
+    def stop(self) -> None:
+        """End it as soon as possible; `run` then raises `Stopped`."""
+
+
+def warm_up() -> None:
+    """Start the forkserver now, so that the first job does not wait for its imports.
+
+    It reads its allocator's options from the environment, and finds this package by PYTHONPATH:
+    `sys.path` does not reach the modules that it preloads.
+    """
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    wanted = {**worker_environment(), "PYTHONPATH": path}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        from multiprocessing.forkserver import ensure_running, set_forkserver_preload
+
+        set_forkserver_preload(_PRELOAD)
+        ensure_running()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class ProcessWorker:
+    """A job in a process that is born for it and dies with it."""
+
+    def __init__(self, engine: Engine, task: Task, *, niceness: int) -> None:
+        self._arguments = (engine, task, niceness)
+        self._stack = ExitStack()
+        self._process: ForkServerProcess | None = None
+        self._stopped = False
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process, from its birth until it has been reaped."""
+        return None if self._process is None else self._process.pid
+
+    async def run(self, on_progress: OnProgress) -> Summary:
+        """Start the process, follow it, and see it to its grave."""
+        try:
+            receiver = await anyio.to_thread.run_sync(self._launch)
+            summary = await self._follow(receiver, on_progress)
+            await self._join()
+            return summary
+        except (EOFError, OSError) as error:
+            await self._join()
+            if self._stopped:
+                raise Stopped from None
+            raise JobFailed(self._cause_of_death()) from error
+        finally:
+            await self._bury()
+
+    def stop(self) -> None:
+        """Kill the process, or the one that is just being started."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.kill()
+
+    def _launch(self) -> Connection:
+        warm_up()
+        receiver, sender = _FORKSERVER.Pipe(duplex=False)
+        self._stack.callback(receiver.close)
+        # The worker has its own copy; with ours open its death would not end the stream.
+        with sender:
+            process = _FORKSERVER.Process(
+                target=worker_process.main, args=(sender, *self._arguments), daemon=True
+            )
+            process.start()
+        self._process = process
+        if self._stopped:
+            process.kill()
+        return receiver
+
+    async def _follow(self, receiver: Connection, on_progress: OnProgress) -> Summary:
+        """Read messages until the last; EOFError when the process dies before it."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Summary] = loop.create_future()
+
+        def receive() -> None:
+            # A message is far shorter than what a pipe writes in one piece, so this never waits.
+            try:
+                kind, body = receiver.recv()
+            except (EOFError, OSError, pickle.UnpicklingError):
+                _settle(done, EOFError("the worker is gone"))
+                loop.remove_reader(receiver.fileno())
+                return
+            if kind == "progress":
+                on_progress(body)
+            else:
+                _settle(done, body if kind == "done" else JobFailed(body))
+
+        loop.add_reader(receiver.fileno(), receive)
+        try:
+            return await done
+        finally:
+            loop.remove_reader(receiver.fileno())
+
+    async def _join(self) -> None:
+        if self._process is not None:
+            await anyio.to_thread.run_sync(self._process.join, _EXIT_SECONDS)
+
+    def _cause_of_death(self) -> str:
+        code = None if self._process is None else self._process.exitcode
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            hint = "; the machine may be out of memory" if -code == signal.SIGKILL else ""
+            return f"The worker was killed from outside ({name}){hint}. Send the video again."
+        return "The worker ended without a result. Send the video again."
+
+    async def _bury(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            await self._join()
+            if self._process.exitcode is not None:
+                self._process.close()
+            self._process = None
+        self._stack.close()
+
+
+class ThreadWorker:
+    """A job in a thread of this process, for profiling: what a job forgets stays to be seen."""
+
+    pid: int | None = None
+
+    def __init__(self, engine: Engine, task: Task, limiter: anyio.CapacityLimiter) -> None:
+        self._engine = engine
+        self._task = task
+        self._limiter = limiter
+        self._stop = threading.Event()
+
+    async def run(self, on_progress: OnProgress) -> Summary:
+        """Run the engine in a thread, to its end."""
+        loop = asyncio.get_running_loop()
+
+        def report(progress: Progress) -> None:
+            loop.call_soon_threadsafe(on_progress, progress)
+
+        try:
+            with anyio.CancelScope(shield=True):
+                summary = await anyio.to_thread.run_sync(self._work, report, limiter=self._limiter)
+        except Exception:
+            if self._stop.is_set():
+                raise Stopped from None
+            raise
+        return summary
+
+    def stop(self) -> None:
+        """Ask the engine to end at its next step."""
+        self._stop.set()
+
+    def _work(self, report: OnProgress) -> Summary:
+        try:
+            return worker_process.guarded(self._engine, self._task, report, self._stop.is_set)
+        finally:
+            release_memory()
+
+
+def _settle(future: asyncio.Future[Any], outcome: Any) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
