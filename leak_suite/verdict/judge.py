@@ -64,7 +64,7 @@ def judge(
         return _too_few(look) if final else None
     ramp = ramp_in(look)
     if ramp is not None:
-        enough = enough_for_growth(ramp.length, ramp.growth, look.scale.implausible, seconds)
+        enough = enough_for_growth(ramp, look.scale, seconds, look.length)
         return _growing(look, ramp, proven=enough) if enough or final else None
     return _flat(look)
 
@@ -174,7 +174,8 @@ def _bounded_by(look: Look, noise: float) -> str:
     spread = max(v for _, v in points) - min(v for _, v in points)
     if spread > 8 * look.scale.quantum and cycles(points):
         return Cause.CYCLE
-    if not look.scale.exact and len(points) >= 10 and fades(points, noise / 2):
+    share = 0.5 if look.final else 0.25
+    if not look.scale.exact and len(points) >= 10 and fades(points, noise / 2, share):
         return Cause.PLATEAU
     return Cause.NONE
 
@@ -188,7 +189,7 @@ def _at_rest(look: Look, line: Trend, steps: Rises) -> bool:
         limit = max(limit, scale.max_detectable * 32, 16 * scale.minimum_growth / length)
     seen = _detectable(look, line)
     small = line.rate * length < scale.minimum_growth / 2 or line.rate < scale.floor
-    still = line.z < QUIET or small
+    still = small or (line.z < QUIET and line.rate + 2 * line.error < limit / 2)
     if steps.count == 0:
         return still and seen <= limit
     patience = 1.0 if look.final else 3.0

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from leak_suite.verdict.shape import Steady
+from leak_suite.verdict.tolerance import Scale
+
 __all__ = [
     "MINIMUM_SAMPLES",
     "enough_for_growth",
@@ -23,12 +26,17 @@ MINIMUM_SAMPLES = 5
 _RAMP: tuple[tuple[float, int], ...] = (
     (1.0, 20_000),
     (8.0, 10_000),
-    (10.0, 5_000),
-    (12.0, 2_000),
-    (15.0, 500),
-    (20.0, 50),
+    (14.0, 5_000),
+    (18.0, 2_000),
+    (22.0, 500),
+    (26.0, 50),
     (30.0, 12),
 )
+
+# An iteration this long is a job of its own; growth of a job's size in each of them is no cache.
+_SLOW_SECONDS = 0.1
+_SLOW_ITERATIONS = 12
+_SLOW_COUNTED = 40  # handles and the like: pools of up to this many are common
 
 # The same for calling a series stable: late starts and rare jumps must have had their chance.
 _FLAT: tuple[tuple[float, int], ...] = ((0.5, 20_000), (2.5, 5_000), (6.0, 500), (10.0, 12))
@@ -47,16 +55,23 @@ def needed_for_growth(seconds: float) -> int | None:
     return _needed(_RAMP, seconds)
 
 
-def enough_for_growth(iterations: float, growth: float, implausible: float, seconds: float) -> bool:
-    """Whether a steady ramp has outlasted, or outgrown, any cache that one would expect."""
+def enough_for_growth(ramp: Steady, scale: Scale, seconds: float, iterations: float) -> bool:
+    """Whether a steady ramp has outlasted, or outgrown, any cache that one would expect.
+
+    `iterations` is the length of the whole run, `seconds` the time that it took.
+    """
+    if ramp.growth >= scale.implausible:
+        return True
+    if seconds / iterations >= _SLOW_SECONDS and ramp.whole.rate >= scale.job_sized:
+        return ramp.length >= (_SLOW_COUNTED if scale.exact else _SLOW_ITERATIONS)
     needed = needed_for_growth(seconds)
-    return growth >= implausible or (needed is not None and iterations >= needed)
+    return needed is not None and ramp.length >= needed
 
 
 def enough_for_stable(iterations: float, samples: int, seconds: float) -> bool:
     """Whether a flat series is long enough to be believed."""
     needed = _needed(_FLAT, seconds)
-    return samples >= 10 and needed is not None and iterations >= needed
+    return samples >= 8 and needed is not None and iterations >= needed
 
 
 def patience_for_noise(seconds: float) -> float:

@@ -115,14 +115,17 @@ def _halves(points: Sequence[Point]) -> tuple[float, float]:
     return first, second
 
 
-def fades(points: Sequence[Point], noise: float) -> bool:
-    """Whether the growth dies away: each fifth of the run gains clearly less than the last."""
+def fades(points: Sequence[Point], noise: float, share: float) -> bool:
+    """Whether the growth dies away: each fifth of the run gains clearly less than the last.
+
+    The last fifth must gain no more than `share` of the first.
+    """
     ends = _at_fifths(points)
     gains = [b - a for a, b in pairwise(ends)]
     if gains[0] <= 8 * noise:
         return False
     falling = all(b <= 0.85 * a + noise for a, b in pairwise(gains))
-    return falling and gains[-1] <= 0.25 * gains[0]
+    return falling and gains[-1] <= share * gains[0]
 
 
 def _at_fifths(points: Sequence[Point]) -> list[float]:

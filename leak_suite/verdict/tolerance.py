@@ -51,6 +51,11 @@ class Scale:
         """The smallest move of a reading that counts as one."""
         return 0.0 if self.exact else self.minimum_growth / 64
 
+    @property
+    def job_sized(self) -> float:
+        """Growth in one iteration that a whole job would leave behind, not a cache entry."""
+        return 0.9 if self.exact else self.minimum_growth
+
 
 def scale_of(metric: str, tolerance: Tolerance) -> Scale:
     """Fill in the defaults of `tolerance` for `metric`."""
