@@ -39,7 +39,7 @@ def _harness(target: str, python: str, report: Path) -> list[str]:
 
 def _read_harness(ended: Ended, report: Path) -> Reading:
     if ended.status is None:
-        return Reading(NO_VERDICT, note="stopped at the deadline")
+        return Reading(NO_VERDICT, note=ended.stopped)
     try:
         data = json.loads(report.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -84,7 +84,7 @@ def _read_status(ended: Ended, report: Path) -> Reading:
     """0 is stable, 1 growing, anything else no verdict."""
     del report
     if ended.status is None:
-        return Reading(NO_VERDICT, note="stopped at the deadline")
+        return Reading(NO_VERDICT, note=ended.stopped)
     if ended.status not in (0, 1):
         return Reading(NO_VERDICT, note=_last(ended.errors or ended.output))
     return Reading(GROWING if ended.status else STABLE)
