@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from itertools import repeat
 
-__all__ = ["Guard", "Loop", "describe_error"]
+__all__ = ["Guard", "Loop", "describe_error", "is_coroutine_function"]
 
-_CHUNK_SECONDS = 0.005
+_CHUNK_SECONDS = 0.02
 _COROUTINE = 0x80
 _MIB = 1 << 20
 
@@ -41,7 +41,7 @@ class Loop:
         self._function = function
         self._event_loop = None
         self._chunk = 1
-        if _is_coroutine_function(function):
+        if is_coroutine_function(function):
             self._make_event_loop()
 
     def _make_event_loop(self) -> None:
@@ -60,6 +60,20 @@ class Loop:
         """Give tasks and callbacks of the workload's loop a few turns to end in."""
         for _ in range(3):
             self._event_loop.run_until_complete(self._sleep(0))
+
+    def close(self) -> None:
+        """Close the workload's event loop, with what still waits on it."""
+        if self._event_loop is None:
+            return
+        import asyncio
+
+        loop, self._event_loop = self._event_loop, None
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(self._sleep(0))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        asyncio.set_event_loop(None)
+        loop.close()
 
     def round(self, iterations: int, seconds: float, guard: Guard, alive):
         """Up to `iterations` in up to `seconds`: (done, seconds spent in them, why it ended, error).
@@ -88,7 +102,8 @@ class Loop:
                 why = "time"
                 break
             if not alive():
-                raise SystemExit(0)
+                why = "gone"
+                break
             self._adapt(count, took, guard.fraction - before)
             chunk = self._chunk
         return done, spent, why, error
@@ -121,7 +136,8 @@ async def _awaited(function, turns) -> None:
         await function()
 
 
-def _is_coroutine_function(function) -> bool:
+def is_coroutine_function(function) -> bool:
+    """Whether calling it gives something to await."""
     while hasattr(function, "func"):  # functools.partial
         function = function.func
     code = getattr(function, "__code__", None)

@@ -19,7 +19,6 @@ METRICS = (
 )  # fmt: skip
 
 _COLLECTIONS = 3
-_REHEARSALS = 8
 _STABLE_PAUSE = 0.002
 _FREEZE_ABOVE_SECONDS = 0.003
 
@@ -44,13 +43,6 @@ class Meter:
         self._temp_dir = temp_dir
         self._own_fds = own_fds
         self._own_threads = own_threads
-
-    def rehearse(self) -> None:
-        """Read a few times for nothing, so that what reading itself keeps is there beforehand."""
-        for _ in range(_REHEARSALS):
-            self.settle()
-            self.glance()
-            repr(self.read())
 
     def settle(self) -> None:
         """Let what is over be over: garbage, ending threads and tasks, free pages."""
@@ -95,7 +87,7 @@ class Meter:
         """
         started = time.perf_counter()
         gc.collect()
-        if time.perf_counter() - started > _FREEZE_ABOVE_SECONDS and not self.frozen:
+        if time.perf_counter() - started > _FREEZE_ABOVE_SECONDS or self.frozen:
             gc.freeze()
             self.frozen = gc.get_freeze_count()
 

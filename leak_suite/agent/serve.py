@@ -28,7 +28,7 @@ def main(arguments) -> None:
     if os.getppid() != int(one("host")):
         return  # it was gone before the kernel was told
     try:
-        checks = {} if one("self_check", "1") == "0" else _self_check(session)
+        checks = {} if one("self_check", "1") == "0" else session.self_check()
         session.tracer = _start_tracer(
             one("trace"), one("tracer"), one("trace_output"), one("trace_native") == "1"
         )
@@ -38,6 +38,7 @@ def main(arguments) -> None:
     except BaseException as error:
         wire.answer({"error": session.error(error)})
         raise SystemExit(3) from error
+    session.meter.freeze()
     about = {**session.about(), "self_check": checks, "blind": dict(session.meter.blind)}
     if one("app"):
         from . import app
@@ -93,12 +94,6 @@ def _answer(session, words, alive):
     except Exception as error:
         return {"error": session.error(error)}
     return {"error": "unknown question " + command}
-
-
-def _self_check(session):
-    checks = session.self_check()
-    session.meter.rehearse()
-    return checks
 
 
 def _start_tracer(kind: str, path: str, output: str, native: bool):

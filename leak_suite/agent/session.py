@@ -27,7 +27,6 @@ class Session:
         self.loop = None
         self.tracer = None
         self._temp_dir = temp_dir
-        self._overhead = 0.0
 
     def self_check(self):
         """Show every probe a known amount; what each saw, and which are blind."""
@@ -52,12 +51,14 @@ class Session:
 
     def round(self, iterations: int, seconds: float, scale: float, alive=lambda: True):
         """Repeat the workload, settle, read. What was done, what it cost and what is there now."""
+        started = time.perf_counter()
         self.meter.proc.reset_peak()
         done, spent, why, error = self.loop.round(
             iterations, seconds, Guard(self.meter.glance, scale), alive
         )
-        peak = None if "peak" in self.meter.blind else self.meter.proc.memory()[2]
+        peak = self.peak()
         reply = self.read()
+        reply["overhead"] = time.perf_counter() - started - spent
         reply["values"]["peak"] = peak
         reply.update(done=done, seconds=spent, why=why, error=error)
         return reply
@@ -98,6 +99,14 @@ class Session:
     def counter_errors(self):
         """{counter: why it could not be read} of those that failed last time."""
         return {c.name: c.error for c in self.meter.counters if c.error}
+
+    def close(self) -> None:
+        """Give the process back as it was, where it goes on without us."""
+        self.meter.thaw()
+        if self.loop is not None:
+            self.loop.close()
+        for tracked in self.meter.tracked:
+            tracked.release()
 
     def error(self, error) -> str:
         """One line on an exception."""

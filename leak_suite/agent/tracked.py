@@ -27,6 +27,8 @@ class TrackedClass:
     def _wrap(self, cls) -> None:
         alive, ref = self._alive, self._ref
         initialise = cls.__init__
+        self._cls = cls
+        self._own = {"__init__": cls.__dict__.get("__init__")}
 
         def __init__(instance, *args, **kwargs):
             initialise(instance, *args, **kwargs)
@@ -40,7 +42,16 @@ class TrackedClass:
         for name in _CLOSERS:
             method = getattr(cls, name, None)
             if callable(method):
+                self._own[name] = cls.__dict__.get(name)
                 setattr(cls, name, _closing(method, alive))
+
+    def release(self) -> None:
+        """Put the class back as it was."""
+        for name, method in self._own.items():
+            if method is None:
+                delattr(self._cls, name)
+            else:
+                setattr(self._cls, name, method)
 
     def read(self):
         """Objects alive and open now."""

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from leak_suite.probes.crosscheck import cross_check
 from leak_suite.probes.outside import ProcessTree
-from leak_suite.probes.table import PROBES, Probe, probe_for
+from leak_suite.probes.table import PROBES, Probe, bytes_per_unit, probe_for
 
-__all__ = ["PROBES", "Probe", "ProcessTree", "cross_check", "probe_for"]
+__all__ = ["PROBES", "Probe", "ProcessTree", "bytes_per_unit", "cross_check", "probe_for"]

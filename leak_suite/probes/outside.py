@@ -17,6 +17,7 @@ class ProcessTree:
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
+        self._known = [self._root]
 
     @property
     def alive(self) -> bool:
@@ -26,9 +27,10 @@ class ProcessTree:
     def processes(self) -> list[psutil.Process]:
         """Root first; none once it is gone."""
         try:
-            return [self._root, *self._root.children(recursive=True)]
+            self._known = [self._root, *self._root.children(recursive=True)]
         except psutil.NoSuchProcess:
-            return []
+            self._known = []
+        return self._known
 
     def read(self) -> dict[str, Value]:
         """Every metric that can be read from outside, summed over the tree."""
@@ -43,8 +45,11 @@ class ProcessTree:
         }
 
     def glance(self) -> tuple[int, int, int, int, int]:
-        """(resident bytes, descriptors, threads, children, 0): cheap, for the growth guard."""
-        tree = self.processes()
+        """(resident bytes, descriptors, threads, children, 0): cheap, for the growth guard.
+
+        Of the processes that the last full reading found, since finding them is what costs.
+        """
+        tree = self._known
         rss = _total(tree, lambda process: process.memory_info().rss)
         fds = _total(tree, lambda process: process.num_fds())
         threads = _total(tree, lambda process: process.num_threads())

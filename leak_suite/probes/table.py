@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-__all__ = ["PROBES", "Probe", "probe_for"]
+__all__ = ["PROBES", "Probe", "bytes_per_unit", "probe_for"]
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,37 @@ _FAMILIES = {
 }
 
 
+_MEMORY_COUNTER = Probe(
+    "counter",
+    "bytes",
+    exact=False,
+    description="memory that the application tells of itself",
+    blind_to="whatever the application does not count",
+    outside=True,
+    floor=64.0,
+)
+_UNITS = {"bytes": 1.0, "kb": 1024.0, "kib": 1024.0, "mb": 1024.0**2, "mib": 1024.0**2}
+_UNITS |= {"gb": 1024.0**3, "gib": 1024.0**3}
+_MEMORY_WORDS = {"rss", "pss", "uss", "memory", "heap"}
+
+
 def probe_for(metric: str) -> Probe:
     """The probe of a metric, also of `tracked:CLASS` and `counter:NAME`; KeyError if unknown."""
-    family, colon, _ = metric.partition(":")
-    return replace(_FAMILIES[family], name=metric) if colon else PROBES[metric]
+    family, colon, name = metric.partition(":")
+    if not colon:
+        return PROBES[metric]
+    if family == "counter" and bytes_per_unit(name) is not None:
+        return replace(_MEMORY_COUNTER, name=metric)
+    return replace(_FAMILIES[family], name=metric)
+
+
+def bytes_per_unit(name: str) -> float | None:
+    """What to multiply a counter of this name by to get bytes; None if it counts something else.
+
+    "memory.rss_mb" is in units of 1024 squared, "heap_bytes" and "rss" in bytes.
+    """
+    words = re.split(r"[^a-z]+", name.lower())
+    for word in reversed(words):
+        if word in _UNITS:
+            return _UNITS[word]
+    return 1.0 if _MEMORY_WORDS & set(words) and "percent" not in words else None

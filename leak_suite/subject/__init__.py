@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from leak_suite.subject.base import About, Round, Subject, Values
-from leak_suite.subject.inside import CallableSubject
+from leak_suite.subject.in_process import in_process
+from leak_suite.subject.open import open_subject
 from leak_suite.subject.process import SubjectHung
 from leak_suite.subject.specs import (
     AppSpec,
@@ -20,7 +21,6 @@ __all__ = [
     "About",
     "AppSpec",
     "CallableSpec",
-    "CallableSubject",
     "CommandSpec",
     "InProcessSpec",
     "PidSpec",
@@ -31,4 +31,6 @@ __all__ = [
     "Trace",
     "UrlSpec",
     "Values",
+    "in_process",
+    "open_subject",
 ]

@@ -12,6 +12,7 @@ from leak_suite.subject.specs import CallableSpec, Trace
 __all__ = ["CallableSubject", "round_of"]
 
 _READ_SECONDS = 30.0
+_REHEARSALS = 10
 
 
 class CallableSubject:
@@ -42,7 +43,13 @@ class CallableSubject:
             trace=self._trace,
         )
         self.about = about_of(self._agent.ready)
+        self._rehearse()
         return self
+
+    def _rehearse(self) -> None:
+        """Ask for rounds of nothing until what asking itself keeps (malloc's bins) is full."""
+        for _ in range(_REHEARSALS):
+            self.round(0, seconds=0.0)
 
     def __exit__(self, *exc: Any) -> None:
         agent, self._agent = self._agent, None

@@ -1,0 +1,182 @@
+"""The one place where measuring, judging and attributing meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from leak_suite.check.environment import environment
+from leak_suite.errors import SubjectError
+from leak_suite.options import Options
+from leak_suite.probes import probe_for
+from leak_suite.result import Finding, Outcome, RunResult, Series
+from leak_suite.runner import Limits, Runner, Stop
+from leak_suite.subject import InProcessSpec, PidSpec, Spec, Subject, UrlSpec, open_subject
+from leak_suite.verdict import Tolerance, Verdict, judge_all
+
+__all__ = ["Progress", "check"]
+
+_MIB = 1 << 20
+_SOFT_STOPS = {"deadline", "growth"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is; as text, a line for people."""
+
+    stage: str
+    iterations: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        if not self.iterations:
+            return self.stage
+        return f"{self.stage}: {self.iterations:,} iterations in {self.seconds:.1f} s"
+
+
+Listener = Callable[[Progress], None]
+
+
+def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) -> RunResult:
+    """Run the workload on the subject of `spec` until its growth can be judged.
+
+    SubjectError if it cannot even be started; a subject that dies or hangs later is a result.
+    """
+    tell = on_progress or (lambda _: None)
+    tell(Progress("starting"))
+    limits = Limits(options.max_seconds, options.max_growth_bytes, options.max_threads)
+    subject = open_subject(spec, tracked=options.tracked, counters=options.counters)
+    with subject:
+        runner = Runner(subject, limits)
+        verdict = _measure(runner, options, tell)
+        evidence = _evidence(subject, runner, verdict)
+        result = _result(spec, subject, runner, verdict, evidence)
+    if result.outcome is Outcome.GROWING and options.attribution:
+        tell(Progress("finding what grew", result.iterations, result.seconds))
+        result = _attributed(spec, result, runner, options)
+    return result
+
+
+def _measure(runner: Runner, options: Options, tell: Listener) -> Verdict:
+    tell(Progress("warming up"))
+    runner.warm_up()
+    _judged(runner, options, final=False)  # for nothing: what judging itself keeps is there now
+    more: int | None = None
+    while True:
+        runner.advance(more)
+        tell(Progress("measuring", runner.iterations, runner.seconds))
+        verdict = _judged(runner, options, final=runner.stop is not None)
+        if verdict.done or runner.stop is not None:
+            return verdict
+        more = verdict.more_iterations
+        del verdict  # it would stand in the next reading when the subject is this process
+
+
+def _judged(runner: Runner, options: Options, *, final: bool) -> Verdict:
+    series = runner.series
+    return judge_all(
+        series,
+        tolerances(series),
+        final=final,
+        seconds=runner.seconds,
+        budgets=options.budgets,
+    )
+
+
+def tolerances(series: Sequence[Series]) -> dict[str, Tolerance]:
+    """What each metric is allowed, from the table of probes. The peak only has budgets."""
+    return {one.metric: _tolerance(one.metric) for one in series if one.metric != "peak"}
+
+
+def _tolerance(metric: str) -> Tolerance:
+    probe = probe_for(metric)
+    if metric.startswith("counter:") and not probe.exact:  # somebody's resident memory
+        return Tolerance(
+            probe.exact, probe.unit, probe.floor, minimum_growth=2 * _MIB, max_detectable=4096.0
+        )
+    return Tolerance(probe.exact, probe.unit, probe.floor)
+
+
+def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, list[Any]]:
+    """The rows behind each growing metric, while the subject is still there to be asked."""
+    if runner.stop is not None and runner.stop.reason in ("died", "hung"):
+        return {}
+    growing = [f.metric for f in verdict.findings if f.outcome is Outcome.GROWING]
+    if any(metric in ("heap", "blocks", "gc_objects") for metric in growing):
+        growing.append("lru_caches")
+    found: dict[str, list[Any]] = {}
+    for metric in growing:
+        try:
+            rows = subject.detail(metric)
+        except SubjectError:
+            continue
+        if rows:
+            found[metric] = rows
+    return found
+
+
+def _result(
+    spec: Spec,
+    subject: Subject,
+    runner: Runner,
+    verdict: Verdict,
+    evidence: Mapping[str, list[Any]],
+) -> RunResult:
+    outcome, reason = _outcome(verdict, runner.stop)
+    about = subject.about
+    details: dict[str, Any] = {
+        "warm_up_iterations": runner.warm_up_iterations,
+        "rounds": runner.rounds,
+        "overhead": runner.overhead_share,
+        "overhead_seconds": runner.overhead,
+        "self_check": {name: list(check) for name, check in about.self_check.items()},
+        "blind": dict(about.blind),
+        "unseen": list(about.unseen),
+        "gc_frozen": runner.frozen,
+        "stopped": None if runner.stop is None else runner.stop.reason,
+        "evidence": {name: [list(row) if isinstance(row, tuple) else row for row in rows]
+                     for name, rows in evidence.items()},
+    }  # fmt: skip
+    if isinstance(spec, (PidSpec, UrlSpec)) and spec.workload is None:
+        details["iteration"] = "0.1 s of watching"
+    return RunResult(
+        subject=str(spec),
+        environment=environment(about.environment),
+        outcome=outcome,
+        iterations=runner.iterations,
+        seconds=runner.seconds,
+        series=runner.series,
+        findings=verdict.findings,
+        reason=reason,
+        details=details,
+    )
+
+
+def _outcome(verdict: Verdict, stop: Stop | None) -> tuple[Outcome, str]:
+    """A workload that fails, hangs or dies was not judged, unless something grew before."""
+    if stop is None:
+        return verdict.outcome, ""
+    if stop.reason in _SOFT_STOPS or verdict.outcome is Outcome.GROWING:
+        return verdict.outcome, stop.text
+    return Outcome.INCONCLUSIVE, stop.text
+
+
+def _attributed(spec: Spec, result: RunResult, runner: Runner, options: Options) -> RunResult:
+    """The same result, with the places that the growth came from."""
+    if isinstance(spec, InProcessSpec):
+        return result
+    from leak_suite.attribution import attribute
+
+    try:
+        findings: tuple[Finding, ...] = attribute(
+            spec,
+            result.findings,
+            iterations=result.iterations - runner.warm_up_iterations,
+            warm_up=runner.warm_up_iterations,
+            options=options,
+        )
+    except Exception as error:  # the verdict stands without its sites
+        details = {**result.details, "attribution_error": f"{type(error).__name__}: {error}"}
+        return replace(result, details=details)
+    return replace(result, findings=findings)

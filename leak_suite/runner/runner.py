@@ -1,0 +1,178 @@
+"""Warm-up and rounds: how long each is, and when there can be no more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from leak_suite.errors import SubjectError
+from leak_suite.probes import probe_for
+from leak_suite.result import Series
+from leak_suite.runner.limits import Limits
+from leak_suite.runner.samples import Samples
+from leak_suite.subject import Round, Subject, SubjectHung, Values
+
+__all__ = ["Runner", "Stop"]
+
+_WARM_UP_SECONDS = 0.15
+_WARM_UP_ROUNDS = 2
+_ROUND_SECONDS = 0.06
+# Settling and reading may take this part of the time that the workload takes; 2% is the bar, and
+# the guard's glances inside the round come on top.
+_OVERHEAD = 1 / 70
+_ROUNDS_AT_LEAST = 14
+# Each round after the first ones is this part of all before it: sample counts stay small.
+_ROUND_SHARE = 0.08
+_WIDEST_GUARD = 64.0
+_GRACE_SECONDS = 2.0
+# What the guard inside a round ends it at (see the agent's loop), by metric.
+_GUARDED = {"rss": 4 << 20, "fds": 16, "threads": 8, "children": 8, "temp_files": 128}
+
+T = TypeVar("T")
+Reason = Literal["deadline", "growth", "failed", "hung", "died"]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why no more rounds can be had, in a word and in a sentence."""
+
+    reason: Reason
+    text: str
+
+
+class Runner:
+    """Drives one subject. `stop` tells, once set, why there is no more to be had."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._subject = subject
+        self._limits = limits
+        self._clock = clock
+        self._until = clock() + limits.seconds
+        self._samples = Samples(lambda metric: probe_for(metric).unit)
+        self._first: Values | None = None
+        self._last: Values = {}
+        self._scale = 1.0
+        self._settling = 0.0
+        self._pace = 0.0
+        self.frozen = 0
+        self.iterations = 0
+        self.seconds = 0.0
+        self.overhead = 0.0
+        self.warm_up_iterations = 0
+        self.stop: Stop | None = None
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """Everything read so far."""
+        return self._samples.series()
+
+    @property
+    def rounds(self) -> int:
+        """How many readings there are, warm-up included."""
+        return len(self._samples)
+
+    @property
+    def overhead_share(self) -> float | None:
+        """Seconds of settling and reading after warm-up, for one second of workload."""
+        return self.overhead / self.seconds if self.seconds > 0 else None
+
+    def warm_up(self) -> None:
+        """Repeat until first use is over, as far as a fraction of a second can tell."""
+        spent, rounds, grew, count = 0.0, 0, 0, 1
+        while self.stop is None:
+            done = self._round(count, _WARM_UP_SECONDS - min(spent, _WARM_UP_SECONDS - 0.01))
+            if done is None:
+                break
+            rounds += 1
+            spent += done.seconds
+            grew = grew + 1 if done.why == "growth" else 0
+            if (rounds >= _WARM_UP_ROUNDS and spent >= _WARM_UP_SECONDS) or grew >= 2:
+                break
+            count = max(1, min(count * 4, int((_WARM_UP_SECONDS - spent) / self._pace) + 1))
+        self.warm_up_iterations = self.iterations
+        self._samples.end_warm_up()
+        self.seconds = self.overhead = 0.0
+        if self.stop is None:
+            self.frozen = self._asked(self._subject.freeze) or 0
+            started = self._clock()
+            self._asked(self._subject.read)
+            self._settling = self._clock() - started
+
+    def advance(self, more_iterations: int | None = None) -> None:
+        """One more round, of at most `more_iterations`; sets `stop` if it cannot be had."""
+        remaining = self._until - self._clock()
+        if self.stop is not None:
+            return
+        if remaining <= max(self._pace, _ROUND_SECONDS):
+            self._end("deadline", f"the {self._limits.seconds:g} s for the run were up")
+            return
+        seconds = max(_ROUND_SECONDS, self._settling / _OVERHEAD)
+        seconds = min(seconds, self._limits.seconds / _ROUNDS_AT_LEAST)
+        seconds = min(max(seconds, _ROUND_SHARE * self.seconds), remaining)
+        count = max(1, int(seconds / self._pace)) if self._pace > 0 else 1
+        if more_iterations is not None:
+            count = max(1, min(count, more_iterations))
+        self._round(count, seconds)
+
+    def _round(self, count: int, seconds: float) -> Round | None:
+        patience = max(0.0, self._until - self._clock()) + _GRACE_SECONDS
+        done = self._asked(
+            lambda: self._subject.round(
+                count, seconds=seconds, scale=self._scale, patience=patience
+            )
+        )
+        if done is None:
+            return None
+        self.iterations += done.done
+        self.seconds += done.seconds
+        self.overhead += done.overhead
+        if done.error is not None:
+            at = self.iterations + 1
+            self._end("failed", f"the workload failed at iteration {at:,}: {done.error}")
+            if not done.done:
+                return None
+        # Recent rounds tell best what the next one will cost.
+        fresh = self._settling == 0
+        self._settling = done.overhead if fresh else 0.7 * self._settling + 0.3 * done.overhead
+        self._pace = max(done.seconds / max(1, done.done), 1e-9)
+        self._record(done)
+        return done
+
+    def _record(self, done: Round) -> None:
+        self._samples.add(self.iterations, done.values)
+        first = self._first = self._first or done.values
+        if done.why == "growth" and not self._really_grew(done.values):
+            self._scale = min(_WIDEST_GUARD, self._scale * 2)
+        self._last = done.values
+        if self.stop is None and (text := self._limits.exceeded(first, done.values)):
+            self._end("growth", text)
+
+    def _really_grew(self, now: Values) -> bool:
+        """Whether the guard rang for something that settling did not undo."""
+        for metric, limit in _GUARDED.items():
+            before, value = self._last.get(metric), now.get(metric)
+            if before is not None and value is not None and value - before >= limit / 2:
+                return True
+        return False
+
+    def _asked(self, question: Callable[[], T]) -> T | None:
+        """The subject's answer; None if it is dead or hangs, which `stop` then tells."""
+        try:
+            return question()
+        except SubjectHung as error:
+            self._end("hung", f"the workload hung after {self.iterations:,} iterations: {error}")
+        except SubjectError as error:
+            self._end("died", f"{error} (after {self.iterations:,} iterations)")
+        return None
+
+    def _end(self, reason: Reason, text: str) -> None:
+        if self.stop is None:
+            self.stop = Stop(reason, text)

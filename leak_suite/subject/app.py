@@ -1,0 +1,159 @@
+"""An ASGI application under uvicorn: the agent sits inside, the workload runs here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from leak_suite.errors import SubjectError
+from leak_suite.probes import ProcessTree
+from leak_suite.subject.base import About, Round, Values
+from leak_suite.subject.inside import about_of
+from leak_suite.subject.process import AgentProcess, SubjectHung, kill_group
+from leak_suite.subject.specs import AppSpec, Trace
+from leak_suite.subject.workload import Workload
+
+__all__ = ["AppSubject"]
+
+_ANSWER_SECONDS = 1.0
+_READ_SECONDS = 15.0
+_DETAIL_SECONDS = 30.0
+_REHEARSALS = 10
+
+
+class AppSubject:
+    """Owns the server process and the client. Inside metrics are unknown once the agent is silent."""
+
+    def __init__(
+        self,
+        spec: AppSpec,
+        *,
+        tracked: Iterable[str] = (),
+        counters: Mapping[str, str] | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        self.about = About()
+        self._spec = spec
+        self._tracked = tuple(tracked)
+        self._counters = [f"{name}={place}" for name, place in (counters or {}).items()]
+        self._trace = trace
+        self._agent: AgentProcess | None = None
+        self._workload: Workload | None = None
+        self._silent = ""
+        self._hung = False
+
+    def __enter__(self) -> AppSubject:
+        keys = {
+            "app": self._spec.app,
+            "port": "0",
+            "self_check": "0" if self._trace else "1",
+        }
+        self._agent = AgentProcess(
+            keys,
+            python=self._spec.python,
+            tracked=self._tracked,
+            counters=self._counters,
+            trace=self._trace,
+        )
+        try:
+            self.about = about_of(self._agent.ready)
+            self.base_url = f"http://127.0.0.1:{self._agent.ready['port']}"
+            self._tree = ProcessTree(self._agent.pid)
+            self._workload = Workload(self._spec.workload, self.base_url)
+            for _ in range(_REHEARSALS):
+                self.read()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        workload, self._workload = self._workload, None
+        agent, self._agent = self._agent, None
+        try:
+            if workload is not None:
+                workload.close()
+        finally:
+            if agent is not None:
+                agent.__exit__(*exc)
+
+    @property
+    def agent(self) -> AgentProcess:
+        """The running process; RuntimeError outside of `with`."""
+        if self._agent is None:
+            raise RuntimeError("the subject is not running; enter it first")
+        return self._agent
+
+    def round(
+        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+    ) -> Round:
+        """See `Subject.round`."""
+        assert self._workload is not None
+        self._ask("peak")
+        done, spent, why, error = self._workload.round(
+            iterations,
+            seconds=seconds,
+            scale=scale,
+            glance=self._glance,
+            patience=patience,
+            give_up=self._give_up,
+        )
+        if self._hung:
+            raise SubjectHung(f"a request was not answered within {patience:.0f} s")
+        if error is not None and not self._tree.alive:
+            self.agent.ask("glance", _ANSWER_SECONDS)  # tells how it died
+        started = time.perf_counter()
+        peak = self._ask("peak").get("peak")
+        values = {**self.read(), "peak": peak}
+        return Round(done, spent, time.perf_counter() - started, why, error, values)
+
+    def read(self) -> Values:
+        """See `Subject.read`. The tree's memory comes from outside."""
+        self._ask("glance")
+        inside = self._ask("read", _READ_SECONDS).get("values")
+        outside = self._tree.read()
+        if inside is None:
+            return {**dict.fromkeys(self._inside), **outside}
+        self._inside = tuple(inside)
+        return {**inside, "pss": outside["pss"], "children": outside["children"]}
+
+    _inside: tuple[str, ...] = ()
+
+    def detail(self, kind: str) -> list[Any]:
+        """See `Subject.detail`."""
+        rows: list[Any] = self._ask(f"detail {kind}", _DETAIL_SECONDS).get("rows", [])
+        return rows
+
+    def freeze(self) -> int:
+        """See `Subject.freeze`."""
+        return int(self._ask("freeze", _READ_SECONDS).get("frozen", 0))
+
+    def stop_trace(self) -> None:
+        """Have the tracer write what it recorded."""
+        self.agent.ask("stop_trace", 120.0)
+
+    def _ask(self, question: str, seconds: float = _ANSWER_SECONDS) -> dict[str, Any]:
+        """The agent's answer, empty once it was silent: a late one would answer another question."""
+        if self._silent:
+            return {}
+        try:
+            return self.agent.ask(question, seconds)
+        except SubjectHung as error:
+            self._silent = f"the agent did not answer {question!r}: {error}"
+            blind = dict.fromkeys(self._inside or ("heap", "blocks", "gc_objects"), self._silent)
+            self.about = About(
+                self.about.environment, self.about.self_check, {**self.about.blind, **blind}
+            )
+            return {}
+
+    def _glance(self) -> tuple[int, int, int, int, int]:
+        try:
+            found: tuple[int, int, int, int, int] | None = self._ask("glance").get("glance")
+        except SubjectError:  # dead; the workload's next request will fail
+            return 0, 0, 0, 0, 0
+        return found if found is not None else self._tree.glance()
+
+    def _give_up(self) -> None:
+        self._hung = True
+        kill_group(self.agent.pid)

@@ -1,0 +1,90 @@
+"""A callable in this very process, measured by the same code as in a fresh interpreter."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from leak_suite.subject.agent_code import agent_module
+from leak_suite.subject.base import About, Round, Values
+from leak_suite.subject.inside import about_of, round_of
+from leak_suite.subject.specs import InProcessSpec
+
+__all__ = ["InProcessSubject", "in_process"]
+
+_REHEARSALS = 10
+
+
+class InProcessSubject:
+    """Borrows the process: a fresh temporary folder while entered, the collector thawed after."""
+
+    def __init__(
+        self,
+        spec: InProcessSpec,
+        *,
+        tracked: Iterable[str] = (),
+        counters: Mapping[str, str] | None = None,
+    ) -> None:
+        self.about = About()
+        self._spec = spec
+        self._tracked = tuple(tracked)
+        self._counters = [f"{name}={place}" for name, place in (counters or {}).items()]
+        self._session: Any = None
+
+    def __enter__(self) -> InProcessSubject:
+        self._before = (tempfile.tempdir, os.environ.get("TMPDIR"))
+        self._folder = tempfile.mkdtemp(prefix="leak-suite-")
+        tempfile.tempdir = os.environ["TMPDIR"] = self._folder
+        try:
+            session = self._session = agent_module("session").Session(self._folder)
+            checks = session.self_check()
+            session.watch(self._tracked, self._counters)
+            session.use(self._spec.function)
+            blind = dict(session.meter.blind)
+            self.about = about_of({**session.about(), "self_check": checks, "blind": blind})
+            for _ in range(_REHEARSALS):
+                self.round(0, seconds=0.0)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+        tempfile.tempdir, path = self._before
+        if path is None:
+            os.environ.pop("TMPDIR", None)
+        else:
+            os.environ["TMPDIR"] = path
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def round(
+        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+    ) -> Round:
+        """See `Subject.round`. A workload that hangs here hangs us too: `patience` has no use."""
+        del patience
+        return round_of(self._session.round(iterations, seconds, scale))
+
+    def read(self) -> Values:
+        """See `Subject.read`."""
+        values: Values = self._session.read()["values"]
+        return values
+
+    def detail(self, kind: str) -> list[Any]:
+        """See `Subject.detail`."""
+        rows: list[Any] = self._session.detail(kind)
+        return rows
+
+    def freeze(self) -> int:
+        """See `Subject.freeze`."""
+        return int(self._session.freeze())
+
+
+def in_process(function: Callable[[], Any], name: str = "") -> InProcessSubject:
+    """The subject that `function` (plain, or a coroutine function) is in this process."""
+    return InProcessSubject(InProcessSpec(function, name or getattr(function, "__name__", "?")))

@@ -1,0 +1,305 @@
+"""Subjects that are only seen from outside: a command, a running process, a URL."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from leak_suite.errors import ConfigurationError, SubjectError
+from leak_suite.probes import PROBES, ProcessTree, bytes_per_unit, cross_check
+from leak_suite.subject.agent_code import agent_module
+from leak_suite.subject.base import About, Round, Values
+from leak_suite.subject.process import SubjectHung, kill_group, signal_name
+from leak_suite.subject.specs import CommandSpec, PidSpec, UrlSpec
+from leak_suite.subject.workload import Workload
+
+__all__ = ["CommandSubject", "PidSubject", "UrlSubject"]
+
+_LAUNCH = Path(__file__).parent.parent / "agent" / "launch.py"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 5.0
+WATCH_SECONDS = 0.1
+"""Where there is no workload, an iteration is this long a look at the subject."""
+
+UNSEEN = tuple(probe.name for probe in PROBES.values() if not probe.outside)
+
+
+class _OutsideSubject:
+    """Rounds and readings of a process tree; the kinds differ in how they start and end."""
+
+    def __init__(self, workload: str | None) -> None:
+        self.about = About()
+        self._target = workload
+        self._workload: Workload | None = None
+        self._tree: ProcessTree | None = None
+        self._hung = False
+
+    def _watch(self, tree: ProcessTree, base_url: str | None) -> None:
+        checks = cross_check()
+        blind = {metric: text for metric, (_, _, text) in checks.items() if text}
+        labelled = {f"{metric} (of a child process)": check for metric, check in checks.items()}
+        self.about = About({"seen": "from outside"}, labelled, blind, UNSEEN)
+        self._tree = tree
+        if self._target is not None and base_url is not None:
+            self._workload = Workload(self._target, base_url)
+
+    def __exit__(self, *_: object) -> None:
+        workload, self._workload = self._workload, None
+        if workload is not None:
+            workload.close()
+
+    def round(
+        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+    ) -> Round:
+        """See `Subject.round`. The peak is the highest of the glances within the round."""
+        self._peak = 0
+        if self._workload is None:
+            done, spent, why, error = _look_on(iterations, seconds)
+        else:
+            done, spent, why, error = self._workload.round(
+                iterations,
+                seconds=seconds,
+                scale=scale,
+                glance=self._glance,
+                patience=patience,
+                give_up=self._give_up,
+            )
+        if self._hung:
+            raise SubjectHung(f"a request was not answered within {patience:.0f} s")
+        started = time.perf_counter()
+        self._raise_if_dead()
+        values = dict(self.read())
+        values["peak"] = max(self._peak, values.get("rss") or 0) or None
+        return Round(done, spent, time.perf_counter() - started, why, error, values)
+
+    def read(self) -> Values:
+        """See `Subject.read`. From outside nothing can be settled but by waiting."""
+        assert self._tree is not None
+        values = self._tree.read()
+        for _ in range(25):
+            time.sleep(0.002)
+            again = self._tree.read()
+            if all(again[name] == values[name] for name in ("fds", "threads", "children")):
+                break
+            values = again
+        return {name: None if name in self.about.blind else v for name, v in again.items()}
+
+    def detail(self, kind: str) -> list[Any]:
+        """See `Subject.detail`."""
+        if self._tree is None:
+            return []
+        rows: list[Any] = []
+        for process in self._tree.processes():
+            with contextlib.suppress(psutil.Error, OSError):
+                rows += _DETAILS.get(kind, _no_detail)(process)
+        return rows
+
+    def freeze(self) -> int:
+        """Nothing can be frozen from outside."""
+        return 0
+
+    def _glance(self) -> tuple[int, int, int, int, int]:
+        assert self._tree is not None
+        found = self._tree.glance()
+        self._peak = max(self._peak, found[0])
+        return found
+
+    def _raise_if_dead(self) -> None:
+        if self._tree is not None and not self._tree.alive:
+            raise SubjectError("the subject is gone")
+
+    def _give_up(self) -> None:
+        self._hung = True
+
+
+class CommandSubject(_OutsideSubject):
+    """A server command, started here; its process group ends with us."""
+
+    def __init__(self, spec: CommandSpec) -> None:
+        super().__init__(spec.workload)
+        self._spec = spec
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> CommandSubject:
+        port = _free_port() if any("{port}" in word for word in self._spec.argv) else None
+        argv = [word.replace("{port}", str(port)) for word in self._spec.argv]
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed on the way out
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                start_new_session=True,
+            )
+            tree = ProcessTree(self._process.pid)
+            port = self._wait_for_port(tree, port)
+            self._watch(tree, f"http://127.0.0.1:{port}")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            super().__exit__(*exc)
+        finally:
+            process, self._process = self._process, None
+            if process is not None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0 if self._hung else _STOP_SECONDS)
+                kill_group(process.pid)
+                process.wait()
+            self._log.close()
+
+    def _wait_for_port(self, tree: ProcessTree, port: int | None) -> int:
+        until = time.monotonic() + _START_SECONDS
+        while time.monotonic() < until:
+            self._raise_if_dead()
+            found = port if port is not None else tree.listening_port()
+            if found is not None and _accepts(found):
+                return found
+            time.sleep(0.02)
+        raise SubjectError(
+            f"the command did not listen on a port within {_START_SECONDS:.0f} s; write {{port}} "
+            "in it where it takes one"
+        )
+
+    def _raise_if_dead(self) -> None:
+        assert self._process is not None
+        status = self._process.poll()
+        if status is None:
+            return
+        ended = f"was killed by {signal_name(-status)}" if status < 0 else f"ended with {status}"
+        self._log.seek(max(0, self._log.tell() - 2000))
+        text = self._log.read().decode("utf-8", "replace").strip()
+        raise SubjectError(f"the command {ended}" + (f"\n{text}" if text else ""))
+
+    def _give_up(self) -> None:
+        super()._give_up()
+        if self._process is not None:
+            kill_group(self._process.pid)
+
+
+class PidSubject(_OutsideSubject):
+    """A process that runs already and goes on running."""
+
+    def __init__(self, spec: PidSpec) -> None:
+        super().__init__(spec.workload)
+        self._spec = spec
+
+    def __enter__(self) -> PidSubject:
+        try:
+            tree = ProcessTree(self._spec.pid)
+        except psutil.Error as error:
+            raise SubjectError(f"there is no process {self._spec.pid} to look at") from error
+        base_url = self._spec.base_url
+        if base_url is None and self._spec.workload is not None:
+            port = tree.listening_port()
+            if port is None:
+                raise SubjectError(f"process {self._spec.pid} listens on no port to drive")
+            base_url = f"http://127.0.0.1:{port}"
+        self._watch(tree, base_url)
+        return self
+
+
+class UrlSubject(_OutsideSubject):
+    """A service that tells numbers of itself in JSON; nothing else can be seen."""
+
+    def __init__(self, spec: UrlSpec) -> None:
+        super().__init__(spec.workload)
+        self._spec = spec
+        self._paths = [path.strip() for path in spec.json_path.split(",") if path.strip()]
+        if not self._paths:
+            raise ConfigurationError("a URL needs the path of a number in its JSON")
+        self._client = httpx.Client(timeout=10.0)
+
+    def __enter__(self) -> UrlSubject:
+        self.about = About({"seen": "a health endpoint"}, {}, {}, tuple(PROBES))
+        self.read()
+        if self._target is not None:
+            url = httpx.URL(self._spec.url)
+            self._workload = Workload(self._target, str(url.copy_with(raw_path=b"/")))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
+        self._client.close()
+
+    def read(self) -> Values:
+        """See `Subject.read`."""
+        try:
+            answer = self._client.get(self._spec.url)
+            answer.raise_for_status()
+            data = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise SubjectError(f"{self._spec.url} could not be read: {error}") from error
+        return {f"counter:{path}": _scaled(path, number_at(data, path)) for path in self._paths}
+
+    def _glance(self) -> tuple[int, int, int, int, int]:
+        return 0, 0, 0, 0, 0
+
+
+def number_at(data: Any, path: str) -> float:
+    """The number at a path like "memory.rss_bytes" or "pools.0.size" ("$." before it is fine)."""
+    found = data
+    for part in path.removeprefix("$").removeprefix(".").split("."):
+        try:
+            found = found[int(part)] if isinstance(found, list) else found[part]
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise ConfigurationError(f"the JSON has nothing at {path!r}: no {part!r}") from None
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        raise ConfigurationError(f"the JSON has no number at {path!r} but {found!r}")
+    return float(found)
+
+
+def _scaled(path: str, value: float) -> float:
+    return value * (bytes_per_unit(path) or 1.0)
+
+
+def _look_on(iterations: int, seconds: float) -> tuple[int, float, str, None]:
+    count = max(1, min(iterations, int(seconds / WATCH_SECONDS)))
+    started = time.perf_counter()
+    time.sleep(count * WATCH_SECONDS)
+    return count, time.perf_counter() - started, "done", None
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _accepts(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def _no_detail(_: psutil.Process) -> list[Any]:
+    return []
+
+
+def _open_files(process: psutil.Process) -> list[Any]:
+    return list(agent_module("proc").Proc(f"/proc/{process.pid}").open_files())
+
+
+def _thread_names(process: psutil.Process) -> list[Any]:
+    rows = agent_module("proc").Proc(f"/proc/{process.pid}").thread_names()
+    return [(*row, "", "", "") for row in rows]
+
+
+_DETAILS: Mapping[str, Any] = {"fds": _open_files, "threads": _thread_names}
