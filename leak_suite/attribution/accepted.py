@@ -56,7 +56,9 @@ def _refusals(
         if not unbounded.covers(frames, None, today):
             continue
         if entry.expires is not None and today > entry.expires:
-            words.append(f"the acceptance of {_name(site)} ({entry.reason}) expired {entry.expires}")
+            words.append(
+                f"the acceptance of {_name(site)} ({entry.reason}) expired {entry.expires}"
+            )
         else:
             words.append(
                 f"{_name(site)} grows by {site.per_iteration or 0.0:.4g} per iteration, above the "

@@ -1,10 +1,9 @@
-"""The order of work: choose what to trace, run it twice and more, put the sites into the findings."""
+"""The order of work: choose what to trace, run it fresh and longer, put sites into findings."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,12 +17,12 @@ from leak_suite.attribution.plan import (
     longest,
     needs_sites,
 )
-from leak_suite.attribution.runs import Launch, Record, TracedSubject, Tracer
+from leak_suite.attribution.runs import Launch, Record, Tracer, launch
 from leak_suite.attribution.sites import Amount, Traced, rank
 from leak_suite.errors import LeakSuiteError
 from leak_suite.options import Options
 from leak_suite.result import Finding, Site
-from leak_suite.subject import AppSpec, CallableSpec, CallableSubject, Spec, Trace
+from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec, Spec
 
 __all__ = ["attribute"]
 
@@ -42,7 +41,6 @@ def attribute(
     iterations: int,
     warm_up: int,
     options: Options,
-    launch: Launch | None = None,
 ) -> tuple[Finding, ...]:
     """The findings, those that grow with the sites that they grow from.
 
@@ -53,11 +51,9 @@ def attribute(
     growing = [finding for finding in findings if needs_sites(finding)]
     if not growing:
         return tuple(findings)
-    if launch is None:
-        if not isinstance(spec, (CallableSpec, AppSpec)):
-            note = "No line is named: the subject is seen from outside only."
-            return tuple(_told(finding, note) for finding in findings)
-        launch = partial(_launch, spec, options)
+    if not isinstance(spec, (CallableSpec, AppSpec, InProcessSpec)):
+        note = "No line is named: this subject is seen from outside only."
+        return tuple(_told(f, note) if needs_sites(f) else f for f in findings)
     memory = [finding for finding in growing if finding.metric in ALLOCATIONS]
     objects = [finding for finding in growing if finding.metric.startswith(OBJECTS)]
     things = [finding for finding in growing if finding.metric in ORIGINS]
@@ -66,7 +62,7 @@ def attribute(
     named = {f.metric: f for f in growing}
     own = _own_names(spec)
     with tempfile.TemporaryDirectory(prefix="leak-suite-trace-") as folder:
-        work = _Work(launch, Path(folder), iterations, warm_up, seconds, options)
+        work = _Work(spec, Path(folder), iterations, warm_up, seconds, options)
         if memory:
             named |= _guarded(partial(work.memory, own=own), memory)
         if objects:
@@ -84,14 +80,15 @@ class _Work:
 
     def __init__(
         self,
-        launch: Launch,
+        spec: Spec,
         folder: Path,
         iterations: int,
         warm_up: int,
         seconds: float,
         options: Options,
     ) -> None:
-        self._launch = launch
+        self._launch: Launch = partial(launch, spec)
+        self._same_process = isinstance(spec, InProcessSpec)
         self._folder = folder
         self._iterations = max(iterations, LEAST_ITERATIONS)
         self._warm_up = warm_up
@@ -128,7 +125,9 @@ class _Work:
         shorter_first: bool,
         native: bool = False,
     ) -> list[Record]:
-        tracer = Tracer(self._launch, self._folder, self._warm_up, plan)
+        tracer = Tracer(
+            self._launch, self._folder, self._warm_up, plan, same_process=self._same_process
+        )
         most = longest(findings, self._growth)
         n = self._iterations if most is None else min(self._iterations, most // 2)
         parts = 7 if shorter_first else 3
@@ -137,9 +136,11 @@ class _Work:
         runs = [run(max(1, first), seconds=self._seconds / parts)]
         then = lengths(runs[0].iterations, shorter_first=shorter_first)
         pace = runs[0].seconds / runs[0].iterations
-        for length in [then.middle, then.long] if shorter_first else [then.long]:
-            # A leak slows a traced run down, but a hang must not last.
-            runs.append(run(length, seconds=max(self._seconds, 3 * pace * length)))
+        # A leak slows a traced run down, but a hang must not last.
+        runs += [
+            run(length, seconds=max(self._seconds, 3 * pace * length))
+            for length in ([then.middle, then.long] if shorter_first else [then.long])
+        ]
         if runs[-1].iterations <= runs[-2].iterations:
             raise LeakSuiteError("it became too slow to be repeated twice as often")
         return runs
@@ -152,7 +153,7 @@ class _Work:
             words += f" under {longest_run.kind}"
         if note := longest_run.data.get("note"):
             words += f" ({note})"
-        if runs[-2].iterations < self._iterations:
+        if longest_run.kind != "none" and runs[-2].iterations < self._iterations:
             words += (
                 f"; the verdict saw {self._iterations}, so that what a cache was still filling "
                 "with may stand beside the leak"
@@ -207,7 +208,7 @@ def _ranked(
 def _grown_containers(runs: Sequence[Record]) -> str:
     """Named containers that are longer after the longer run: most often they are the holders."""
     before, after = runs[-2].containers(), runs[-1].containers()
-    span = runs[-1].iterations - runs[-2].iterations
+    span = runs[-1].age - runs[-2].age
     grown = [
         ((length - before[path][1]) / span, path, kind)
         for path, (kind, length) in after.items()
@@ -236,11 +237,3 @@ def _own_names(spec: Spec) -> list[str]:
     places = [getattr(spec, name, None) for name in ("target", "app")]
     modules = [str(place).rpartition(":")[0] for place in places if place]
     return [name.split(".")[0] for name in modules if "/" not in name and not name.endswith(".py")]
-
-
-def _launch(
-    spec: CallableSpec | AppSpec, options: Options, trace: Trace
-) -> AbstractContextManager[TracedSubject]:
-    if isinstance(spec, CallableSpec):
-        return CallableSubject(spec, tracked=(), trace=trace)
-    raise LeakSuiteError(f"{spec} cannot be traced")

@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+from leak_suite.attribution import tracer
 from leak_suite.attribution.ownership import Ownership
 from leak_suite.attribution.sites import Amount, Frame
 from leak_suite.errors import SubjectError
-from leak_suite.subject import Round, Trace
+from leak_suite.subject import InProcessSpec, Round, Spec, Trace, open_subject
 
-__all__ = ["Launch", "Record", "Tracer", "TracedSubject"]
+__all__ = ["Launch", "Record", "TracedSubject", "Tracer", "launch"]
 
 _NO_GUARD = 1e9
 _PATIENCE = 60.0
@@ -38,11 +39,59 @@ class TracedSubject(Protocol):
 Launch = Callable[[Trace], AbstractContextManager[TracedSubject]]
 
 
+class InThisProcess:
+    """A callable of this very process: the tracer starts anew for each run, the process does not.
+
+    Traces of n and 2n iterations still differ by what an iteration leaves behind: what a full
+    cache holds was made in its last turnover, in the shorter trace as in the longer one.
+    """
+
+    def __init__(self, spec: InProcessSpec, trace: Trace) -> None:
+        self._subject = open_subject(spec)
+        self._trace = trace
+
+    def __enter__(self) -> TracedSubject:
+        self._subject.__enter__()
+        try:
+            tracer.start(self._trace.kind, self._trace.output, self._trace.native)
+        except BaseException:
+            self._subject.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            tracer.stop()
+        finally:
+            self._subject.__exit__(*exc)
+
+    def round(
+        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+    ) -> Round:
+        """See `TracedSubject.round`."""
+        return self._subject.round(iterations, seconds=seconds, scale=scale, patience=patience)
+
+    def stop_trace(self) -> None:
+        """See `TracedSubject.stop_trace`."""
+        tracer.stop()
+
+
+def launch(spec: Spec, trace: Trace) -> AbstractContextManager[TracedSubject]:
+    """The subject of `spec`, to be traced; a fresh process wherever the spec can start one."""
+    if isinstance(spec, InProcessSpec):
+        return InThisProcess(spec, trace)
+    return cast("AbstractContextManager[TracedSubject]", open_subject(spec, trace=trace))
+
+
 @dataclass(frozen=True)
 class Record:
-    """What one traced run left: how long it was, and the tracer's data."""
+    """What one traced run left: how long it was, and the tracer's data.
+
+    `age` counts all iterations that its process had seen by the end.
+    """
 
     iterations: int
+    age: int
     seconds: float
     data: Mapping[str, Any]
     owner: Ownership = field(compare=False)
@@ -98,8 +147,18 @@ class Record:
 class Tracer:
     """Starts runs of one subject, each in a process of its own, in the folder `folder`."""
 
-    def __init__(self, launch: Launch, folder: Path, warm_up: int, plan: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        folder: Path,
+        warm_up: int,
+        plan: Mapping[str, Any],
+        *,
+        same_process: bool,
+    ) -> None:
         self._launch = launch
+        self._same_process = same_process
+        self._age = 0
         self._folder = folder
         self._warm_up = warm_up
         self._plan = plan
@@ -111,7 +170,7 @@ class Tracer:
         output = self._folder / f"{self._runs}-{kind}.bin"
         Path(f"{output}.plan").write_text(json.dumps(self._plan), encoding="utf-8")
         with self._launch(Trace(kind, output, native)) as subject:
-            _repeat(subject, self._warm_up, seconds=_PATIENCE)
+            warmed = _repeat(subject, self._warm_up, seconds=_PATIENCE)
             started = time.monotonic()
             done = _repeat(subject, iterations, seconds=seconds)
             spent = time.monotonic() - started
@@ -119,15 +178,14 @@ class Tracer:
         data = _read(Path(f"{output}.json"))
         facts = data["ownership"]
         owner = Ownership(facts["names"], facts["libraries"], facts["machinery"])
-        return Record(done, spent, data, owner)
+        self._age = warmed + done + (self._age if self._same_process else 0)
+        return Record(done, self._age, spent, data, owner)
 
 
 def _repeat(subject: TracedSubject, iterations: int, *, seconds: float) -> int:
     if iterations < 1:
         return 0
-    done = subject.round(
-        iterations, seconds=seconds, scale=_NO_GUARD, patience=seconds + _PATIENCE
-    )
+    done = subject.round(iterations, seconds=seconds, scale=_NO_GUARD, patience=seconds + _PATIENCE)
     if done.error is not None and not done.done:
         raise SubjectError(f"the workload failed while it was traced: {done.error}")
     return done.done

@@ -112,9 +112,7 @@ def _steady(lengths: Sequence[int], totals: Sequence[float]) -> bool:
     return _rate(lengths[:-1], totals[:-1]) >= STEADY_SHARE * _rate(lengths, totals)
 
 
-def _site(
-    frame: Frame, place: _Place, lengths: Sequence[int], owner: Ownership, noun: str
-) -> Site:
+def _site(frame: Frame, place: _Place, lengths: Sequence[int], owner: Ownership, noun: str) -> Site:
     stack, kind = max(place.members, key=lambda key: _rate(lengths, place.members[key]))
     notes = []
     if noun:
@@ -189,5 +187,3 @@ def _functions(file: str) -> tuple[tuple[int, int, str], ...]:
         for node in ast.walk(tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     )
-
-

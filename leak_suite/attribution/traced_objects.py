@@ -4,10 +4,14 @@ The search starts at the names of modules (the subject's own first), then at the
 threads, and goes along references, breadth first. Standard library, 3.9 syntax.
 """
 
+from __future__ import annotations
+
 import collections
 import gc
 import sys
 import types
+from collections.abc import Callable, Iterable
+from typing import Any
 
 __all__ = ["groups", "held"]
 
@@ -20,13 +24,13 @@ _CONTAINERS = (dict, list, set, collections.deque)
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), types.CodeType, types.ModuleType)
 
 
-def groups():
+def groups() -> list[dict[str, Any]]:
     """Live objects that were made under tracemalloc, counted by type and stack.
 
     Each group keeps one of its objects as "id", so that `held` can say who holds it.
     """
     frames_of = _traceback_reader()
-    counts = {}
+    counts: dict[tuple[type, tuple[tuple[str, int], ...]], list[int]] = {}
     for item in gc.get_objects()[:MOST_OBJECTS]:
         frames = frames_of(item)
         if frames is None:
@@ -50,7 +54,7 @@ def groups():
     ]
 
 
-def held(ownership, wanted):
+def held(ownership: Any, wanted: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Sizes of the containers that can be reached by name; `wanted` groups get their "holder"."""
     search = _Search(ownership)
     for group in wanted:
@@ -60,12 +64,13 @@ def held(ownership, wanted):
     return search.containers()
 
 
-def _traceback_reader():
+def _traceback_reader() -> Callable[[object], Any]:
     """A function from an object to the frames that it was made in, innermost first, or None."""
-    import _tracemalloc
+    import _tracemalloc  # its public face makes an object per frame
 
+    read_object: Callable[[object], Any] = vars(_tracemalloc)["_get_object_traceback"]
     if sys.version_info[:2] != (3, 11):
-        return _tracemalloc._get_object_traceback
+        return read_object
 
     # 3.11 puts two words before instances with a managed dictionary, and looks past their trace.
     import ctypes
@@ -75,28 +80,29 @@ def _traceback_reader():
     by_address.restype = ctypes.py_object
     managed, before = 1 << 4, 4 * ctypes.sizeof(ctypes.c_void_p)
 
-    def read(item):
+    def read(item: object) -> Any:
         if type(item).__flags__ & managed:
             return by_address(0, id(item) - before)
-        return _tracemalloc._get_object_traceback(item)
+        return read_object(item)
 
     return read
 
 
-def _type_name(kind):
+def _type_name(kind: type) -> str:
     module = getattr(kind, "__module__", "builtins")
     name = getattr(kind, "__qualname__", repr(kind))
-    return name if module == "builtins" else "{}.{}".format(module, name)
+    return name if module == "builtins" else f"{module}.{name}"
 
 
 class _Search:
     """One breadth-first walk over everything that can be reached by name."""
 
-    def __init__(self, ownership):
-        self.parents = {}
-        self.sizes = []
-        self._keep = []
-        own, others = [], []
+    def __init__(self, ownership: Any) -> None:
+        self.parents: dict[int, tuple[int | None, str]] = {}
+        self.sizes: list[tuple[int, int, str]] = []
+        self._keep: list[object] = []
+        own: list[tuple[str, types.ModuleType]] = []
+        others: list[tuple[str, types.ModuleType]] = []
         for name, module in list(sys.modules.items()):
             if isinstance(module, types.ModuleType) and not name.startswith("_leak_"):
                 file = getattr(module, "__file__", None) or "<"
@@ -110,15 +116,15 @@ class _Search:
             )
         self._walk(_locals(ownership))
 
-    def path(self, identity):
+    def path(self, identity: int | None) -> str:
         """Like "job.REGISTRY[...].owner"; empty where no name leads there."""
         labels = []
-        while identity in self.parents:
+        while identity is not None and identity in self.parents:
             identity, label = self.parents[identity]
             labels.append(label)
         return "".join(reversed(labels))
 
-    def containers(self):
+    def containers(self) -> list[dict[str, Any]]:
         """Path, type and length of the largest containers."""
         self.sizes.sort(reverse=True)
         return [
@@ -126,8 +132,8 @@ class _Search:
             for length, identity, kind in self.sizes[:MOST_CONTAINERS]
         ]
 
-    def _walk(self, roots):
-        queue = collections.deque()
+    def _walk(self, roots: Iterable[tuple[str, object]]) -> None:
+        queue: collections.deque[tuple[Any, int]] = collections.deque()
         for label, item in roots:
             self._reach(queue, None, label, item, 0)
         while queue and len(self.parents) < MOST_NODES:
@@ -136,7 +142,14 @@ class _Search:
                 for label, child in _edges(item):
                     self._reach(queue, id(item), label, child, depth + 1)
 
-    def _reach(self, queue, parent, label, item, depth):
+    def _reach(
+        self,
+        queue: collections.deque[tuple[Any, int]],
+        parent: int | None,
+        label: str,
+        item: object,
+        depth: int,
+    ) -> None:
         if isinstance(item, _PLAIN) or id(item) in self.parents:
             return
         if str(type(item).__module__).startswith("_leak_"):
@@ -148,13 +161,14 @@ class _Search:
         queue.append((item, depth))
 
 
-def _locals(ownership):
+def _locals(ownership: Any) -> list[tuple[str, object]]:
     """Names in the frames of running threads, those of the subject's own code first."""
     found = []
-    for frame in list(sys._current_frames().values()):
+    for top in list(sys._current_frames().values()):
+        frame: types.FrameType | None = top
         while frame is not None:
             code = frame.f_code
-            place = "{}() at {}:{}: ".format(code.co_name, code.co_filename, frame.f_lineno)
+            place = f"{code.co_name}() at {code.co_filename}:{frame.f_lineno}: "
             if not ownership.is_machinery(code.co_filename):
                 for name, value in list(frame.f_locals.items()):
                     found.append((not ownership.is_own(code.co_filename), place + name, value))
@@ -163,7 +177,7 @@ def _locals(ownership):
     return [(label, value) for _, label, value in found]
 
 
-def _edges(item):
+def _edges(item: Any) -> list[tuple[str, object]]:
     """What `item` refers to, each with the text that leads from it to there."""
     if isinstance(item, dict):
         return _dict_edges(item)
@@ -178,27 +192,28 @@ def _edges(item):
     return _instance_edges(item)
 
 
-def _dict_edges(item):
+def _dict_edges(item: dict[Any, Any]) -> list[tuple[str, object]]:
     edges = []
     for key, child in list(item.items()):
         named = isinstance(key, str) and len(item) <= 20
-        edges.append(("[{!r}]".format(key) if named else "[...]", child))
+        edges.append((f"[{key!r}]" if named else "[...]", child))
         edges.append((" (key)", key))
     return edges
 
 
-def _function_edges(item):
+def _function_edges(item: types.FunctionType) -> list[tuple[str, object]]:
     names = item.__code__.co_freevars
     cells = item.__closure__ or ()
-    edges = [(" (closure of it: {})".format(name), cell) for name, cell in zip(names, cells)]
+    edges: list[tuple[str, object]] = []
+    edges.extend((f" (closure of it: {names[i]})", cell) for i, cell in enumerate(cells))
     edges.extend((" (default)", child) for child in item.__defaults__ or ())
     edges.extend((" (default)", child) for child in (item.__kwdefaults__ or {}).values())
     edges.extend(("." + name, child) for name, child in vars(item).items())
     return edges
 
 
-def _instance_edges(item):
-    edges = []
+def _instance_edges(item: object) -> list[tuple[str, object]]:
+    edges: list[tuple[str, object]] = []
     try:
         attributes = object.__getattribute__(item, "__dict__")
     except Exception:
@@ -207,8 +222,10 @@ def _instance_edges(item):
     if isinstance(attributes, dict):
         for name, child in list(attributes.items()):
             seen.add(id(child))
-            edges.append((".{}".format(name), child))
-    for child in gc.get_referents(item):
-        if id(child) not in seen and not isinstance(child, _PLAIN):
-            edges.append((" -> {}".format(type(child).__name__), child))
+            edges.append((f".{name}", child))
+    edges.extend(
+        (f" -> {type(child).__name__}", child)
+        for child in gc.get_referents(item)
+        if id(child) not in seen and not isinstance(child, _PLAIN)
+    )
     return edges

@@ -8,21 +8,25 @@ cannot be imported, and the record says so), "tracemalloc" or "none". A file `<o
 the output may ask for more; `stop()` writes the record to `<output>.json`.
 """
 
+# It runs inside the subject, often between two of its lines: os, and not pathlib.
+from __future__ import annotations
+
 import gc
 import importlib.util
 import json
 import os
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 __all__ = ["start", "stop"]
 
 FRAMES = 40
-SMALL = 512  # bytes; the largest request that pymalloc serves itself
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_state = {}
+_state: dict[str, Any] = {}
 
 
-def start(kind, output, native=False):
+def start(kind: str, output: str | os.PathLike[str], native: bool = False) -> None:
     """Begin to trace; everything allocated or opened from here on is recorded."""
     if _state:
         raise RuntimeError("this process is being traced already")
@@ -40,7 +44,7 @@ def start(kind, output, native=False):
         _state["origins"].start()
 
 
-def stop():
+def stop() -> None:
     """End tracing and write the record; a second call does nothing."""
     if not _state:
         return
@@ -65,7 +69,7 @@ def stop():
     os.replace(partial, state["output"] + ".json")
 
 
-def _read_plan(path):
+def _read_plan(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             return dict(json.load(file))
@@ -73,51 +77,60 @@ def _read_plan(path):
         return {}
 
 
-def _sibling(name):
+def _sibling(name: str) -> Any:
     """Load a neighbouring file without importing the package that it lies in."""
     spec = importlib.util.spec_from_file_location(
         "_leak_suite_" + name, os.path.join(_HERE, name + ".py")
     )
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def _start_allocations(kind, output, native):
+def _start_allocations(kind: str, output: str, native: bool) -> str:
     if kind == "none":
         return kind
     if kind == "memray":
         try:
-            import memray
-        except Exception as error:  # a broken build is as good as none
-            _state["note"] = "memray cannot be imported there ({}): tracemalloc took its place, " \
-                "which sees Python's allocations only".format(error)
-        else:
-            tracker = memray.Tracker(
-                output,
-                native_traces=native,
-                trace_python_allocators=True,
-                file_format=memray.FileFormat.AGGREGATED_ALLOCATIONS,
-            )
-            tracker.__enter__()
-            _state["tracker"] = tracker
+            _state["tracker"] = _start_memray(output, native)
             return kind
+        except Exception as error:  # none there, a broken one, or one that traces already
+            _state["note"] = (
+                "memray cannot be used there ({}: {}), and tracemalloc, which took its place, "
+                "sees Python's allocations only".format(type(error).__name__, error)
+            )
     import tracemalloc
 
+    _state["traced"] = tracemalloc.is_tracing()
     tracemalloc.start(FRAMES)
     return "tracemalloc"
 
 
-def _stop_allocations(state):
+def _start_memray(output: str, native: bool) -> Any:
+    import memray
+
+    tracker = memray.Tracker(
+        output,
+        native_traces=native,
+        trace_python_allocators=True,
+        file_format=memray.FileFormat.AGGREGATED_ALLOCATIONS,
+    )
+    tracker.__enter__()
+    return tracker
+
+
+def _stop_allocations(state: dict[str, Any]) -> list[dict[str, Any]]:
     if state["kind"] == "memray":
         state.pop("tracker").__exit__(None, None, None)
         return list(_memray_records(state["output"], state["native"]))
     if state["kind"] == "tracemalloc":
-        return _tracemalloc_records(state["plan"].get("allocations", True))
+        return _tracemalloc_records(state["plan"].get("allocations", True), state["traced"])
     return []
 
 
-def _memray_records(path, native):
+def _memray_records(path: str, native: bool) -> Iterator[dict[str, Any]]:
     """What was allocated and not freed, by stack; `native` frames only where they were traced."""
     import memray
 
@@ -140,14 +153,12 @@ def _memray_records(path, native):
             yield record
 
 
-def _tracemalloc_records(wanted):
+def _tracemalloc_records(wanted: bool, keep_tracing: bool) -> list[dict[str, Any]]:
     import tracemalloc
 
-    if not wanted:
+    found = tracemalloc.take_snapshot().statistics("traceback") if wanted else ()
+    if not keep_tracing:
         tracemalloc.stop()
-        return []
-    snapshot = tracemalloc.take_snapshot()
-    tracemalloc.stop()
     return [
         {
             "bytes": item.size,
@@ -155,5 +166,5 @@ def _tracemalloc_records(wanted):
             "python": True,
             "stack": [[frame.filename, frame.lineno, ""] for frame in reversed(item.traceback)],
         }
-        for item in snapshot.statistics("traceback")
+        for item in found
     ]
