@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from email.message import Message
 from pathlib import PurePosixPath, PureWindowsPath
 
 from python_multipart.exceptions import FormParserError
@@ -50,7 +49,7 @@ class FileField:
         self.ended = False
         self._on_begin = on_begin
         self._inside = False
-        self._headers = Message()
+        self._headers: dict[bytes, bytes] = {}
         self._name, self._value = bytearray(), bytearray()
         try:
             self._parser = MultipartParser(
@@ -77,7 +76,7 @@ class FileField:
             raise Unreadable(f"The multipart body is malformed: {error}") from error
 
     def _begin_part(self) -> None:
-        self._headers = Message()
+        self._headers = {}
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -86,19 +85,19 @@ class FileField:
         self._value += data[start:end]
 
     def _end_header(self) -> None:
-        self._headers[_text(self._name)] = _text(self._value)
+        self._headers[bytes(self._name).lower()] = bytes(self._value)
         self._name.clear()
         self._value.clear()
 
     def _end_headers(self) -> None:
-        _, options = parse_options_header(self._headers.get("content-disposition", ""))
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         self._inside = options.get(b"name") == b"file" and b"filename" in options
         if not self._inside:
             return
         if self.found:
             raise Unreadable("Send one file at a time; the field 'file' came twice.")
         self.found = True
-        self._on_begin(_text(options[b"filename"]), self._headers.get("content-type", ""))
+        self._on_begin(_text(options[b"filename"]), _text(self._headers.get(b"content-type", b"")))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._inside:
@@ -111,5 +110,5 @@ class FileField:
         self.ended = True
 
 
-def _text(raw: bytes | bytearray) -> str:
-    return bytes(raw).decode("utf-8", "replace")
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")

@@ -148,6 +148,7 @@ class Service:
             job_id, partial(self._make_worker, self._task(job_id)), partial(self._execute, job)
         )
         self.peak_pending = max(self.peak_pending, self.registry.count()["pending"])
+        self.metrics.upload_taken(upload.size_bytes)
         self._tell(job)
         return job
 

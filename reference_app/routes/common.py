@@ -26,7 +26,9 @@ def get(router: APIRouter, path: str, **options: Any) -> Callable[[Endpoint], En
     """Register a route for GET, and for HEAD, which the description need not repeat."""
 
     def register(endpoint: Endpoint) -> Endpoint:
+        # GET first: its route is the one that names the allowed methods in a 405.
+        router.get(path, **options)(endpoint)
         router.head(path, include_in_schema=False, response_model=None)(endpoint)
-        return router.get(path, **options)(endpoint)
+        return endpoint
 
     return register

@@ -1,0 +1,213 @@
+"""A service for a test: inside this process to reach into it, or as a process to do harm to."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import uvicorn
+
+from reference_app.app import create_app
+from reference_app.parts import AppParts
+from reference_app.service import Service
+from reference_app.settings import Settings
+from tests.reference_app.stand_in import RELEASE, clip, make_engine
+
+ROOT = Path(__file__).parents[2]
+FINAL = {"completed", "failed", "cancelled"}
+
+
+def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """What `condition` gives as soon as it holds; fails when it never does."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {condition}")
+        time.sleep(0.01)
+    return value
+
+
+@dataclass
+class Client:
+    """What a user of the service does."""
+
+    http: httpx.Client
+    spool: Path
+
+    def upload(self, content: bytes | None = None, name: str = "a.mp4", kind: str = "video/mp4"):
+        """Send a file."""
+        body = clip() if content is None else content
+        return self.http.post("/api/upload", files={"file": (name, body, kind)})
+
+    def start(self, behaviour: str = "quick") -> str:
+        """The id of a new job."""
+        answer = self.upload(clip(behaviour))
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["job_id"])
+
+    def status(self, job_id: str) -> dict[str, Any]:
+        """A job as a client sees it."""
+        return dict(self.http.get(f"/api/status/{job_id}").json())
+
+    def wait(self, job_id: str, *states: str) -> dict[str, Any]:
+        """The job, once it is in one of these states (any final one by default)."""
+        wanted = set(states) or FINAL
+        return dict(until(lambda: (v := self.status(job_id))["status"] in wanted and v))
+
+    def memory(self) -> dict[str, Any]:
+        """`/health/memory`."""
+        return dict(self.http.get("/health/memory").json())
+
+    def release(self) -> None:
+        """Let all jobs that hold go on."""
+        (self.spool / RELEASE).touch()
+
+    def files(self) -> list[Path]:
+        """Everything of jobs in the spool."""
+        return [path for root in self.spool.glob("run-*") for path in root.glob("*/**/*")] + [
+            path for root in self.spool.glob("run-*") for path in root.iterdir() if path.is_dir()
+        ]
+
+
+@dataclass
+class Running(Client):
+    """A service in this process, in a thread of its own."""
+
+    service: Service
+    log: io.StringIO
+    stop: Callable[[], None] = field(default=lambda: None)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The log so far."""
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+
+@contextmanager
+def running(settings: Settings, parts: AppParts | None = None) -> Iterator[Running]:
+    """Serve in a thread; reach the parts through `service`."""
+    log = io.StringIO()
+    chosen = parts or AppParts(engine=make_engine)
+    app = create_app(settings, replace(chosen, log_stream=log))
+    config = uvicorn.Config(app, port=0, log_level="error", access_log=False, lifespan="on")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started or not thread.is_alive())
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+            yield Running(http, settings.spool_dir, app.state.service, log)
+    finally:
+        (settings.spool_dir / RELEASE).touch()
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive(), "the service did not end"
+
+
+def settings_for(spool: Path, **changes: Any) -> Settings:
+    """Settings for a test: threads, and little patience."""
+    spool.mkdir(exist_ok=True)
+    values = {"workers": "thread", "spool_dir": spool, "drain_seconds": 2.0, **changes}
+    return Settings(**values)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Start services in this process; they end with the test."""
+    with ExitStack() as stack:
+
+        def start(parts: AppParts | None = None, **changes: Any) -> Running:
+            settings = settings_for(tmp_path / "spool", **changes)
+            return stack.enter_context(running(settings, parts))
+
+        yield start
+
+
+@pytest.fixture
+def service(serve: Callable[..., Running]) -> Running:
+    """One service with the usual limits."""
+    return serve()
+
+
+@dataclass
+class Server(Client):
+    """A service in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def tree(self) -> list[psutil.Process]:
+        """The processes below it."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that do jobs: grandchildren, by way of the forkserver."""
+        return [p for c in psutil.Process(self.process.pid).children() for p in c.children()]
+
+    def terminate(self, number: int = signal.SIGTERM, seconds: float = 40) -> int:
+        """Send a signal and wait for the end."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+def free_port() -> int:
+    """A port that nobody uses right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def served(
+    spool: Path, target: str = "tests.reference_app.stand_in:app", **environment: str
+) -> Iterator[Server]:
+    """Serve `target` the way the README says, with these variables."""
+    port = free_port()
+    spool.mkdir(exist_ok=True)
+    log = spool.parent / f"server-{port}.log"
+    command = [sys.executable, "-m", "uvicorn", target, "--port", str(port), "--no-access-log"]
+    variables = {**os.environ, "SPOOL_DIR": str(spool), **environment}
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, cwd=ROOT, env=variables, stderr=output) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
+    ):
+        server = Server(http, spool, process, log)
+        try:
+            until(lambda: _alive(server), 60)
+            yield server
+        finally:
+            tree = server.tree() if process.poll() is None else []
+            process.kill()
+            process.wait(10)
+            psutil.wait_procs(tree, 10)
+
+
+def _alive(server: Server) -> bool:
+    assert server.process.poll() is None, server.log.read_text()
+    try:
+        return server.http.get("/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """The service as a process, with worker processes, and the stand-in for the pipeline."""
+    with served(tmp_path / "spool") as running_server:
+        yield running_server

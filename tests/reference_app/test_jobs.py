@@ -1,0 +1,325 @@
+"""A job's life: queue, states, cancel, expiry, cleanup, events and downloads."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from reference_app.clock import SystemClock
+from reference_app.parts import AppParts
+from tests.reference_app.conftest import Running, until
+from tests.reference_app.stand_in import FILES, clip, make_engine
+
+
+class HandClock(SystemClock):
+    """A clock that a test can put forward."""
+
+    ahead = 0.0
+
+    def steady(self) -> float:
+        return super().steady() + self.ahead
+
+
+def fill(service: Running) -> tuple[list[str], list[str]]:
+    """Two jobs that run and ten that wait."""
+    first = [service.start("hold") for _ in range(2)]
+    for job_id in first:
+        service.wait(job_id, "processing")
+    return first, [service.start("hold") for _ in range(10)]
+
+
+def test_two_run_ten_wait_and_the_next_is_refused(service: Running) -> None:
+    first, waiting = fill(service)
+    assert [service.status(job_id)["queue_position"] for job_id in waiting] == [*range(1, 11)]
+    assert [service.status(job_id)["queue_position"] for job_id in first] == [None, None]
+    refused = service.upload()
+    assert refused.status_code == 503
+    assert refused.json()["reason"] == "queue full"
+    assert 1 <= int(refused.headers["retry-after"]) <= 120
+    assert refused.headers["content-type"] == "application/problem+json"
+    service.release()
+    done = [service.wait(job_id, "completed") for job_id in first + waiting]
+    assert service.upload().status_code == 202
+    starts = [job["started_at"] for job in done]
+    assert starts == sorted(starts), "first come, first served"
+    peaks = service.memory()["peaks"]
+    assert (peaks["processing"], peaks["pending"]) == (2, 10)
+
+
+def test_a_refused_upload_is_not_read(service: Running) -> None:
+    fill(service)
+    before = time.monotonic()
+    assert service.upload(clip(size=29 * 1024 * 1024)).status_code == 503
+    assert time.monotonic() - before < 5
+    assert service.service.admission.uploading == 0
+
+
+def test_uploads_under_way_count_towards_the_queue(serve: Callable[..., Running]) -> None:
+    service = serve(max_pending=3)
+    fill_two = [service.start("hold") for _ in range(2)]
+    for job_id in fill_two:
+        service.wait(job_id, "processing")
+    answers: list[int] = []
+
+    def slow() -> Any:
+        yield b"--b\r\n"
+        gate.wait(10)
+
+    def send() -> None:
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        answer = httpx.post(f"{service.http.base_url}/api/upload", content=slow(), headers=headers)
+        answers.append(answer.status_code)
+
+    gate = threading.Event()
+    threads = [threading.Thread(target=send) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: service.memory()["jobs"]["uploading"] == 3)
+    assert service.upload().status_code == 503
+    gate.set()
+    for thread in threads:
+        thread.join()
+    # The three were no whole forms, and have given their places back.
+    assert answers == [422] * 3
+    assert [service.upload().status_code for _ in range(4)] == [202] * 3 + [503]
+
+
+def test_a_job_tells_its_times_and_memory(service: Running) -> None:
+    job = service.wait(service.start())
+    assert job["created_at"] <= job["started_at"] <= job["finished_at"]
+    assert job["memory_before_bytes"] > 0
+    assert job["memory_after_bytes"] > 0
+    assert job["summary"]["frames"] == 9
+    assert set(job["downloads"]) == set(FILES)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [("unreadable", "There is no picture in this file."), ("broken", "a part fell off")],
+)
+def test_a_job_that_fails_says_why_and_leaves_no_file(
+    service: Running, behaviour: str, reason: str
+) -> None:
+    job = service.wait(service.start(behaviour))
+    assert job["status"] == "failed"
+    assert reason in job["error"]
+    assert service.files() == []
+    assert service.wait(service.start())["status"] == "completed"
+
+
+def test_a_completed_job_keeps_its_results_and_nothing_else(service: Running) -> None:
+    service.wait(service.start())
+    assert {path.name for path in service.files() if path.is_file()} == set(FILES.values())
+    assert not [path for path in service.files() if path.name == "scratch"]
+
+
+def test_a_waiting_job_can_be_cancelled(service: Running) -> None:
+    _, waiting = fill(service)
+    files = len(service.files())
+    assert service.http.post(f"/api/cancel/{waiting[3]}").json()["status"] == "cancelled"
+    assert service.status(waiting[4])["queue_position"] == 4
+    assert len(service.files()) < files
+    assert service.upload().status_code == 202
+
+
+def test_a_running_job_can_be_cancelled_and_the_next_one_starts(service: Running) -> None:
+    first, waiting = fill(service)
+    before = time.monotonic()
+    assert service.http.post(f"/api/cancel/{first[0]}").json()["status"] == "cancelled"
+    assert time.monotonic() - before < 2
+    service.wait(waiting[0], "processing")
+
+
+def test_a_completed_job_can_be_cancelled_and_gives_its_files_back(service: Running) -> None:
+    job_id = service.start()
+    service.wait(job_id)
+    answers = [service.http.post(f"/api/cancel/{job_id}") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert service.status(job_id)["status"] == "cancelled"
+    assert service.files() == []
+    assert service.http.get(f"/api/download/{job_id}/video").status_code == 409
+
+
+def test_cancelling_a_failed_job_changes_nothing(service: Running) -> None:
+    job_id = service.start("broken")
+    job = service.wait(job_id)
+    assert service.http.post(f"/api/cancel/{job_id}").json() == job
+
+
+def test_two_cancels_at_once_both_succeed(service: Running) -> None:
+    job_id = service.start("hold")
+    service.wait(job_id, "processing")
+    codes: list[int] = []
+
+    def cancel() -> None:
+        codes.append(httpx.post(f"{service.http.base_url}/api/cancel/{job_id}").status_code)
+
+    threads = [threading.Thread(target=cancel) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == [200, 200]
+
+
+def test_cleanup_removes_a_job_at_any_time(service: Running) -> None:
+    running, done = service.start("hold"), service.start()
+    service.wait(running, "processing")
+    service.wait(done)
+    for job_id in (running, done):
+        assert service.http.delete(f"/api/cleanup/{job_id}").status_code == 200
+        assert service.http.get(f"/api/status/{job_id}").status_code == 404
+        assert service.http.delete(f"/api/cleanup/{job_id}").status_code == 404
+    assert service.files() == []
+    assert len(service.service.registry) == 0
+
+
+def test_final_jobs_expire_with_their_files_and_others_do_not(
+    serve: Callable[..., Running],
+) -> None:
+    clock = HandClock()
+    parts = AppParts(engine=make_engine, clock=lambda: clock)
+    service = serve(parts, expiry_interval_seconds=0.05, max_processing=4)
+    ended = [service.start("quick"), service.start("broken")]
+    for job_id in ended:
+        service.wait(job_id)
+    holding = service.start("hold")
+    service.wait(holding, "processing")
+    clock.ahead = 3599
+    assert all(service.http.get(f"/api/status/{job_id}").is_success for job_id in ended)
+    clock.ahead = 3600.5
+    # Over is over, also before the background task has come round; and it does come round.
+    assert service.http.get(f"/api/status/{ended[0]}").status_code == 404
+    until(lambda: len(service.service.registry) == 1)
+    until(lambda: {path.name for path in service.files()} == {holding, "source"})
+    assert service.status(holding)["status"] == "processing"
+
+
+def test_a_download_that_has_begun_survives_expiry_and_cleanup(service: Running) -> None:
+    job_id = service.start()
+    service.wait(job_id)
+    with service.http.stream("GET", f"/api/download/{job_id}/video") as answer:
+        pieces = answer.iter_bytes(1000)
+        received = len(next(pieces))
+        assert httpx.delete(f"{service.http.base_url}/api/cleanup/{job_id}").is_success
+        received += sum(map(len, pieces))
+    assert received == 200_000
+    assert service.http.get(f"/api/download/{job_id}/video").status_code == 404
+
+
+def test_results_can_be_downloaded_and_served(service: Running) -> None:
+    job_id = service.start()
+    service.wait(job_id)
+    for kind, name in FILES.items():
+        answer = service.http.get(f"/api/download/{job_id}/{kind}")
+        assert (answer.status_code, len(answer.content)) == (200, 200_000)
+        assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+        shown = service.http.get(f"/api/serve/{job_id}/{name}")
+        assert shown.headers["content-disposition"].startswith("inline")
+    part = service.http.get(f"/api/serve/{job_id}/video.mp4", headers={"Range": "bytes=5-9"})
+    assert (part.status_code, len(part.content)) == (206, 5)
+    head = service.http.head(f"/api/download/{job_id}/video")
+    assert (head.headers["content-length"], head.content) == ("200000", b"")
+
+
+def test_only_a_completed_job_has_results(service: Running) -> None:
+    job_id = service.start("hold")
+    for path in (f"/api/download/{job_id}/video", f"/api/serve/{job_id}/video.mp4"):
+        assert service.http.get(path).status_code == 409
+    assert service.http.get("/api/download/unknown/video").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "name", ["source", "..%2f..%2fetc%2fpasswd", "%2e%2e/x", ".reference-app.lock", "video.mp4%00"]
+)
+def test_nothing_but_results_is_served(service: Running, name: str) -> None:
+    job_id = service.start()
+    service.wait(job_id)
+    assert service.http.get(f"/api/serve/{job_id}/{name}").status_code == 404
+    assert service.http.get(f"/api/download/{job_id}/{name}").status_code == 404
+
+
+def test_downloads_leave_no_file_open(service: Running) -> None:
+    job_id = service.start()
+    service.wait(job_id)
+
+    def open_results() -> int:
+        links = [path for path in service.files() if path.is_file()]
+        return sum(_is_open(path) for path in links)
+
+    for _ in range(3):
+        service.http.get(f"/api/download/{job_id}/video")
+        service.http.head(f"/api/download/{job_id}/video")
+        service.http.get(f"/api/download/{job_id}/video", headers={"Range": "bytes=999999-"})
+        with service.http.stream("GET", f"/api/download/{job_id}/video"):
+            pass
+    until(lambda: open_results() == 0)
+
+
+def _is_open(path: Any) -> bool:
+    from pathlib import Path
+
+    targets = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            targets.append(link.readlink())
+        except FileNotFoundError:
+            continue
+    return path in targets
+
+
+def test_events_follow_a_job_to_its_end(service: Running) -> None:
+    job_id = service.start("hold")
+    seen = []
+    with service.http.stream("GET", f"/api/jobs/{job_id}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                seen.append(json.loads(line[6:])["status"])
+                service.release()
+    assert seen[-1] == "completed"
+    assert seen == sorted(seen, key=["pending", "processing", "completed"].index)
+    until(lambda: len(service.service.hub) == 0)
+
+
+def test_events_of_a_finished_job_end_at_once(service: Running) -> None:
+    job_id = service.start()
+    service.wait(job_id)
+    text = service.http.get(f"/api/jobs/{job_id}/events").text
+    assert text.count("event: completed") == 1
+    assert service.http.get("/api/jobs/unknown/events").status_code == 404
+
+
+def test_a_listener_that_goes_away_is_forgotten(service: Running) -> None:
+    job_id = service.start("hold")
+    with service.http.stream("GET", f"/api/jobs/{job_id}/events") as answer:
+        next(answer.iter_lines())
+        assert len(service.service.hub) == 1
+    until(lambda: len(service.service.hub) == 0)
+
+
+def test_every_change_of_state_is_one_line_in_the_log(service: Running) -> None:
+    job_id = service.start()
+    service.wait(job_id)
+    lines = [event for event in service.events() if event.get("job_id") == job_id]
+    assert [line["status"] for line in lines] == ["pending", "processing", "completed"]
+    assert lines[-1]["memory_before_bytes"] > 0
+    assert lines[-1]["memory_after_bytes"] > 0
+
+
+def test_a_job_that_takes_too_long_fails(serve: Callable[..., Running]) -> None:
+    service = serve(max_job_seconds=0.2)
+    job = service.wait(service.start("hold"))
+    assert (job["status"], job["error"]) == ("failed", "Processing took longer than 0.2 s.")
+
+
+def test_all_jobs_are_listed(service: Running) -> None:
+    ids = [service.start() for _ in range(3)]
+    listed = service.http.get("/api/jobs").json()
+    assert [job["job_id"] for job in listed["jobs"]] == ids

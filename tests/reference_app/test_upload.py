@@ -1,0 +1,273 @@
+"""Uploads: what is taken, what is refused, and that a refusal leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from reference_app.errors import TooLarge
+from reference_app.settings import MIB, MULTIPART_ALLOWANCE_BYTES
+from reference_app.upload import SOURCE_NAME, save
+from tests.reference_app.conftest import Running, settings_for, until
+from tests.reference_app.stand_in import clip
+
+BOUNDARY = b"xxBOUNDARYxx"
+HEAD = (
+    b"--" + BOUNDARY + b'\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n'
+    b"Content-Type: video/mp4\r\n\r\n"
+)
+TAIL = b"\r\n--" + BOUNDARY + b"--\r\n"
+
+
+def connect(service: Running) -> socket.socket:
+    url = service.http.base_url
+    return socket.create_connection((url.host, url.port or 80), timeout=20)
+
+
+def request_head(*lines: bytes) -> bytes:
+    return b"\r\n".join(
+        [
+            b"POST /api/upload HTTP/1.1",
+            b"Host: test",
+            b"Content-Type: multipart/form-data; boundary=" + BOUNDARY,
+            *lines,
+            b"",
+            b"",
+        ]
+    )
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Everything until the other side closes."""
+    data = b""
+    while piece := connection.recv(65536):
+        data += piece
+    return data
+
+
+def nothing_left(service: Running) -> bool:
+    return not service.files() and service.service.admission.uploading == 0
+
+
+def test_an_upload_becomes_a_job(service: Running) -> None:
+    answer = service.upload()
+    job = answer.json()
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/api/status/{job['job_id']}"
+    assert job["status"] == "pending"
+    done = service.wait(job["job_id"])
+    assert (done["status"], done["progress"], done["error"]) == ("completed", 1.0, None)
+
+
+def test_a_file_of_exactly_the_limit_is_taken(service: Running) -> None:
+    answer = service.upload(clip(size=30 * MIB))
+    assert answer.status_code == 202
+    assert answer.json()["size_bytes"] == 30 * MIB
+    service.wait(answer.json()["job_id"], "completed")
+
+
+def test_one_byte_more_is_too_large_and_leaves_nothing(service: Running) -> None:
+    answer = service.upload(clip(size=30 * MIB + 1))
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["max_bytes"] == 30 * MIB
+    assert nothing_left(service)
+    assert len(service.service.registry) == 0
+
+
+def test_a_declared_60_mib_body_is_refused_unread(service: Running) -> None:
+    with connect(service) as connection:
+        connection.sendall(request_head(b"Content-Length: %d" % (60 * MIB)))
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"application/problem+json" in answer
+    assert b"connection: close" in answer.lower()
+    assert nothing_left(service)
+
+
+def test_a_client_that_sends_60_mib_anyway_is_cut_off_and_gets_its_answer(
+    service: Running,
+) -> None:
+    sent = 0
+    with connect(service) as connection:
+        connection.sendall(request_head(b"Content-Length: %d" % (60 * MIB)) + HEAD)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):  # noqa: PT012
+            for _ in range(60):
+                sent += connection.send(bytes(MIB))
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    # What fits into the two sockets' buffers, and no more.
+    assert sent < 10 * MIB
+
+
+def test_an_expected_continue_is_not_given_for_a_body_that_is_too_large(service: Running) -> None:
+    with connect(service) as connection:
+        connection.sendall(
+            request_head(b"Content-Length: %d" % (60 * MIB), b"Expect: 100-continue")
+        )
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_chunked_body_is_cut_off_at_the_limit_and_the_allowance(service: Running) -> None:
+    sent = 0
+
+    def body() -> Iterator[bytes]:
+        nonlocal sent
+        yield HEAD + clip()
+        while sent < 60 * MIB:
+            sent += 65536
+            yield bytes(65536)
+
+    answer = service.http.post(
+        "/api/upload",
+        content=body(),
+        headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY.decode()}"},
+    )
+    assert answer.status_code == 413
+    assert answer.headers["connection"] == "close"
+    # The rest was under way in the sockets' buffers.
+    assert sent < 30 * MIB + MULTIPART_ALLOWANCE_BYTES + 10 * MIB
+    assert nothing_left(service)
+
+
+def test_no_more_than_the_limit_and_the_allowance_is_kept_or_read(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "spool", max_upload_mb=1)
+    read = 0
+
+    async def receive() -> Message:
+        nonlocal read
+        piece = HEAD if read == 0 else bytes(10_000)
+        read += len(piece)
+        return {"type": "http.request", "body": piece, "more_body": True}
+
+    async def upload() -> None:
+        request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+        async with asyncio.timeout(10) as deadline:
+            await save(request, BOUNDARY, tmp_path, settings, deadline)
+
+    with pytest.raises(TooLarge) as refusal:
+        asyncio.run(upload())
+    assert refusal.value.close
+    assert MIB < read <= MIB + MULTIPART_ALLOWANCE_BYTES + 10_000
+    assert (tmp_path / SOURCE_NAME).stat().st_size <= MIB
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.txt", "text/plain"), ("a.txt", "video/mp4"), ("a.mp4", "image/png"), ("a", "")],
+)
+def test_what_does_not_call_itself_a_video_is_of_the_wrong_type(
+    service: Running, name: str, kind: str
+) -> None:
+    answer = service.upload(clip(), name, kind)
+    assert answer.status_code == 415
+    assert nothing_left(service)
+
+
+def test_an_image_that_calls_itself_a_video_is_of_the_wrong_type(service: Running) -> None:
+    assert service.upload(b"\x89PNG\r\n\x1a\n" + bytes(5000)).status_code == 415
+    assert nothing_left(service)
+
+
+def test_a_body_that_is_no_form_is_of_the_wrong_type(service: Running) -> None:
+    answer = service.http.post("/api/upload", json={"file": "a.mp4"})
+    assert answer.status_code == 415
+    assert service.http.post("/api/upload").status_code == 415
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"tiny", b"only text, whatever it is called" * 99, clip()[:12] + bytes(range(256)) * 40],
+    ids=["empty", "tiny", "text", "magic and garbage"],
+)
+def test_what_cannot_be_a_video_is_unreadable(service: Running, content: bytes) -> None:
+    answer = service.upload(content)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert nothing_left(service)
+
+
+def test_a_form_without_the_file_is_unreadable(service: Running) -> None:
+    assert service.http.post("/api/upload", files={"other": ("a.mp4", clip())}).status_code == 422
+    text = service.http.post("/api/upload", files={"x": (None, "1"), "file": (None, "text")})
+    assert text.status_code == 422
+    assert nothing_left(service)
+
+
+def test_two_files_in_one_form_are_refused(service: Running) -> None:
+    part = ("a.mp4", clip(), "video/mp4")
+    assert service.http.post("/api/upload", files=[("file", part)] * 2).status_code == 422
+    assert nothing_left(service)
+
+
+@pytest.mark.parametrize("cut", [0, 20, len(HEAD), len(HEAD) + 40, len(HEAD) + 300_000])
+def test_a_client_that_goes_away_leaves_nothing(service: Running, cut: int) -> None:
+    body = HEAD + clip(size=500_000) + TAIL
+    with connect(service) as connection:
+        connection.sendall(request_head(b"Content-Length: %d" % len(body)) + body[:cut])
+        until(lambda: service.service.admission.uploading == 1)
+    until(lambda: nothing_left(service))
+    assert len(service.service.registry) == 0
+
+
+def test_a_client_that_falls_silent_is_sent_away(serve: Callable[..., Running]) -> None:
+    service = serve(upload_idle_seconds=0.2)
+    with connect(service) as connection:
+        connection.sendall(request_head(b"Content-Length: 1000") + HEAD)
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert nothing_left(service)
+
+
+def test_a_slow_client_is_not_a_silent_one(serve: Callable[..., Running]) -> None:
+    service = serve(upload_idle_seconds=0.5)
+    body = HEAD + clip() + TAIL
+    with connect(service) as connection:
+        connection.sendall(request_head(b"Content-Length: %d" % len(body), b"Connection: close"))
+        for start in range(0, len(body), len(body) // 8):
+            time.sleep(0.12)
+            connection.sendall(body[start : start + len(body) // 8])
+        assert read_all(connection).startswith(b"HTTP/1.1 202 ")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../etc/passwd.mp4", "passwd.mp4"),
+        ("..\\..\\boot.mp4", "boot.mp4"),
+        ("/absolute.mp4", "absolute.mp4"),
+        ("line\nbreak\x00\x1b.mp4", None),
+        ("x" * 5000 + ".mp4", None),
+        ("😀 vidéo.mp4", "😀 vidéo.mp4"),
+    ],
+)
+def test_a_hostile_name_is_only_ever_shown(service: Running, name: str, shown: str | None) -> None:
+    answer = service.upload(clip(), name)
+    assert answer.status_code in (202, 415, 422)
+    if shown is not None:
+        assert answer.json()["filename"] == shown
+    if answer.status_code == 202:
+        assert answer.json()["filename"].isprintable()
+        service.wait(answer.json()["job_id"], "completed")
+    everything = {path.name for path in service.spool.parent.rglob("*")}
+    assert not any("passwd" in item or "boot" in item for item in everything)
+
+
+def test_a_disk_that_is_full_is_said_and_leaves_nothing(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_job_id: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(service.service.artifacts, "create", full)
+    answer = service.upload()
+    assert answer.status_code == 507
+    assert nothing_left(service)
