@@ -87,7 +87,7 @@ class FrameReader:
             except _decoding_errors():
                 self._count_damage()
                 continue
-            yield from pictures  # type: ignore[misc]
+            yield from pictures
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Packets to the end of the file, or to where it was cut off."""

@@ -63,7 +63,7 @@ def _stroke(
             plane,
             list(segments),
             isClosed=False,
-            color=value,
+            color=(value,),
             thickness=max(1, round(thickness * scale)),
             shift=4,
         )

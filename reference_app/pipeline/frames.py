@@ -7,9 +7,8 @@ never converted at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 else:
     Image = Any
 
-__all__ = ["Frame", "FrameSource", "Image", "planes", "to_rgb"]
+__all__ = ["Frame", "Image", "from_bgr", "planes", "rotate", "to_bgr", "to_rgb"]
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,6 @@ class Frame:
     index: int
     seconds: float
     pixels: Image
-
-
-class FrameSource(Protocol):
-    """Where frames come from; `close()` may be called at any time and more than once."""
-
-    def __iter__(self) -> Iterator[Frame]: ...
-
-    def close(self) -> None: ...
 
 
 def planes(pixels: Image) -> tuple[Image, Image, Image]:
@@ -80,5 +71,5 @@ def rotate(pixels: Image, quarter_turns: int) -> Image:
     if quarter_turns % 4 == 0:
         return pixels
     turned = [np.rot90(plane, quarter_turns) for plane in planes(pixels)]
-    width = turned[0].shape[1]
-    return np.concatenate([plane.reshape(-1) for plane in turned]).reshape(-1, width)
+    block: Image = np.concatenate([plane.reshape(-1) for plane in turned])
+    return block.reshape(-1, turned[0].shape[1])

@@ -40,6 +40,16 @@ def _resident() -> int:
 
 
 def _high_water() -> int:
+    # Not getrusage: what it calls the maximum goes back to before this program was started.
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return _maximum_by_getrusage()
+    line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
+    return int(line.split()[1]) * 1024 if line else _maximum_by_getrusage()
+
+
+def _maximum_by_getrusage() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

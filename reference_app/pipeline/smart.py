@@ -67,11 +67,11 @@ def _unchanged_picture(picture: Image) -> Image:
     return picture
 
 
-def _unchanged_pose(pose: Pose, height: int) -> Pose:
+def _unchanged_pose(pose: Pose, _height: int) -> Pose:
     return pose
 
 
-def _from_mirror(pose: Pose, height: int) -> Pose:
+def _from_mirror(pose: Pose, _height: int) -> Pose:
     return mirror(pose)
 
 
