@@ -169,7 +169,7 @@ def _busy_handles(random: Random) -> Path1:
 
 
 CLEAN = (
-    Kind("constant", "heap", lambda r: lambda _: 5e6),
+    Kind("constant", "heap", lambda _: lambda _: 5e6),
     Kind("white noise, 350 KB", "heap", lambda r: white(r, 3.5e5), milliseconds=(0.1, 2)),
     Kind("wander that forgets slowly", "heap", lambda r: wander(r, 3e5, log_uniform(r, 50, 5e3))),
     Kind(
@@ -189,7 +189,7 @@ CLEAN = (
     Kind("short saw-tooth", "heap", lambda r: _saw(r, 20, 2_000)),
     Kind("long saw-tooth", "heap", lambda r: _saw(r, 2_000, 10_000)),
     Kind("slow job, white noise 4 KB", "heap", lambda r: white(r, 4e3), milliseconds=(100, 3000)),
-    Kind("constant", "fds", lambda r: lambda _: 4.0),
+    Kind("constant", "fds", lambda _: lambda _: 4.0),
     Kind("pool that fills, up to 100", "fds", _pool),
     Kind("join race", "fds", _join_race),
     Kind("handles in use vary", "fds", _busy_handles),

@@ -13,7 +13,17 @@ from leak_suite.verdict.policy import (
     enough_for_stable,
     patience_for_noise,
 )
-from leak_suite.verdict.shape import Rises, Steady, cycles, fades, falls, rises, steady, tooth
+from leak_suite.verdict.shape import (
+    Rises,
+    Steady,
+    cycles,
+    fades,
+    falls,
+    rises,
+    stalls,
+    steady,
+    tooth,
+)
 from leak_suite.verdict.tolerance import Scale, Tolerance, scale_of
 from leak_suite.verdict.trend import Point, Trend, trend
 from leak_suite.verdict.words import amount, number, rate_of
@@ -82,11 +92,19 @@ def ramp_in(look: Look) -> Steady | None:
         if len(part) <= MINIMUM_SAMPLES:
             break
         ramp = steady(part)
-        if _is_ramp(look, part, ramp):
+        if _is_ramp(look, part, ramp) and not _slows_into(look, ramp):
             found = ramp
             if ramp.second <= 1.3 * ramp.first:
                 break
     return found
+
+
+def _slows_into(look: Look, ramp: Steady) -> bool:
+    """Whether the series grew faster before the ramp, and slows down within it still."""
+    (begin, low), (start, high) = look.points[0], ramp.points[0]
+    if start <= begin or (high - low) / (start - begin) <= 1.15 * ramp.whole.rate:
+        return False
+    return ramp.second < 0.95 * ramp.first
 
 
 def _is_ramp(look: Look, part: Sequence[Point], ramp: Steady) -> bool:
@@ -97,7 +115,7 @@ def _is_ramp(look: Look, part: Sequence[Point], ramp: Steady) -> bool:
     steps = rises(part, scale.quantum)
     if steps.late < 2 or steps.count - steps.late < 2 or steps.tail > 1.5 * steps.longest_gap:
         return False
-    if ramp.decays or net < _TEETH * tooth(look.points):
+    if ramp.decays or stalls(part, ramp.whole) or net < _TEETH * tooth(look.points):
         return False
     return ramp.whole.z >= GROWS or _is_staircase(look, part, steps)
 
@@ -161,23 +179,20 @@ def _flat(look: Look) -> Finding | None:
     if steps.tail < 0.4 * look.length or len(tail) < 4:
         tail = list(points)
     line = trend(tail)
-    if cause := _bounded_by(look, noise):
-        return _stable(look, cause, line, steps)
+    spread = max(v for _, v in points) - min(v for _, v in points)
+    if spread > 8 * look.scale.quantum and cycles(points):
+        return _stable(look, Cause.CYCLE, line, steps)
     if _at_rest(look, line, steps):
-        return _stable(look, _cause_of(look, steps), line, steps)
+        return _stable(look, _cause_of(look, line, steps), line, steps)
+    share = 0.5 if final else 0.25
+    if not look.scale.exact and len(points) >= 10 and fades(points, noise / 2, share):
+        return _stable(look, _FADES, line, steps)
     return _cannot_tell(look, line) if final else None
 
 
-def _bounded_by(look: Look, noise: float) -> str:
-    """The cause, where the shape alone shows a bound: teeth of equal height, or fading growth."""
-    points = look.points
-    spread = max(v for _, v in points) - min(v for _, v in points)
-    if spread > 8 * look.scale.quantum and cycles(points):
-        return Cause.CYCLE
-    share = 0.5 if look.final else 0.25
-    if not look.scale.exact and len(points) >= 10 and fades(points, noise / 2, share):
-        return Cause.PLATEAU
-    return Cause.NONE
+def _beneath(look: Look, line: Trend) -> bool:
+    """Whether the growth, such as it is, stays under the floor."""
+    return line.rate + 2 * line.error < look.scale.floor
 
 
 def _at_rest(look: Look, line: Trend, steps: Rises) -> bool:
@@ -189,6 +204,8 @@ def _at_rest(look: Look, line: Trend, steps: Rises) -> bool:
         limit = max(limit, scale.max_detectable * 32, 16 * scale.minimum_growth / length)
     seen = _detectable(look, line)
     small = line.rate * length < scale.minimum_growth / 2 or line.rate < scale.floor
+    if _beneath(look, line) and seen <= limit and line.z >= QUIET:
+        return True
     still = small or (line.z < QUIET and line.rate + 2 * line.error < limit / 2)
     if steps.count == 0:
         return still and seen <= limit
@@ -207,8 +224,10 @@ def _negligible(look: Look) -> bool:
     return net < look.scale.minimum_growth and (look.final or net < look.scale.floor * look.length)
 
 
-def _cause_of(look: Look, steps: Rises) -> str:
+def _cause_of(look: Look, line: Trend, steps: Rises) -> str:
     points, quantum = look.points, look.scale.quantum
+    if _beneath(look, line) and line.z >= QUIET:
+        return _SMALL
     if steps.count == 0 or max(v for _, v in points) - points[0][1] <= 8 * quantum:
         return Cause.NONE
     if tooth(points) > 0.6 * (max(v for _, v in points) - min(v for _, v in points)):
@@ -217,7 +236,11 @@ def _cause_of(look: Look, steps: Rises) -> str:
     return Cause.FIRST_USE if early and steps.count <= 3 else Cause.PLATEAU
 
 
+# Shapes that are told in words of their own; the finding's cause is one of the named ones.
+_FADES, _SMALL = "fades", "small"
 _STABLE_WORDS = {
+    _FADES: "rose by {rise} over {n} iterations, ever more slowly: it nears a bound",
+    _SMALL: "moves by {rate}, less than the {floor} that matter, over {n} iterations",
     Cause.NONE: "stayed at {level} over {n} iterations",
     Cause.PLATEAU: "rose by {rise} and levelled off at {level}: the last {tail} of {n} iterations "
     "added nothing that lasts",
@@ -236,8 +259,11 @@ def _stable(look: Look, cause: str, line: Trend, steps: Rises) -> Finding:
         n=number(look.length),
         low=amount(min(values), unit),
         high=amount(max(values), unit),
+        rate=rate_of(line.rate, unit),
+        floor=number(look.scale.floor),
     )
     reason = f"{look.series.metric} {words}."
+    cause = {_FADES: Cause.PLATEAU, _SMALL: Cause.NONE}.get(cause, cause)
     return _finding(look, Outcome.STABLE, cause, reason, line)
 
 

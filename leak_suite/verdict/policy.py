@@ -25,11 +25,11 @@ MINIMUM_SAMPLES = 5
 # Long ramps cost fast workloads nothing; slow workloads seldom fill large caches.
 _RAMP: tuple[tuple[float, int], ...] = (
     (1.0, 20_000),
-    (8.0, 10_000),
-    (14.0, 5_000),
-    (18.0, 2_000),
-    (22.0, 500),
-    (26.0, 50),
+    (8.0, 12_000),
+    (15.0, 5_000),
+    (19.0, 2_000),
+    (23.0, 500),
+    (27.0, 50),
     (30.0, 12),
 )
 

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from leak_suite.verdict.trend import Point, Trend, sen_slope, thin, trend
 
-__all__ = ["Rises", "Steady", "cycles", "fades", "falls", "rises", "steady", "tooth"]
+__all__ = ["Rises", "Steady", "cycles", "fades", "falls", "rises", "stalls", "steady", "tooth"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,16 @@ def steady(points: Sequence[Point]) -> Steady:
     noise = math.hypot(_unevenness(points[: middle + 1]), _unevenness(points[middle:]))
     lags = two < 0.7 * one or two + 3 * noise < 0.92 * one
     return Steady(tuple(points), trend(points), one, two, decays=lags)
+
+
+def stalls(points: Sequence[Point], line: Trend) -> bool:
+    """Whether the last eighth gains less than half its share, where noise lets that be seen."""
+    end, length = points[-1][0], points[-1][0] - points[0][0]
+    last = [p for p in points if p[0] >= end - length / 8]
+    if len(last) < 2 or line.rate * length / 8 < 4 * line.spread:
+        return False
+    gained = (last[-1][1] - last[0][1]) / (last[-1][0] - last[0][0])
+    return gained < 0.5 * line.rate
 
 
 def _unevenness(points: Sequence[Point]) -> float:

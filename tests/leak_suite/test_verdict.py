@@ -1,0 +1,259 @@
+"""What the verdict says of every kind of series that it must tell apart."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+
+import pytest
+
+from leak_suite.result import Cause, Finding, Outcome, Series
+from leak_suite.verdict import Tolerance, judge
+
+BYTES = Tolerance(exact=False, unit="bytes", floor=1.0)
+BLOCKS = Tolerance(exact=False, unit="blocks", floor=0.02)
+COUNT = Tolerance(exact=True, unit="descriptors")
+MIB = 2.0**20
+KIB = 1024.0
+
+Value = Callable[[int], float]
+
+
+def run(
+    value: Value,
+    tolerance: Tolerance = BYTES,
+    *,
+    metric: str = "",
+    milliseconds: float = 0.05,
+    budget: float = 30.0,
+) -> tuple[Finding, float]:
+    """Judge after every round of 60 ms, or of one iteration, as a runner would."""
+    metric = metric or ("fds" if tolerance.exact else "heap")
+    count = max(1, int(60 / milliseconds))
+    samples: list[tuple[int, float | None]] = [(0, value(0))]
+    while True:
+        n = samples[-1][0] + count
+        samples.append((n, value(n)))
+        seconds = n * milliseconds / 1000
+        series = Series(metric, tolerance.unit, tuple(samples))
+        finding = judge(series, tolerance, final=seconds >= budget, seconds=seconds)
+        if finding is not None:
+            return finding, seconds
+
+
+def noise(deviation: float, seed: int = 1) -> Value:
+    source = random.Random(seed)
+    return lambda _: source.gauss(0, deviation)
+
+
+GROWING: dict[str, tuple[Value, Tolerance, float]] = {
+    "linear, 5 B a call": (lambda n: 5.0 * n, BYTES, 0.01),
+    "linear, 64 B a call": (lambda n: 5e6 + 64 * n, BYTES, 0.1),
+    "linear, 1 MiB a call": (lambda n: MIB * n, BYTES, 10),
+    "linear, 105 MiB and slow": (lambda n: 105 * MIB * n, BYTES, 300),
+    "linear, 256 KiB and slow": (lambda n: 256 * KIB * n, BYTES, 300),
+    "one block a call": (lambda n: 4e4 + n, BLOCKS, 0.001),
+    "1 MiB every 1000 calls": (lambda n: MIB * (n // 1000), BYTES, 0.03),
+    "1 MiB every 1000 calls, slowly": (lambda n: MIB * (n // 1000), BYTES, 0.6),
+    "64 B from call 5000 on": (lambda n: 64.0 * max(0, n - 5000), BYTES, 0.05),
+    "64 B under a filling cache": (lambda n: 600.0 * min(n, 5000) + 64 * n, BYTES, 0.02),
+    "a list that doubles by eighths": (
+        lambda n: 8 * 1.125 ** math.floor(math.log(n + 1000, 1.125)),
+        BYTES,
+        0.005,
+    ),
+    "a descriptor a call": (lambda n: 5.0 + n, COUNT, 0.03),
+    "a descriptor every 1000 calls": (lambda n: 5.0 + n // 1000, COUNT, 0.03),
+    "a descriptor every 1000 calls, slowly": (lambda n: 5.0 + n // 1000, COUNT, 0.5),
+    "four threads a slow call": (lambda n: 1.0 + 4 * n, COUNT, 500),
+}
+
+STABLE: dict[str, tuple[Value, Tolerance, float, str]] = {
+    "nothing at all": (lambda _: 5e6, BYTES, 0.01, Cause.NONE),
+    "a cache of 1200 entries": (lambda n: 4e3 * min(n, 1200), BYTES, 0.001, Cause.PLATEAU),
+    "a cache of 1200 entries, slowly": (lambda n: 4e3 * min(n, 1200), BYTES, 0.1, Cause.PLATEAU),
+    "a cache of 10000 entries": (lambda n: 4e3 * min(n, 10_000), BYTES, 0.5, Cause.PLATEAU),
+    "a step of 512 KiB": (lambda n: 512 * KIB * (n > 6000), BYTES, 0.05, Cause.PLATEAU),
+    "a first use of 2 MiB": (lambda n: 2 * MIB * (n > 0), BYTES, 0.05, Cause.FIRST_USE),
+    "a drift that fades": (
+        lambda n: 205 * 10_000 * (1 - math.exp(-n / 10_000)),
+        BYTES,
+        0.3,
+        Cause.PLATEAU,
+    ),
+    "a drift that fades, slowly": (
+        lambda n: 205 * 10_000 * (1 - math.exp(-n / 10_000)),
+        BYTES,
+        2.0,
+        Cause.PLATEAU,
+    ),
+    "a saw-tooth of 7000 calls": (lambda n: 100.0 * (n % 7000), BYTES, 0.05, Cause.CYCLE),
+    "a pool of 60 descriptors": (lambda n: 5.0 + 2 * min(n // 20, 30), COUNT, 0.04, ""),
+    "the first thread": (lambda n: 1.0 + (n > 0), COUNT, 0.04, Cause.FIRST_USE),
+    "a constant and slow job": (lambda _: 9e7, BYTES, 300, Cause.NONE),
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_a_leak_is_growing(name: str) -> None:
+    value, tolerance, milliseconds = GROWING[name]
+    finding, _ = run(value, tolerance, milliseconds=milliseconds)
+    assert (finding.outcome, finding.cause) == (Outcome.GROWING, Cause.LEAK), finding.reason
+
+
+@pytest.mark.parametrize("name", STABLE)
+def test_a_bounded_series_is_stable(name: str) -> None:
+    value, tolerance, milliseconds, cause = STABLE[name]
+    finding, _ = run(value, tolerance, milliseconds=milliseconds)
+    assert finding.outcome is Outcome.STABLE, finding.reason
+    assert not cause or finding.cause == cause, finding.reason
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_heap_that_wanders_by_a_mebibyte_is_stable(seed: int) -> None:
+    finding, _ = run(noise(3.5e5, seed), milliseconds=0.6)
+    assert finding.outcome is Outcome.STABLE, finding.reason
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_leak_of_a_kibibyte_shows_in_such_a_heap(seed: int) -> None:
+    wander = noise(3.5e5, seed)
+    finding, _ = run(lambda n: KIB * n + wander(n), milliseconds=0.6)
+    assert finding.outcome is Outcome.GROWING, finding.reason
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_thread_caught_while_it_ends_is_no_growth(seed: int) -> None:
+    source = random.Random(seed)
+    finding, _ = run(lambda _: 4.0 + (source.random() < 0.3), COUNT, milliseconds=0.05)
+    assert finding.outcome is Outcome.STABLE, finding.reason
+
+
+def test_a_leak_is_seen_through_threads_caught_while_they_end() -> None:
+    source = random.Random(3)
+    finding, _ = run(lambda n: n // 100 + (source.random() < 0.3), COUNT, milliseconds=0.05)
+    assert finding.outcome is Outcome.GROWING
+
+
+def test_the_rate_is_that_of_the_leak_with_an_interval_around_it() -> None:
+    jitter = noise(1e4)
+    finding, _ = run(lambda n: 64 * n + jitter(n))
+    assert finding.rate == pytest.approx(64, rel=0.1)
+    assert finding.interval is not None
+    assert finding.interval[0] <= 64 <= finding.interval[1]
+
+
+def test_the_rate_under_a_filling_cache_is_that_of_the_leak_alone() -> None:
+    finding, _ = run(lambda n: 600.0 * min(n, 5000) + 64 * n, milliseconds=0.02)
+    assert finding.rate == pytest.approx(64, rel=0.05)
+
+
+def test_a_big_leak_is_declared_within_tens_of_mebibytes() -> None:
+    finding, _ = run(lambda n: MIB * n, milliseconds=10)
+    assert finding.peak is not None
+    assert finding.peak <= 64 * MIB
+
+
+def test_a_clean_fast_job_ends_within_a_second() -> None:
+    assert run(lambda _: 5e6, milliseconds=0.01)[1] < 1
+
+
+def test_a_leak_of_a_fast_job_is_declared_in_about_a_second() -> None:
+    assert run(lambda n: 64 * n, milliseconds=0.01)[1] < 1.2
+
+
+def test_a_slow_job_that_leaks_a_jobs_size_is_declared_after_a_dozen() -> None:
+    finding, seconds = run(lambda n: 256 * KIB * n, milliseconds=300)
+    assert finding.outcome is Outcome.GROWING
+    assert seconds <= 20 * 0.3
+
+
+def test_growth_just_below_the_floor_does_not_matter_and_just_above_it_does() -> None:
+    floor = Tolerance(exact=False, unit="bytes", floor=16.0)
+    below, _ = run(lambda n: 15.0 * n, floor, milliseconds=0.01)
+    above, _ = run(lambda n: 17.0 * n, floor, milliseconds=0.01)
+    assert (below.outcome, above.outcome) == (Outcome.STABLE, Outcome.GROWING)
+
+
+def test_a_ramp_that_stops_one_round_before_the_end_is_not_growing() -> None:
+    samples = tuple((1000 * k, 640e3 * min(k, 19)) for k in range(22))
+    finding = judge(Series("heap", "bytes", samples), BYTES, seconds=1.2)
+    assert finding is None or finding.outcome is not Outcome.GROWING
+
+
+def test_a_ramp_that_the_budget_cut_off_is_growing_and_says_what_else_it_may_be() -> None:
+    finding, _ = run(lambda n: 2000.0 * n, milliseconds=5, budget=3)
+    assert finding.outcome is Outcome.GROWING
+    assert "a cache of more than" in finding.reason
+
+
+def test_two_readings_are_too_few() -> None:
+    series = Series("heap", "bytes", ((0, 1.0), (10, 1.0)))
+    assert judge(series, BYTES) is None
+    finding = judge(series, BYTES, final=True)
+    assert finding is not None
+    assert (finding.outcome, finding.cause) == (Outcome.INCONCLUSIVE, "too few samples")
+
+
+def test_two_readings_are_enough_for_a_flood() -> None:
+    series = Series("fds", "descriptors", ((0, 5.0), (1500, 1505.0)))
+    finding = judge(series, COUNT, final=True)
+    assert finding is not None
+    assert finding.outcome is Outcome.GROWING
+
+
+def test_readings_that_are_all_unknown_are_not_zero() -> None:
+    series = Series("heap", "bytes", tuple((n, None) for n in range(0, 1000, 50)))
+    assert judge(series, BYTES) is None
+    finding = judge(series, BYTES, final=True)
+    assert finding is not None
+    assert (finding.outcome, finding.cause) == (Outcome.INCONCLUSIVE, "blind probe")
+
+
+def test_single_unknown_readings_are_passed_over() -> None:
+    holes: tuple[tuple[int, float | None], ...] = tuple(
+        (5000 * k, None if k % 3 == 0 else 64.0 * 5000 * k) for k in range(30)
+    )
+    finding = judge(Series("heap", "bytes", holes), BYTES, seconds=1.5)
+    assert finding is not None
+    assert finding.outcome is Outcome.GROWING
+
+
+def test_growth_during_warm_up_is_not_judged() -> None:
+    samples = tuple((5000 * k, 1e8 * min(k, 5)) for k in range(30))
+    finding = judge(Series("heap", "bytes", samples, warm_up=5), BYTES, seconds=1.5)
+    assert finding is not None
+    assert (finding.outcome, finding.cause) == (Outcome.STABLE, Cause.NONE)
+
+
+def test_what_drowns_in_noise_is_inconclusive_and_says_how_much_would() -> None:
+    finding, _ = run(noise(3e8), milliseconds=300, budget=6)
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert "would drown" in finding.reason
+
+
+def test_stable_says_what_it_could_have_seen() -> None:
+    finding, _ = run(noise(3.5e5), milliseconds=0.6)
+    assert finding.detectable_rate is not None
+    assert 10 < finding.detectable_rate < 1000
+    assert finding.longest_period is not None
+    assert finding.longest_period >= 1000
+
+
+def test_a_leak_twice_as_large_as_what_could_be_seen_is_caught() -> None:
+    clean, _ = run(noise(3.5e5), milliseconds=0.6)
+    assert clean.detectable_rate is not None
+    rate, again = 2 * clean.detectable_rate, noise(3.5e5, 7)
+    leaky, _ = run(lambda n: rate * n + again(n), milliseconds=0.6)
+    assert leaky.outcome is Outcome.GROWING
+
+
+def test_reasons_count_bytes_as_people_do() -> None:
+    finding, _ = run(lambda n: 1536.0 * n)
+    assert "1.5 KiB per iteration" in finding.reason
+
+
+def test_reasons_tell_rare_growth_as_one_in_so_many() -> None:
+    finding, _ = run(lambda n: n // 1000, COUNT, milliseconds=0.03)
+    assert "every 1,000 iterations" in finding.reason
