@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from leak_suite.render.console import console, headline
+from leak_suite.render.console import console
 from leak_suite.render.junit import properties
 from leak_suite.render.markdown import markdown
+from leak_suite.render.short import headline, in_short
 from leak_suite.result import RunResult
 
-__all__ = ["FORMATS", "console", "headline", "markdown", "properties", "render"]
+__all__ = ["FORMATS", "console", "headline", "in_short", "markdown", "properties", "render"]
 
 FORMATS: Mapping[str, Callable[[RunResult], str]] = {
     "console": console,

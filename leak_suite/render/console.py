@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from leak_suite.render.short import headline
 from leak_suite.render.words import (
     amount,
     blind_spots,
@@ -18,11 +19,10 @@ from leak_suite.render.words import (
     per_iteration,
     rate,
     site_line,
-    verdict,
 )
 from leak_suite.result import Finding, Outcome, RunResult
 
-__all__ = ["console", "headline"]
+__all__ = ["console"]
 
 _STYLES = {
     Outcome.GROWING: "bold red",
@@ -30,11 +30,6 @@ _STYLES = {
     Outcome.INCONCLUSIVE: "bold yellow",
     Outcome.STABLE: "green",
 }
-
-
-def headline(result: RunResult) -> str:
-    """The outcome and its reason in one line."""
-    return f"{result.outcome.value.upper()}: {verdict(result)}"
 
 
 def console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:

@@ -7,6 +7,11 @@ from leak_suite.result import Finding, Outcome, RunResult, Site
 __all__ = ["amount", "blind_spots", "in_order", "per_iteration", "rate", "site_line", "verdict"]
 
 _STEPS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
+# What says most about a leak first: a thing that can be counted, then memory by how near it is.
+_TELLING = (
+    "tracked counter fds threads python_threads tasks children temp_files temp_bytes garbage "
+    "heap blocks gc_objects rss rss_anon pss peak"
+)
 _ORDER = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
 
 
@@ -44,8 +49,15 @@ def site_line(site: Site) -> str:
 
 
 def in_order(result: RunResult) -> tuple[Finding, ...]:
-    """The findings, worst first, otherwise as they came."""
-    return tuple(sorted(result.findings, key=lambda finding: _ORDER.index(finding.outcome)))
+    """The findings, worst outcome first, and in each the most telling metric."""
+    telling = _TELLING.split()
+
+    def place(finding: Finding) -> tuple[int, int]:
+        family = finding.metric.partition(":")[0]
+        rank = telling.index(family) if family in telling else len(telling)
+        return _ORDER.index(finding.outcome), rank
+
+    return tuple(sorted(result.findings, key=place))
 
 
 def verdict(result: RunResult) -> str:

@@ -1,0 +1,70 @@
+"""Makes one plain call out of a test function, sync or async, that can be made again and again."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+__all__ = ["caller"]
+
+
+@contextmanager
+def caller(
+    function: Callable[..., Any],
+    positional: tuple[Any, ...],
+    named: Mapping[str, Any],
+    item: pytest.Item,
+) -> Iterator[Callable[[], None]]:
+    """Yield a call without arguments; all calls of an async function share one event loop."""
+    if not inspect.iscoroutinefunction(function):
+
+        def plain() -> None:
+            result = function(*positional, **named)
+            if inspect.iscoroutine(result):
+                result.close()
+                raise TypeError(f"{function!r} is async but not a coroutine function; wrap it")
+
+        yield plain
+        return
+    with _loop(item) as run:
+        yield lambda: run(lambda: function(*positional, **named))
+
+
+Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], None]
+
+
+@contextmanager
+def _loop(item: pytest.Item) -> Iterator[Run]:
+    """AnyIO's runner where the test has one, since its async fixtures live there; else our own."""
+    backend = getattr(item, "funcargs", {}).get("anyio_backend")
+    if backend is None:
+        with _own_loop() as run:
+            yield run
+        return
+    from anyio.pytest_plugin import extract_backend_and_options, get_runner
+
+    name, options = extract_backend_and_options(backend)
+    with get_runner(name, options) as runner:
+        yield lambda make: runner.run_test(make, {})
+
+
+@contextmanager
+def _own_loop() -> Iterator[Run]:
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    try:
+        yield lambda make: loop.run_until_complete(make())
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
