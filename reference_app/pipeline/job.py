@@ -48,6 +48,8 @@ def process(
     reporter.enter("probe", 0.0, "Looking at the video")
     with stage("probe"):
         clip = parts.probe(task.source, max_pixels=task.max_pixels)
+    with stage("start"):
+        parts.load_libraries()
     reporter.enter("frames", 0.0, "Finding the body")
     tally = FrameLoop(task, parts, clip, reporter, memory.sample).run()
     reporter.enter("preview", FRAMES_SHARE, "Cutting the preview")

@@ -15,6 +15,7 @@ from reference_app.pipeline.decode import FrameReader
 from reference_app.pipeline.draw import draw_skeleton
 from reference_app.pipeline.encode import VideoWriter
 from reference_app.pipeline.frames import Image, to_rgb
+from reference_app.pipeline.libraries import load
 from reference_app.pipeline.memory import PeakMemory
 from reference_app.pipeline.pose import PoseDetector
 from reference_app.pipeline.preview import cut_preview
@@ -32,6 +33,7 @@ class Parts:
     """What a job is put together from; each field takes the arguments of its default."""
 
     probe: Callable[..., Clip] = probe
+    load_libraries: Callable[[], None] = load
     open_reader: Callable[..., FrameReader] = FrameReader
     open_folder: Callable[..., FrameFolder] = FrameFolder
     make_detector: Callable[..., PoseDetector] = PoseDetector

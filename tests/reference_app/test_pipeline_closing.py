@@ -28,7 +28,15 @@ from reference_app.pipeline import (
 from reference_app.pipeline.libraries import load
 
 OPENERS = ("open_reader", "make_detector", "open_table", "open_writer", "open_folder")
-CALLS = ("probe", "make_strategies", "to_rgb", "draw", "write_thumbnail", "cut_preview")
+CALLS = (
+    "probe",
+    "load_libraries",
+    "make_strategies",
+    "to_rgb",
+    "draw",
+    "write_thumbnail",
+    "cut_preview",
+)
 METHODS = (
     ("make_detector", "detect", "pose"),
     ("open_table", "write", "csv"),
