@@ -23,10 +23,13 @@ class Guard:
         self._limits = tuple(limit * scale for limit in _GUARD)
         self._start = glance()
         self.fraction = 0.0
+        self.cost = 0.0
 
     def tripped(self) -> bool:
-        """Whether something grew by its limit since the round began."""
+        """Whether something grew by its limit since the round began; what it costs adds up."""
+        started = time.thread_time()
         now = self._glance()
+        self.cost += time.thread_time() - started
         self.fraction = max(
             (value - start) / limit
             for value, start, limit in zip(now, self._start, self._limits)  # noqa: B905 - 3.9
@@ -76,7 +79,7 @@ class Loop:
         loop.close()
 
     def round(self, iterations: int, seconds: float, guard: Guard, alive):
-        """Up to `iterations` in up to `seconds`: (done, seconds spent in them, why it ended, error).
+        """Up to `iterations` in up to `seconds`: (done, seconds in them, why it ended, error).
 
         Works in chunks of a few milliseconds. Between them the guard is asked whether to end early,
         and `alive` whether anybody is still there to want the result.
@@ -147,11 +150,14 @@ def is_coroutine_function(function) -> bool:
 
 
 def describe_error(error) -> str:
-    """The exception, and the innermost line that it came from."""
+    """The exception, and the innermost line outside of the agent that it came from."""
+    folder = __file__[: __file__.rindex("/") + 1]
     trace = error.__traceback__
     where = ""
     while trace is not None:
-        where = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})"
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith((folder, "<frozen")):
+            where = f" ({file}:{trace.tb_lineno})"
         trace = trace.tb_next
     text = str(error)
     return (f"{type(error).__name__}: {text}" if text else type(error).__name__) + where

@@ -20,7 +20,6 @@ METRICS = (
 
 _COLLECTIONS = 3
 _STABLE_PAUSE = 0.002
-_FREEZE_ABOVE_SECONDS = 0.003
 
 
 class Meter:
@@ -44,26 +43,31 @@ class Meter:
         self._own_fds = own_fds
         self._own_threads = own_threads
 
-    def settle(self) -> None:
-        """Let what is over be over: garbage, ending threads and tasks, free pages."""
+    def settle(self) -> float:
+        """Let what is over be over: garbage, ending threads and tasks, free pages.
+
+        Returns the seconds that it waited.
+        """
         if self.spin is not None:
             self.spin()
-        self._wait_until_stable()
+        waited = self._wait_until_stable()
         for _ in range(_COLLECTIONS):
             if not gc.collect():
                 break
         self.library.trim()
+        return waited
 
-    def _wait_until_stable(self) -> None:
+    def _wait_until_stable(self) -> float:
         """A thread just joined, or a task just answered, is still counted for a moment.
 
         While a count is above what it was at the last reading, it is given time to fall; a count
         that really rose costs the whole wait, which is bounded.
         """
         counts = first = self._passing()
-        until = time.perf_counter() + self._wait
-        while self._rest is not None and counts > self._rest and time.perf_counter() < until:
+        waited = 0.0
+        while self._rest is not None and counts > self._rest and waited < self._wait:
             time.sleep(_STABLE_PAUSE)
+            waited += _STABLE_PAUSE
             if self.spin is not None:
                 self.spin()
             counts = self._passing()
@@ -73,6 +77,7 @@ class Meter:
         else:
             self._wait = self.patience
         self._rest = counts
+        return waited
 
     def _passing(self) -> int:
         proc = self.proc
@@ -80,16 +85,15 @@ class Meter:
         return sum(count or 0 for count in counts)
 
     def freeze(self) -> None:
-        """Take what has been there since warm-up out of the collector's way.
+        """Take what is there now out of the collector's way.
 
         A full collection under a large import costs more than most rounds; afterwards it costs
-        what the workload itself keeps. Only done where collecting is slow.
+        what the workload itself keeps. Done before and after the first iteration and not later:
+        the entries of a cache must stay collectable.
         """
-        started = time.perf_counter()
         gc.collect()
-        if time.perf_counter() - started > _FREEZE_ABOVE_SECONDS or self.frozen:
-            gc.freeze()
-            self.frozen = gc.get_freeze_count()
+        gc.freeze()
+        self.frozen = gc.get_freeze_count()
 
     def thaw(self) -> None:
         """Give everything back to the collector."""

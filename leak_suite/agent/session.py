@@ -51,24 +51,26 @@ class Session:
 
     def round(self, iterations: int, seconds: float, scale: float, alive=lambda: True):
         """Repeat the workload, settle, read. What was done, what it cost and what is there now."""
-        started = time.perf_counter()
         self.meter.proc.reset_peak()
-        done, spent, why, error = self.loop.round(
-            iterations, seconds, Guard(self.meter.glance, scale), alive
-        )
+        guard = Guard(self.meter.glance, scale)
+        done, spent, why, error = self.loop.round(iterations, seconds, guard, alive)
         peak = self.peak()
         reply = self.read()
-        reply["overhead"] = time.perf_counter() - started - spent
+        reply["overhead"] += guard.cost
         reply["values"]["peak"] = peak
         reply.update(done=done, seconds=spent, why=why, error=error)
         return reply
 
     def read(self):
-        """Settle and read: {"values": by metric, "overhead": seconds that this took}."""
-        started = time.perf_counter()
-        self.meter.settle()
+        """Settle and read: {"values": by metric, "overhead": seconds that this took}.
+
+        Overhead is processor time, and the time that settling waited on purpose: when other
+        processes get the processor meanwhile, that is not ours.
+        """
+        started = time.thread_time()
+        waited = self.meter.settle()
         values = self.meter.read()
-        return {"values": values, "overhead": time.perf_counter() - started}
+        return {"values": values, "overhead": waited + time.thread_time() - started}
 
     def peak(self):
         """The high-water mark since it was last asked for, and begin a new one."""

@@ -12,7 +12,9 @@ __all__ = ["environment"]
 _SETTINGS = ("MALLOC_", "GLIBC_TUNABLES", "PYTHONMALLOC", "LD_PRELOAD", "JEMALLOC_", "TCMALLOC_")
 
 
-def environment(subject: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+def environment(
+    subject: Mapping[str, Any], variables: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """What the subject told of itself, and the machine that it shares with us."""
     variables = os.environ if variables is None else variables
     libc, version = platform.libc_ver()

@@ -21,12 +21,13 @@ _WARM_UP_ROUNDS = 2
 _ROUND_SECONDS = 0.06
 # Settling and reading may take this part of the time that the workload takes; 2% is the bar, and
 # the guard's glances inside the round come on top.
-_OVERHEAD = 1 / 70
+_OVERHEAD = 1 / 60
 _ROUNDS_AT_LEAST = 14
 # Each round after the first ones is this part of all before it: sample counts stay small.
 _ROUND_SHARE = 0.08
 _WIDEST_GUARD = 64.0
 _GRACE_SECONDS = 2.0
+_UNBOUNDED = 1 << 40
 # What the guard inside a round ends it at (see the agent's loop), by metric.
 _GUARDED = {"rss": 4 << 20, "fds": 16, "threads": 8, "children": 8, "temp_files": 128}
 
@@ -91,6 +92,8 @@ class Runner:
             done = self._round(count, _WARM_UP_SECONDS - min(spent, _WARM_UP_SECONDS - 0.01))
             if done is None:
                 break
+            if not rounds:
+                self.frozen = self._asked(self._subject.freeze) or 0
             rounds += 1
             spent += done.seconds
             grew = grew + 1 if done.why == "growth" else 0
@@ -100,11 +103,6 @@ class Runner:
         self.warm_up_iterations = self.iterations
         self._samples.end_warm_up()
         self.seconds = self.overhead = 0.0
-        if self.stop is None:
-            self.frozen = self._asked(self._subject.freeze) or 0
-            started = self._clock()
-            self._asked(self._subject.read)
-            self._settling = self._clock() - started
 
     def advance(self, more_iterations: int | None = None) -> None:
         """One more round, of at most `more_iterations`; sets `stop` if it cannot be had."""
@@ -117,10 +115,7 @@ class Runner:
         seconds = max(_ROUND_SECONDS, self._settling / _OVERHEAD)
         seconds = min(seconds, self._limits.seconds / _ROUNDS_AT_LEAST)
         seconds = min(max(seconds, _ROUND_SHARE * self.seconds), remaining)
-        count = max(1, int(seconds / self._pace)) if self._pace > 0 else 1
-        if more_iterations is not None:
-            count = max(1, min(count, more_iterations))
-        self._round(count, seconds)
+        self._round(max(1, min(more_iterations or _UNBOUNDED, _UNBOUNDED)), seconds)
 
     def _round(self, count: int, seconds: float) -> Round | None:
         patience = max(0.0, self._until - self._clock()) + _GRACE_SECONDS
@@ -139,9 +134,8 @@ class Runner:
             self._end("failed", f"the workload failed at iteration {at:,}: {done.error}")
             if not done.done:
                 return None
-        # Recent rounds tell best what the next one will cost.
-        fresh = self._settling == 0
-        self._settling = done.overhead if fresh else 0.7 * self._settling + 0.3 * done.overhead
+        # The last rounds tell best what the next one will cost; the first are dear.
+        self._settling = min(done.overhead, 1.2 * self._settling or done.overhead)
         self._pace = max(done.seconds / max(1, done.done), 1e-9)
         self._record(done)
         return done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -42,6 +41,8 @@ class AppSubject:
         self._workload: Workload | None = None
         self._silent = ""
         self._hung = False
+        self._inside: tuple[str, ...] = ()
+        self._overhead = 0.0
 
     def __enter__(self) -> AppSubject:
         keys = {
@@ -103,22 +104,21 @@ class AppSubject:
             raise SubjectHung(f"a request was not answered within {patience:.0f} s")
         if error is not None and not self._tree.alive:
             self.agent.ask("glance", _ANSWER_SECONDS)  # tells how it died
-        started = time.perf_counter()
         peak = self._ask("peak").get("peak")
         values = {**self.read(), "peak": peak}
-        return Round(done, spent, time.perf_counter() - started, why, error, values)
+        return Round(done, spent, self._overhead, why, error, values)
 
     def read(self) -> Values:
         """See `Subject.read`. The tree's memory comes from outside."""
         self._ask("glance")
-        inside = self._ask("read", _READ_SECONDS).get("values")
+        answer = self._ask("read", _READ_SECONDS)
+        inside = answer.get("values")
+        self._overhead = float(answer.get("overhead", 0.0))
         outside = self._tree.read()
         if inside is None:
             return {**dict.fromkeys(self._inside), **outside}
         self._inside = tuple(inside)
         return {**inside, "pss": outside["pss"], "children": outside["children"]}
-
-    _inside: tuple[str, ...] = ()
 
     def detail(self, kind: str) -> list[Any]:
         """See `Subject.detail`."""

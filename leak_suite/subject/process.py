@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from leak_suite.errors import SubjectError
@@ -25,6 +24,7 @@ __all__ = ["AgentProcess", "SubjectHung"]
 _AGENT = Path(__file__).parent.parent / "agent" / "__main__.py"
 _TRACER = Path(__file__).parent.parent / "attribution" / "tracer.py"
 _START_SECONDS = 60.0
+_STOP_SECONDS = 5.0
 _LOG_TAIL = 2000
 
 
@@ -52,6 +52,7 @@ class AgentProcess:
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="leak-suite-"))
         self._buffer = b""
+        self._patience = _STOP_SECONDS
         self._process: subprocess.Popen[bytes] | None = None
         self.python = python or Path(sys.executable)
         arguments = [f"{key}={value}" for key, value in keys.items()]
@@ -122,6 +123,7 @@ class AgentProcess:
             selector.register(self._answering, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 if not selector.select(max(0.0, until - time.monotonic())):
+                    self._patience = 0.0
                     raise SubjectHung(f"the subject did not answer within {seconds:.0f} s")
                 data = os.read(self._answering, 1 << 20)
                 if not data:
@@ -148,14 +150,14 @@ class AgentProcess:
             return ""
         return f"\n{text.strip()}" if text.strip() else ""
 
-    def close(self, seconds: float = 5.0) -> None:
+    def close(self) -> None:
         """Ask it to stop, then end its whole process group; remove what it left on disk."""
         process, self._process = self._process, None
         if process is not None:
             with contextlib.suppress(OSError):
                 os.write(self._asking, b"stop\n")
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(seconds)
+                process.wait(self._patience)
             kill_group(process.pid)
             process.wait()
             os.close(self._asking)
@@ -165,13 +167,8 @@ class AgentProcess:
     def __enter__(self) -> AgentProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close(0.0 if isinstance(error, SubjectHung) else 5.0)
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def kill_group(pid: int) -> None:
