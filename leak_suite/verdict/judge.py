@@ -115,7 +115,7 @@ def _is_ramp(look: Look, part: Sequence[Point], ramp: Steady) -> bool:
     steps = rises(part, scale.quantum)
     if steps.late < 2 or steps.count - steps.late < 2 or steps.tail > 1.5 * steps.longest_gap:
         return False
-    if ramp.decays or stalls(part, ramp.whole) or net < _TEETH * tooth(look.points):
+    if ramp.decays or stalls(ramp.points, ramp.whole.rate) or net < _TEETH * tooth(look.points):
         return False
     return ramp.whole.z >= GROWS or _is_staircase(look, part, steps)
 
@@ -172,7 +172,8 @@ def _flat(look: Look) -> Finding | None:
         return _too_few(look) if final else None
     if not final and not enough_for_stable(look.length, len(points), look.seconds):
         return None
-    late = points[len(points) // 2 :]
+    half = (points[0][0] + points[-1][0]) / 2
+    late = [p for p in points if p[0] >= half]
     noise = trend(late).spread if len(late) > 2 else 0.0
     steps = rises(points, max(look.scale.quantum, 2 * noise))
     tail = [p for p in points if p[0] >= steps.last]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean
+from statistics import fmean, median
 
 from leak_suite.verdict.trend import Point, Trend, sen_slope, thin, trend
 
@@ -88,22 +88,27 @@ def falls(points: Sequence[Point]) -> float:
 def steady(points: Sequence[Point]) -> Steady:
     """Measure the growth of `points` as a whole and in its two halves."""
     points = thin(points)
-    middle = len(points) // 2
-    one, two = _halves(points)
+    early, late = _halves(points)
+    one, two = _rates(early, late)
     # A fading series is concave: its second half lags behind by more than its steps explain.
-    noise = math.hypot(_unevenness(points[: middle + 1]), _unevenness(points[middle:]))
+    noise = math.hypot(_unevenness(early), _unevenness(late))
     lags = two < 0.7 * one or two + 3 * noise < 0.92 * one
     return Steady(tuple(points), trend(points), one, two, decays=lags)
 
 
-def stalls(points: Sequence[Point], line: Trend) -> bool:
-    """Whether the last eighth gains less than half its share, where noise lets that be seen."""
+def stalls(points: Sequence[Point], rate: float) -> bool:
+    """Whether the last quarter gains less than half its share, where steps and noise show that."""
     end, length = points[-1][0], points[-1][0] - points[0][0]
-    last = [p for p in points if p[0] >= end - length / 8]
-    if len(last) < 2 or line.rate * length / 8 < 4 * line.spread:
+    last = [p for p in points if p[0] >= end - length / 4]
+    share = rate * length / 4
+    values = [v for _, v in points]
+    # Bends of the series from point to point: noise, and little else.
+    bends = [abs(a - 2 * b + c) for a, b, c in zip(values, values[1:], values[2:], strict=False)]
+    largest = max(b - a for a, b in pairwise(values))
+    if len(last) < 3 or share < max(2 * largest, 2 * median(bends)):
         return False
     gained = (last[-1][1] - last[0][1]) / (last[-1][0] - last[0][0])
-    return gained < 0.5 * line.rate
+    return gained < 0.5 * rate
 
 
 def _unevenness(points: Sequence[Point]) -> float:
@@ -114,14 +119,20 @@ def _unevenness(points: Sequence[Point]) -> float:
     return math.sqrt(sum((b[1] - a[1] - rate * (b[0] - a[0])) ** 2 for a, b in steps)) / length
 
 
-def _halves(points: Sequence[Point]) -> tuple[float, float]:
+def _halves(points: Sequence[Point]) -> tuple[Sequence[Point], Sequence[Point]]:
+    """Cut at half of the iterations; rounds get longer, so that is not half of the points."""
+    half = (points[0][0] + points[-1][0]) / 2
+    near = min(range(len(points)), key=lambda k: abs(points[k][0] - half))
+    middle = min(max(near, 2), len(points) - 3)
+    return points[: middle + 1], points[middle:]
+
+
+def _rates(early: Sequence[Point], late: Sequence[Point]) -> tuple[float, float]:
     """Rates of the two halves; from end to end where the steps are too rare for Sen's slope."""
-    middle = len(points) // 2
-    parts = (points[: middle + 1], points[middle:])
-    slopes = [sen_slope(part) for part in parts]
+    slopes = [sen_slope(part) for part in (early, late)]
     if min(slopes) > 0:
         return slopes[0], slopes[1]
-    first, second = ((p[-1][1] - p[0][1]) / (p[-1][0] - p[0][0]) for p in parts)
+    first, second = ((p[-1][1] - p[0][1]) / (p[-1][0] - p[0][0]) for p in (early, late))
     return first, second
 
 

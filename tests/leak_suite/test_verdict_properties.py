@@ -34,7 +34,9 @@ def outcome(values: list[float], tolerance: Tolerance) -> tuple[Outcome, str]:
 def test_adding_a_constant_changes_nothing(values: list[int], shift: int) -> None:
     for tolerance in (BYTES, COUNT):
         moved = [v + shift for v in values]
-        assert outcome([float(v) for v in values], tolerance) == outcome([float(v) for v in moved], tolerance)
+        assert outcome([float(v) for v in values], tolerance) == outcome(
+            [float(v) for v in moved], tolerance
+        )
 
 
 @given(levels, st.integers(1, 20))
