@@ -28,7 +28,7 @@ from leak_suite.verdict.tolerance import Scale, Tolerance, scale_of
 from leak_suite.verdict.trend import Point, Trend, trend
 from leak_suite.verdict.words import amount, number, rate_of
 
-__all__ = ["Look", "judge", "look_at", "ramp_in"]
+__all__ = ["Look", "judge", "look_at", "ramp_in", "still_rises"]
 
 # Normal scores. Looks are taken after every round, so a single look must almost never be wrong.
 GROWS = 4.5
@@ -97,6 +97,22 @@ def ramp_in(look: Look) -> Steady | None:
             if ramp.second <= 1.3 * ramp.first:
                 break
     return found
+
+
+def still_rises(look: Look) -> bool:
+    """Whether the series rose, and rises at its end: growth, however uneven."""
+    points = look.points
+    if (
+        len(points) < 2 * MINIMUM_SAMPLES
+        or points[-1][1] - points[0][1] < look.scale.minimum_growth
+    ):
+        return False
+    half = (points[0][0] + points[-1][0]) / 2
+    late = [p for p in points if p[0] >= half]
+    line = trend(points)
+    if len(late) < MINIMUM_SAMPLES or line.z < GROWS or stalls(points, line.rate):
+        return False
+    return trend(late).z >= QUIET and tooth(points) < 0.25 * line.rate * look.length
 
 
 def _slows_into(look: Look, ramp: Steady) -> bool:

@@ -63,7 +63,8 @@ def reconcile(run: Run, findings: Mapping[str, Finding], name: str) -> Finding:
     finding = findings[name]
     if name in run.budgets:
         finding = _against_budget(run, finding)
-    if finding.outcome is Outcome.INCONCLUSIVE:
+    kept = run.sees_live and run.creeps(name)
+    if finding.outcome is Outcome.INCONCLUSIVE and not kept:
         return _covered(run, findings, finding)
     if name in RESIDENT:
         return _resident(run, findings, finding)
@@ -143,6 +144,7 @@ def _resident(run: Run, findings: Mapping[str, Finding], finding: Finding) -> Fi
     steady = ", ".join(live)
     return replace(
         finding,
+        outcome=Outcome.GROWING,
         cause=Cause.RETENTION,
         reason=f"{name} still rose by {rate_of(finding.rate or 0.0, unit)} when the budget ended "
         f"while {steady} stayed flat: the allocator keeps freed memory. Remedy: {_REMEDY}.",

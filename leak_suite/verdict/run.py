@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from leak_suite.result import Finding, Outcome, Series
-from leak_suite.verdict.judge import Look, judge, look_at, ramp_in
+from leak_suite.verdict.judge import Look, judge, look_at, ramp_in, still_rises
 from leak_suite.verdict.policy import needed_for_growth
 from leak_suite.verdict.tolerance import RESIDENT, Tolerance
 
@@ -128,7 +128,11 @@ class Run:
             return held and not self.rings(name, found)
         if self.is_blind(name):
             return len(self.series[name].samples) - self.series[name].warm_up < 3
-        return name not in self.supporting() or self._ramps.get(name, False)
+        return name not in self.supporting() or self._ramps.get(name, False) or self.creeps(name)
+
+    def creeps(self, name: str) -> bool:
+        """Whether resident memory rises to the end, though too unevenly to be a ramp."""
+        return name in RESIDENT and name in self._looks and still_rises(self._looks[name])
 
     def is_mapped(self, name: str) -> bool:
         """Whether resident memory grows call by call, as straight as only mapping does it."""
