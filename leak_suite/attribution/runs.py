@@ -80,7 +80,9 @@ def launch(spec: Spec, trace: Trace) -> AbstractContextManager[TracedSubject]:
     """The subject of `spec`, to be traced; a fresh process wherever the spec can start one."""
     if isinstance(spec, InProcessSpec):
         return InThisProcess(spec, trace)
-    return cast("AbstractContextManager[TracedSubject]", open_subject(spec, trace=trace))
+    # The agent reads every counter once the subject is there: the tracer begins by that.
+    subject = open_subject(spec, trace=trace, counters={"trace": "_leak_suite_tracer:begin"})
+    return cast("AbstractContextManager[TracedSubject]", subject)
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,11 @@ class Tracer:
     def run(self, kind: str, iterations: int, *, seconds: float, native: bool = False) -> Record:
         """Warm up, then up to `iterations` in up to `seconds` (but one at least)."""
         self._runs += 1
+        plan = {**self._plan, "wait": not self._same_process}
         output = self._folder / f"{self._runs}-{kind}.bin"
-        Path(f"{output}.plan").write_text(json.dumps(self._plan), encoding="utf-8")
+        Path(f"{output}.plan").write_text(json.dumps(plan), encoding="utf-8")
         with self._launch(Trace(kind, output, native)) as subject:
+            subject.round(0, seconds=0.0)
             warmed = _repeat(subject, self._warm_up, seconds=_PATIENCE)
             started = time.monotonic()
             done = _repeat(subject, iterations, seconds=seconds)

@@ -5,7 +5,9 @@ Standard library only, and memray where the subject's environment has it.
 
 `start(kind, output, native)` takes the kind "memray" (tracemalloc takes its place where memray
 cannot be imported, and the record says so), "tracemalloc" or "none". A file `<output>.plan` beside
-the output may ask for more; `stop()` writes the record to `<output>.json`.
+the output may ask for more, and to wait for `begin()`: imports are slow to trace (fifty times, for
+a web framework under tracemalloc), and what they keep does not grow. `begin` can be reached as the
+module `_leak_suite_tracer`. `stop()` writes the record to `<output>.json`.
 """
 
 # It runs inside the subject, often between two of its lines: os, and not pathlib.
@@ -16,18 +18,20 @@ import importlib.util
 import json
 import os
 import sys
+import types
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["start", "stop"]
+__all__ = ["begin", "start", "stop"]
 
-FRAMES = 40
+FRAMES = 30
+MODULE = "_leak_suite_tracer"
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _state: dict[str, Any] = {}
 
 
 def start(kind: str, output: str | os.PathLike[str], native: bool = False) -> None:
-    """Begin to trace; everything allocated or opened from here on is recorded."""
+    """Set up, and begin to trace unless the plan says to wait for `begin`."""
     if _state:
         raise RuntimeError("this process is being traced already")
     output = os.fspath(output)
@@ -39,17 +43,33 @@ def start(kind: str, output: str | os.PathLike[str], native: bool = False) -> No
         _state["objects"] = _sibling("traced_objects")
     if plan.get("watch"):
         _state["origins"] = _sibling("traced_origins").Origins(plan["watch"], own.is_own)
-    _state["kind"] = _start_allocations(kind, output, native)
+    _state["kind"] = _prepare_allocations(kind)
     if _state["origins"] is not None:
         _state["origins"].start()
+    if plan.get("wait"):
+        module = types.ModuleType(MODULE)
+        module.begin = begin  # type: ignore[attr-defined]
+        sys.modules[MODULE] = module
+    else:
+        begin()
+
+
+def begin() -> int:
+    """Everything allocated from here on is recorded; later calls do nothing. Returns 0."""
+    if _state and not _state.get("begun"):
+        _state["begun"] = True
+        _start_allocations()
+    return 0
 
 
 def stop() -> None:
     """End tracing and write the record; a second call does nothing."""
     if not _state:
         return
+    begin()  # else there is nothing to end
     state = dict(_state)
     _state.clear()
+    sys.modules.pop(MODULE, None)
     record = {"version": 1, "kind": state["kind"], "note": state["note"], "python": sys.version}
     gc.collect()
     if state["origins"] is not None:
@@ -89,23 +109,41 @@ def _sibling(name: str) -> Any:
     return module
 
 
-def _start_allocations(kind: str, output: str, native: bool) -> str:
+def _prepare_allocations(kind: str) -> str:
+    """What will trace allocations; imported now, so that its import is not recorded."""
     if kind == "none":
         return kind
     if kind == "memray":
         try:
-            _state["tracker"] = _start_memray(output, native)
+            import memray  # noqa: F401
+        except Exception as error:  # none there, or a broken one
+            _state["note"] = _replaced(error)
+        else:
             return kind
-        except Exception as error:  # none there, a broken one, or one that traces already
-            _state["note"] = (
-                "memray cannot be used there ({}: {}), and tracemalloc, which took its place, "
-                "sees Python's allocations only".format(type(error).__name__, error)
-            )
-    import tracemalloc
+    import tracemalloc  # noqa: F401
 
-    _state["traced"] = tracemalloc.is_tracing()
-    tracemalloc.start(FRAMES)
     return "tracemalloc"
+
+
+def _start_allocations() -> None:
+    if _state["kind"] == "memray":
+        try:
+            _state["tracker"] = _start_memray(_state["output"], _state["native"])
+        except Exception as error:  # one that traces already
+            _state["note"] = _replaced(error)
+            _state["kind"] = "tracemalloc"
+    if _state["kind"] == "tracemalloc":
+        import tracemalloc
+
+        _state["traced"] = tracemalloc.is_tracing()
+        tracemalloc.start(FRAMES)
+
+
+def _replaced(error: Exception) -> str:
+    return (
+        f"memray cannot be used there ({type(error).__name__}: {error}), and tracemalloc, which "
+        "took its place, sees Python's allocations only"
+    )
 
 
 def _start_memray(output: str, native: bool) -> Any:
