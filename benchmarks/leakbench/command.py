@@ -31,6 +31,7 @@ from benchmarks.leakbench.tools import TOOLS
 __all__ = ["main"]
 
 OWN = "own"
+_COMPARED = ("leak-suite", "psleak", "pytest-memray", "rss")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     add("folder", help=f"folder of cases, or the word `{OWN}` for the project's own")
     add("--repeat", type=int, default=5, help="repetitions of every case (default 5)")
     add("--seed", type=int, default=random.randrange(10**6), help="of the own cases' sizes")
-    add("--tools", type=_tools, default=("leak-suite",), help=f"of {','.join(TOOLS)}; or `all`")
+    add(
+        "--tools",
+        type=_tools,
+        default=("leak-suite",),
+        help=f"of {','.join(TOOLS)}; or all",
+    )
     add("--only", action="append", default=[], help="cases whose name or variant contains this")
     add("--jobs", type=int, default=2, help="runs at a time (default 2)")
     add("--timeout", type=float, default=180.0, help="seconds for one run (default 180)")

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -32,12 +33,15 @@ class Tool:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def _harness(target: str, python: str, report: Path) -> list[str]:
-    here = [sys.executable, "-m", "leak_suite", "run", target]
-    return [*here, "--python", python, "-o", str(report)]
+def _harness(*flags: str) -> Callable[[str, str, Path], list[str]]:
+    def command(target: str, python: str, report: Path) -> list[str]:
+        here = [sys.executable, "-m", "leak_suite", "run", target]
+        return [*here, "--python", python, "-o", str(report), *flags]
+
+    return command
 
 
-def _read_harness(ended: Ended, report: Path) -> Reading:
+def _read_harness(ended: Ended, report: Path, *, lines: bool = True) -> Reading:
     if ended.status is None:
         return Reading(NO_VERDICT, note=ended.stopped)
     try:
@@ -54,7 +58,7 @@ def _read_harness(ended: Ended, report: Path) -> Reading:
         metrics=tuple(f["metric"] for f in growing),
         sites=tuple(_site(site) for finding in growing for site in finding["sites"]),
         names_metrics=True,
-        names_lines=True,
+        names_lines=lines,
         note=_why(data, word),
         verdict_seconds=data["seconds"],
     )
@@ -152,7 +156,8 @@ def _last(text: str) -> str:
 
 TOOLS: Mapping[str, Tool] = MappingProxyType(
     {
-        "leak-suite": Tool((), _harness, _read_harness),
+        "leak-suite": Tool((), _harness(), _read_harness),
+        "verdict-only": Tool((), _harness("--no-attribution"), partial(_read_harness, lines=False)),
         "psleak": Tool(
             ("psleak==0.1.6", "psutil==7.2.2"),
             _driver("with_psleak.py"),
