@@ -1,0 +1,144 @@
+"""Whole runs: measured, judged and told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from leak_suite.check import Progress, check
+from leak_suite.check.environment import environment
+from leak_suite.options import Options
+from leak_suite.result import Outcome, RunResult
+from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec
+
+JOBS = """
+import os, time
+kept = []
+def nothing(): pass
+def mebibyte(): kept.append(bytearray(1 << 20))
+def sporadic():
+    kept.append(None)
+    if len(kept) % 1000 == 0: kept.append(bytearray(1 << 20))
+def descriptor(): kept.append(os.open(os.devnull, os.O_RDONLY))
+def fails(): raise RuntimeError("from the start")
+def hangs(): time.sleep(3600)
+def dies(): os.abort()
+def grows_then_fails():
+    kept.append(os.open(os.devnull, os.O_RDONLY))
+    if len(kept) > 150: raise RuntimeError("no more room")
+"""
+
+QUICK = Options(max_seconds=30, attribution=False)
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Path:
+    path = tmp_path / "jobs.py"
+    path.write_text(JOBS)
+    return path
+
+
+def test_a_clean_job_is_stable_in_a_few_seconds_and_says_on_what(jobs: Path) -> None:
+    told: list[Progress] = []
+    result = check(CallableSpec(f"{jobs}:nothing"), QUICK, on_progress=told.append)
+    assert result.outcome is Outcome.STABLE, result.findings
+    assert result.seconds < 10
+    assert result.details["overhead"] <= 0.02
+    assert result.details["blind"] == {}
+    assert result.environment["python"]
+    assert result.environment["allocator"]
+    assert [str(news).partition(":")[0] for news in told][:3] == [
+        "starting",
+        "warming up",
+        "measuring",
+    ]
+    assert RunResult.from_json(result.to_json()).outcome is Outcome.STABLE
+
+
+@pytest.mark.parametrize(
+    ("job", "metric"), [("mebibyte", "heap"), ("sporadic", "heap"), ("descriptor", "fds")]
+)
+def test_a_leak_is_named_before_it_hurts(jobs: Path, job: str, metric: str) -> None:
+    result = check(CallableSpec(f"{jobs}:{job}"), QUICK)
+    assert result.outcome is Outcome.GROWING
+    assert result.finding(metric).outcome is Outcome.GROWING
+    (rss,) = [series for series in result.series if series.metric == "rss"]
+    values = [value for _, value in rss.samples if value is not None]
+    assert max(values) - min(values) < 200 << 20
+
+
+def test_a_growing_metric_brings_what_is_behind_it(jobs: Path) -> None:
+    result = check(CallableSpec(f"{jobs}:descriptor"), QUICK)
+    assert any(row[1] == "/dev/null" for row in result.details["evidence"]["fds"])
+
+
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [("fails", "from the start"), ("hangs", "hung"), ("dies", "SIGABRT")],
+)
+def test_a_workload_that_never_worked_is_inconclusive(jobs: Path, job: str, reason: str) -> None:
+    result = check(CallableSpec(f"{jobs}:{job}"), Options(max_seconds=1, attribution=False))
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert reason in result.reason
+
+
+def test_a_workload_that_fails_while_a_metric_grew_is_growing(jobs: Path) -> None:
+    result = check(CallableSpec(f"{jobs}:grows_then_fails"), QUICK)
+    assert result.outcome is Outcome.GROWING
+    assert result.finding("fds").outcome is Outcome.GROWING
+    assert "no more room" in result.reason
+
+
+def test_a_peak_over_its_budget_is_over_budget(jobs: Path) -> None:
+    options = Options(max_seconds=30, attribution=False, budgets={"peak": 1 << 20})
+    result = check(CallableSpec(f"{jobs}:nothing"), options)
+    assert result.outcome is Outcome.OVER_BUDGET
+
+
+def test_a_callable_of_this_process_is_judged_too() -> None:
+    result = check(InProcessSpec(lambda: None, "nothing"), QUICK)
+    assert result.outcome is Outcome.STABLE, [f.reason for f in result.findings]
+
+
+@pytest.mark.slow
+def test_a_leaking_fastapi_route_grows_and_its_clean_twin_does_not(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(
+        "from fastapi import FastAPI\n"
+        "app = FastAPI()\n"
+        "kept = []\n"
+        "@app.get('/leak')\n"
+        "def leak():\n"
+        "    kept.append(bytearray(3000))\n"
+        "    return {'kept': len(kept)}\n"
+        "@app.get('/clean')\n"
+        "def clean():\n"
+        "    return {'kept': len(kept)}\n"
+    )
+    (tmp_path / "drive.py").write_text(
+        "def leak(client): client.get('/leak').raise_for_status()\n"
+        "def clean(client): client.get('/clean').raise_for_status()\n"
+    )
+    outcomes = {}
+    for name in ("leak", "clean"):
+        spec = AppSpec(f"{tmp_path}/shop.py:app", f"{tmp_path}/drive.py:{name}")
+        outcomes[name] = check(spec, Options(attribution=False)).outcome
+    assert outcomes == {"leak": Outcome.GROWING, "clean": Outcome.STABLE}
+
+
+def test_the_environment_tells_the_allocator_and_its_settings() -> None:
+    told = environment({}, {"MALLOC_ARENA_MAX": "1", "LD_PRELOAD": "/x/libjemalloc.so.2"})
+    assert told["allocator"] == "jemalloc"
+    assert told["allocator_settings"]["MALLOC_ARENA_MAX"] == "1"
+    assert "HOME" not in told["allocator_settings"]
+
+
+def test_importing_the_door_is_light() -> None:
+    code = (
+        "import sys, leak_suite.check\n"
+        "print([m for m in ('memray', 'numpy', 'pandas', 'pytest') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

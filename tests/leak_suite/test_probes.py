@@ -1,0 +1,123 @@
+"""The table of probes, and reading a process tree from outside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from leak_suite.options import METRICS
+from leak_suite.probes import PROBES, ProcessTree, bytes_per_unit, cross_check, probe_for
+from leak_suite.probes.outside import kib_of
+from leak_suite.subject.agent_code import agent_module
+
+
+def test_the_table_knows_exactly_the_metrics_that_options_know() -> None:
+    assert set(PROBES) == METRICS
+
+
+def test_every_probe_says_what_it_cannot_see_and_who_covers_for_it() -> None:
+    for name, probe in PROBES.items():
+        assert probe.name == name
+        assert probe.description
+        assert probe.blind_to
+        assert probe.inside or probe.outside
+        assert set(probe.covered_by) <= set(PROBES)
+
+
+def test_every_metric_that_the_agent_reads_is_in_the_table() -> None:
+    meter = agent_module("meter").Meter("")
+    for metric in meter.read():
+        assert probe_for(metric).inside
+    assert set(agent_module("meter").METRICS) == set(meter.read())
+
+
+def test_families_have_a_probe_for_every_member() -> None:
+    assert probe_for("tracked:Detector").exact
+    assert probe_for("counter:jobs").name == "counter:jobs"
+    assert probe_for("counter:memory.rss_mb").unit == "bytes"
+    assert not probe_for("counter:memory.rss_mb").exact
+    with pytest.raises(KeyError):
+        probe_for("unheard_of")
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [
+        ("rss_bytes", 1),
+        ("memory.rss_mb", 1024**2),
+        ("heap", 1),
+        ("used_kib", 1024),
+        ("memory.percent", None),
+        ("jobs.kept", None),
+        ("number", None),
+    ],
+)
+def test_memory_counters_are_known_by_their_name(name: str, factor: float | None) -> None:
+    assert bytes_per_unit(name) == factor
+
+
+def test_outside_probes_see_what_a_child_process_takes() -> None:
+    checks = cross_check()
+    assert set(checks) == {"rss", "rss_anon", "pss", "fds", "threads"}
+    assert all(reason is None for _, _, reason in checks.values()), checks
+
+
+def test_a_tree_counts_its_descendants() -> None:
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as parent:
+        tree = ProcessTree(parent.pid)
+        while tree.read()["children"] != 1:
+            assert parent.poll() is None
+        assert tree.glance()[3] == 1
+        assert parent.stdin is not None
+        parent.stdin.close()
+    assert not tree.alive
+    assert set(tree.read().values()) == {None}
+
+
+def test_a_missing_line_is_unknown_and_not_zero() -> None:
+    assert kib_of("Pss:    12 kB\nPss_Anon: 5 kB\n", "Pss") == 12 * 1024
+    assert kib_of("VmRSS: 3 kB\n", "Pss") is None
+
+
+def test_a_system_without_proc_says_unknown(tmp_path: Path) -> None:
+    proc = agent_module("proc").Proc(str(tmp_path / "nothing"))
+    assert proc.memory() == (None, None, None)
+    assert (proc.fds(), proc.threads(), proc.children()) == (None, None, None)
+    assert proc.reset_peak() is False
+    assert proc.open_files() == proc.thread_names() == []
+
+
+def test_a_proc_folder_is_read_as_linux_writes_it(tmp_path: Path) -> None:
+    status = "Name:\tx\nVmHWM:\t 300 kB\nVmRSS:\t 200 kB\nRssAnon:\t 100 kB\n"
+    (tmp_path / "status").write_text(status)
+    for folder in ("fd", "task/7", "task/8"):
+        (tmp_path / folder).mkdir(parents=True)
+    for fd in (0, 1, 2, 9):
+        (tmp_path / "fd" / str(fd)).symlink_to(os.devnull)
+    (tmp_path / "task/7/children").write_text("70 71 ")
+    (tmp_path / "task/8/children").write_text("80 ")
+    (tmp_path / "task/7/comm").write_text("worker\n")
+    proc = agent_module("proc").Proc(str(tmp_path))
+    assert proc.memory() == (200 * 1024, 100 * 1024, 300 * 1024)
+    assert (proc.fds(), proc.threads(), proc.children()) == (3, 2, 3)
+    assert (7, "worker") in proc.thread_names()
+    assert (9, os.devnull) in proc.open_files()
+
+
+def test_a_platform_without_glibc_has_no_heap_figure() -> None:
+    library = agent_module("native").CLibrary(platform="darwin")
+    assert library.live_heap() is None
+    library.trim()
+    library.die_with_parent()
+
+
+def test_the_heap_figure_moves_with_what_is_allocated() -> None:
+    library = agent_module("native").CLibrary()
+    before = library.live_heap()
+    block = bytearray(3 << 20)
+    assert library.live_heap() - before >= len(block)

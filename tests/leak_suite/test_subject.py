@@ -1,0 +1,329 @@
+"""Subjects in a fresh interpreter: what is planted shows in the right series, nothing else does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from leak_suite.errors import SubjectError
+from leak_suite.subject import CallableSpec, Subject, SubjectHung, Values, in_process, open_subject
+
+JOBS = """
+import asyncio, os, subprocess, tempfile, threading, time
+
+kept = []
+
+class Resource:
+    def close(self): pass
+
+def nothing(): pass
+def heap(): kept.append(bytearray(2000))
+def small(): kept.append(object())
+def containers(): kept.append([])
+def descriptor(): kept.append(os.open(os.devnull, os.O_RDONLY))
+def thread():
+    stop = threading.Event()
+    kept.append(stop)
+    threading.Thread(target=stop.wait, daemon=True).start()
+def joined():
+    worker = threading.Thread(target=nothing)
+    worker.start()
+    worker.join()
+def child(): kept.append(subprocess.Popen(["sleep", "60"]))
+def temp_file():
+    fd, path = tempfile.mkstemp()
+    os.write(fd, b"x" * 10)
+    os.close(fd)
+def resource(): kept.append(Resource())
+def closed_resource():
+    kept.append(Resource())
+    kept[-1].close()
+def cycle():
+    ring = []
+    ring.append(ring)
+async def task(): kept.append(asyncio.ensure_future(asyncio.sleep(3600)))
+async def finished_task(): asyncio.ensure_future(asyncio.sleep(0))
+def count(): return len(kept)
+def fails(): raise ValueError("as planned")
+def fails_third():
+    kept.append(1)
+    if len(kept) == 3: raise ValueError("third time")
+def hangs(): time.sleep(3600)
+def dies(): os.kill(os.getpid(), 11)
+def talks(): print("noise on the standard output")
+"""
+
+Start = Callable[..., Subject]
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Path:
+    path = tmp_path / "jobs.py"
+    path.write_text(textwrap.dedent(JOBS))
+    return path
+
+
+def growth(subject: Subject, iterations: int = 20) -> dict[str, float]:
+    """What each metric grew by per iteration, over two rounds after one of warm-up."""
+    before = after = subject.round(5, seconds=30).values
+    done = 0
+    for _ in range(2):
+        one = subject.round(iterations // 2, seconds=30, scale=1000)
+        assert one.error is None, one.error
+        after = one.values
+        done += one.done
+    return {
+        metric: (value - (before[metric] or 0)) / done
+        for metric, value in after.items()
+        if value is not None
+    }
+
+
+@pytest.mark.parametrize(
+    ("job", "metric", "expected"),
+    [
+        ("heap", "heap", 2000),
+        ("small", "blocks", 1),
+        ("containers", "gc_objects", 1),
+        ("descriptor", "fds", 1),
+        ("thread", "threads", 1),
+        ("thread", "python_threads", 1),
+        ("child", "children", 1),
+        ("temp_file", "temp_files", 1),
+        ("temp_file", "temp_bytes", 10),
+        ("task", "tasks", 1),
+    ],
+)
+def test_a_planted_leak_grows_its_metric_by_its_size(
+    jobs: Path, job: str, metric: str, expected: float
+) -> None:
+    iterations = {"heap": 2000, "small": 2000, "containers": 2000}.get(job, 20)
+    with open_subject(CallableSpec(f"{jobs}:{job}")) as subject:
+        assert growth(subject, iterations)[metric] == pytest.approx(expected, rel=0.05)
+
+
+EXACT = ("fds", "threads", "python_threads", "tasks", "children", "temp_files", "garbage")
+
+
+@pytest.mark.parametrize("job", ["nothing", "joined", "cycle", "finished_task", "talks"])
+def test_a_clean_job_is_flat_in_every_exact_metric(jobs: Path, job: str) -> None:
+    with open_subject(CallableSpec(f"{jobs}:{job}")) as subject:
+        grown = growth(subject)
+        assert {metric: grown[metric] for metric in EXACT} == dict.fromkeys(EXACT, 0)
+
+
+def test_a_job_that_does_nothing_grows_nothing_at_all(jobs: Path) -> None:
+    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+        for _ in range(12):
+            subject.round(1000, seconds=5)
+        readings = [subject.round(1000, seconds=5).values for _ in range(20)]
+    for metric in ("blocks", "gc_objects"):
+        assert {reading[metric] for reading in readings} == {readings[0][metric]}
+    heap = [reading["heap"] or 0 for reading in readings]
+    assert max(heap) - min(heap) <= 256
+
+
+def test_a_thousand_readings_of_an_idle_subject_grow_nothing(jobs: Path) -> None:
+    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+        first = subject.round(0, seconds=0).values
+        for _ in range(1000):
+            last = subject.round(0, seconds=0).values
+    assert last["blocks"] == first["blocks"]
+    assert last["gc_objects"] == first["gc_objects"]
+    assert (last["heap"] or 0) - (first["heap"] or 0) <= 256
+
+
+def test_the_agent_brings_no_module_that_the_interpreter_had_not_loaded(jobs: Path) -> None:
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True
+    )
+    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+        ours = {str(name) for name in subject.detail("modules")}
+    job_needs = {"asyncio", "subprocess", "tempfile", "threading"}
+    extra = {name.split(".")[0] for name in ours} - {n.split(".")[0] for n in bare.stdout.split()}
+    assert "leak_suite" not in extra
+    assert {"psutil", "httpx", "rich", "memray"}.isdisjoint(extra)
+    assert {"_leak_agent", "_ctypes"} <= extra
+    assert job_needs <= ours
+    assert "ctypes" not in extra
+
+
+def test_tracked_objects_count_while_alive_and_not_closed(jobs: Path) -> None:
+    tracked = [f"{jobs}:Resource"]
+    with open_subject(CallableSpec(f"{jobs}:resource"), tracked=tracked) as subject:
+        assert growth(subject)["tracked:Resource"] == 1
+    with open_subject(CallableSpec(f"{jobs}:closed_resource"), tracked=tracked) as subject:
+        assert growth(subject)["tracked:Resource"] == 0
+
+
+def test_a_declared_counter_is_read(jobs: Path) -> None:
+    counters = {"kept": f"{jobs}:count", "broken": f"{jobs}:fails"}
+    with open_subject(CallableSpec(f"{jobs}:small"), counters=counters) as subject:
+        values = subject.round(7, seconds=5).values
+        assert values["counter:kept"] == 7
+        assert values["counter:broken"] is None
+
+
+def test_every_inside_probe_sees_what_it_is_shown(jobs: Path) -> None:
+    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+        checks = subject.about.self_check
+        assert {name: reason for name, (_, _, reason) in checks.items()} == dict.fromkeys(checks)
+        expected = {"heap", "blocks", "gc_objects", "rss", "rss_anon", "peak", "garbage", "fds"}
+        expected |= {"threads", "python_threads", "children", "temp_files", "temp_bytes"}
+        assert set(checks) == expected
+
+
+def test_blocks_are_unknown_and_not_zero_under_the_system_allocator(
+    jobs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONMALLOC", "malloc")
+    with open_subject(CallableSpec(f"{jobs}:small")) as subject:
+        values = subject.round(10, seconds=5).values
+        assert values["blocks"] is None
+        assert values["heap"] is not None
+        assert "blocks" in subject.about.blind
+
+
+def test_a_failing_iteration_is_told_with_its_place(jobs: Path) -> None:
+    with open_subject(CallableSpec(f"{jobs}:fails_third")) as subject:
+        one = subject.round(10, seconds=5)
+        assert (one.why, one.done) == ("failed", 2)
+        assert "ValueError: third time" in (one.error or "")
+        assert f"{jobs}:" in (one.error or "")
+
+
+def test_a_hanging_workload_is_left_after_the_patience_given(jobs: Path) -> None:
+    started = time.monotonic()
+    with open_subject(CallableSpec(f"{jobs}:hangs")) as subject, pytest.raises(SubjectHung):
+        subject.round(1, seconds=1, patience=0.5)
+    assert time.monotonic() - started < 20
+
+
+def test_the_signal_that_killed_the_subject_is_named(jobs: Path) -> None:
+    with (
+        open_subject(CallableSpec(f"{jobs}:dies")) as subject,
+        pytest.raises(SubjectError, match="SIGSEGV"),
+    ):
+        subject.round(1, seconds=1)
+
+
+def test_a_target_that_cannot_be_loaded_says_why(jobs: Path) -> None:
+    with pytest.raises(SubjectError, match="has no 'missing'"):
+        open_subject(CallableSpec(f"{jobs}:missing")).__enter__()
+    with pytest.raises(SubjectError, match="no file"):
+        open_subject(CallableSpec("nowhere.py:job")).__enter__()
+
+
+def test_the_subject_dies_with_its_host(jobs: Path) -> None:
+    script = f"""
+from leak_suite.subject import CallableSpec, open_subject
+subject = open_subject(CallableSpec({str(jobs) + ":hangs"!r})).__enter__()
+print(subject.agent.pid, flush=True)
+subject.round(1, seconds=1000, patience=1000)
+"""
+    host = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    with host:
+        assert host.stdout is not None
+        pid = int(host.stdout.readline())
+        os.kill(host.pid, signal.SIGKILL)
+    until = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_subject_leaves_neither_process_nor_temporary_folder(
+    jobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with open_subject(CallableSpec(f"{jobs}:child")) as subject:
+        subject.round(3, seconds=5)
+        children = [row[0] for row in subject.detail("children")]
+        assert len(children) == 3
+        assert list(tmp_path.glob("leak-suite-*"))
+    assert not list(tmp_path.glob("leak-suite-*"))
+    until = time.monotonic() + 10
+    while any(_runs(pid) for pid in children) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(_runs(pid) for pid in children)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat[stat.rindex(")") + 2] != "Z"
+
+
+def test_details_name_what_is_behind_a_number(jobs: Path) -> None:
+    with open_subject(CallableSpec(f"{jobs}:thread")) as subject:
+        subject.round(2, seconds=5)
+        assert any(
+            "threading.py" in row[3] or "Thread-" in row[2] for row in subject.detail("threads")
+        )
+    with open_subject(CallableSpec(f"{jobs}:descriptor")) as subject:
+        subject.round(2, seconds=5)
+        assert sum(row[1] == os.devnull for row in subject.detail("fds")) >= 2
+    with open_subject(CallableSpec(f"{jobs}:task")) as subject:
+        subject.round(2, seconds=5)
+        assert all(row[0] == "sleep" for row in subject.detail("tasks"))
+    with open_subject(CallableSpec(f"{jobs}:resource")) as subject:
+        subject.round(20, seconds=5)
+        assert ["jobs.Resource", 20] in [list(row) for row in subject.detail("gc_objects")]
+
+
+@pytest.mark.parametrize("version", ["3.9.18", "3.10.13", "3.12.1", "3.13.0"])
+def test_the_agent_runs_in_other_interpreters(jobs: Path, version: str) -> None:
+    python = Path(f"~/.pyenv/versions/{version}/bin/python").expanduser()
+    if not python.exists():
+        pytest.skip(f"there is no interpreter of version {version} to try")
+    with open_subject(CallableSpec(f"{jobs}:small", python)) as subject:
+        assert subject.about.environment["python"] == version
+        assert not subject.about.blind
+        assert growth(subject, 2000)["blocks"] == pytest.approx(1, rel=0.05)
+    with open_subject(CallableSpec(f"{jobs}:task", python)) as subject:
+        assert growth(subject)["tasks"] == 1
+
+
+def test_the_same_code_measures_in_this_process() -> None:
+    kept: list[object] = []
+    with in_process(lambda: kept.append(object())) as subject:
+        assert growth(subject, 2000)["blocks"] == pytest.approx(1, rel=0.05)
+    assert "leak-suite-" not in os.environ.get("TMPDIR", "")
+
+    async def nothing() -> None:
+        return
+
+    with in_process(nothing) as subject:
+        grown = growth(subject, 2000)
+        assert {metric: grown[metric] for metric in EXACT} == dict.fromkeys(EXACT, 0)
+
+
+def test_overhead_is_told_with_every_round(jobs: Path) -> None:
+    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+        one = subject.round(1 << 40, seconds=0.5)
+    assert 0 < one.overhead < 0.02 * one.seconds + 0.02
+
+
+def test_growth_ends_a_round_long_before_it_hurts(jobs: Path) -> None:
+    with open_subject(CallableSpec(f"{jobs}:heap")) as subject:
+        subject.round(100, seconds=5)
+        before = subject.read()
+        one = subject.round(1 << 40, seconds=30)
+    assert one.why == "growth"
+    assert _value(one.values, "rss") - _value(before, "rss") < 32 << 20
+
+
+def _value(values: Values, metric: str) -> float:
+    value = values[metric]
+    assert value is not None
+    return value
