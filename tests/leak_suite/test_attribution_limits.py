@@ -1,0 +1,142 @@
+"""What attribution says where it cannot know, and on subjects of other kinds."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from leak_suite.attribution import attribute
+from leak_suite.options import Options
+from leak_suite.result import Cause, Finding, Outcome
+from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec
+
+KEPT: list[object] = []
+
+
+def growing(metric: str, rate: float = 1.0) -> Finding:
+    unit = "bytes" if metric == "heap" else "things"
+    return Finding(metric, unit, Outcome.GROWING, Cause.LEAK, rate=rate, reason="It grows.")
+
+
+def written(tmp_path: Path, source: str, name: str = "subject.py") -> Path:
+    path = tmp_path / name
+    path.write_text(textwrap.dedent(source))
+    return path
+
+
+def test_memory_taken_through_ctypes_is_not_pinned_on_an_innocent_line(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        import ctypes
+        LIBC = ctypes.CDLL(None)
+        SEEN = []
+
+        def job():
+            SEEN.append(None)
+            LIBC.malloc(4096)
+        """,
+    )
+    (found,) = attribute(
+        CallableSpec(f"{path}:job"),
+        [growing("heap", 4112.0)],
+        iterations=300,
+        warm_up=10,
+        options=Options(),
+    )
+    assert found.sites == ()
+    assert "cannot see" in found.reason
+    assert found.outcome is Outcome.GROWING
+
+
+def test_a_workload_that_fails_while_it_is_traced_leaves_the_verdict_alone(tmp_path: Path) -> None:
+    path = written(tmp_path, "def job():\n    raise RuntimeError('not today')\n")
+    (found,) = attribute(
+        CallableSpec(f"{path}:job"), [growing("heap")], iterations=9, warm_up=0, options=Options()
+    )
+    assert found.outcome is Outcome.GROWING
+    assert found.sites == ()
+    assert "did not succeed" in found.reason
+    assert "not today" in found.reason
+
+
+def test_retention_and_counters_are_not_traced() -> None:
+    retained = Finding("rss", "bytes", Outcome.GROWING, Cause.RETENTION, rate=9.0)
+    found = attribute(
+        CallableSpec("nowhere:job"), [retained], iterations=9, warm_up=0, options=Options()
+    )
+    assert found == (retained,)
+    (counter,) = attribute(
+        CallableSpec("nowhere:job"),
+        [growing("counter:jobs")],
+        iterations=9,
+        warm_up=0,
+        options=Options(),
+    )
+    assert "No line is named for a counter" in counter.reason
+
+
+def keep_one() -> None:
+    KEPT.append(bytearray(3000))  # LEAK
+
+
+def test_a_callable_of_this_process_is_traced_here() -> None:
+    line = keep_one.__code__.co_firstlineno + 1
+    try:
+        heap, blocks = attribute(
+            InProcessSpec(keep_one, "keep_one"),
+            [growing("heap", 3000.0), growing("blocks")],
+            iterations=50,
+            warm_up=5,
+            options=Options(),
+        )
+    finally:
+        KEPT.clear()
+    assert (heap.sites[0].file, heap.sites[0].line) == (__file__, line)
+    assert blocks.sites[0].line == line
+    assert heap.sites[0].per_iteration == pytest.approx(3000, rel=0.1)
+    assert "KEPT (list, 1 per iteration)" in heap.sites[0].note
+
+
+@pytest.mark.slow
+def test_an_application_is_traced_inside_its_server(tmp_path: Path) -> None:
+    app = written(
+        tmp_path,
+        """
+        import asyncio
+
+        JOBS, FILES, TASKS = {}, [], set()
+
+        class Job:
+            def __init__(self):
+                self.data = bytearray(5000)  # HEAP
+
+        async def app(scope, receive, send):
+            if scope["type"] != "http":
+                return
+            JOBS[len(JOBS)] = Job()  # JOB
+            FILES.append(open(__file__))  # FILE
+            TASKS.add(asyncio.create_task(asyncio.Event().wait()))  # TASK
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        """,
+        "webapp.py",
+    )
+    work = written(
+        tmp_path, "def work(client):\n    client.get('/').raise_for_status()\n", "work.py"
+    )
+    marks = {"heap": "HEAP", "tracked:Job": "JOB", "fds": "FILE", "tasks": "TASK"}
+    found = attribute(
+        AppSpec(f"{app}:app", f"{work}:work"),
+        [growing(metric) for metric in marks],
+        iterations=40,
+        warm_up=5,
+        options=Options(),
+    )
+    lines = app.read_text().splitlines()
+    for finding in found:
+        assert finding.sites, finding.reason
+        assert lines[finding.sites[0].line - 1].endswith(f"# {marks[finding.metric]}")
+        assert finding.sites[0].file == str(app)
