@@ -14,16 +14,18 @@ from rich.text import Text
 from leak_suite.render.short import headline
 from leak_suite.render.words import (
     amount,
-    blind_spots,
     in_order,
     per_iteration,
     rate,
     site_line,
+    unseen,
 )
 from leak_suite.result import Finding, Outcome, RunResult
 
 __all__ = ["console"]
 
+_FRAMES = 6
+"""Frames of a stack that are shown; the run file has all of them."""
 _STYLES = {
     Outcome.GROWING: "bold red",
     Outcome.OVER_BUDGET: "bold red",
@@ -56,8 +58,11 @@ def console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:
     for finding in findings:
         for line in _explained(finding):
             terminal.print(line)
-    for line in _unseen(findings):
-        terminal.print(line)
+    missed = unseen(result)
+    if missed:
+        terminal.print(Text("\nThis run would not have seen", "bold"))
+    for line in missed:
+        terminal.print(_indented(2, line))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
@@ -105,16 +110,9 @@ def _explained(finding: Finding) -> list[Text | Padding]:
         lines.append(_indented(2, f"{site_line(site)}  {speed}".rstrip()))
         if site.note:
             lines.append(_indented(4, site.note))
-        lines += [_indented(4, frame, "dim") for frame in site.stack]
+        frames = [frame for frame in site.stack if frame != site_line(site)]
+        lines += [_indented(4, frame, "dim") for frame in frames[:_FRAMES]]
     return lines
-
-
-def _unseen(findings: Iterable[Finding]) -> list[Text | Padding]:
-    said = [f"{f.metric}: growth {spots}" for f in findings if (spots := blind_spots(f))]
-    if not said:
-        return []
-    title = Text("\nThis run would not have seen", "bold")
-    return [title, *(_indented(2, line) for line in said)]
 
 
 def _indented(columns: int, text: str, style: str = "none") -> Padding:

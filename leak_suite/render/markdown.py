@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 from leak_suite.render.words import (
     amount,
-    blind_spots,
     in_order,
     per_iteration,
     rate,
     site_line,
+    unseen,
     verdict,
 )
 from leak_suite.result import Finding, Outcome, RunResult
@@ -33,9 +33,9 @@ def markdown(result: RunResult) -> str:
     if findings:
         parts.append(_table(findings))
     parts += [_sites(finding) for finding in findings if finding.sites]
-    unseen = [f"- {_text(f.metric)}: {blind_spots(f)}" for f in findings if blind_spots(f)]
-    if unseen:
-        parts.append(_folded("What this run would not have seen", unseen))
+    missed = [f"- {_text(line)}" for line in unseen(result)]
+    if missed:
+        parts.append(_folded("What this run would not have seen", missed))
     return "\n\n".join(parts) + "\n"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leak_suite.result import Finding, Outcome, RunResult, Site
 
-__all__ = ["amount", "blind_spots", "in_order", "per_iteration", "rate", "site_line", "verdict"]
+__all__ = ["amount", "in_order", "per_iteration", "rate", "site_line", "unseen", "verdict"]
 
 _STEPS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 # What says most about a leak first: a thing that can be counted, then memory by how near it is.
@@ -76,14 +76,21 @@ def verdict(result: RunResult) -> str:
     return f"{first.metric}: {first.reason or first.cause or first.outcome.value}"
 
 
-def blind_spots(finding: Finding) -> str:
-    """What growth of this metric the run would have missed; empty where that is not stated."""
-    said = []
-    if finding.detectable_rate is not None:
-        said.append(f"below {per_iteration(finding.detectable_rate, finding.unit)}")
-    if finding.longest_period is not None:
-        said.append(f"rarer than 1 in {finding.longest_period:,} iterations")
-    return ", or ".join(said)
+def unseen(result: RunResult) -> tuple[str, ...]:
+    """Sentences on what this run could not have seen."""
+    periods: dict[int, list[str]] = {}
+    for finding in in_order(result):
+        if finding.longest_period is not None:
+            periods.setdefault(finding.longest_period, []).append(finding.metric)
+    said = [
+        f"a jump rarer than 1 in {period:,} iterations, of {', '.join(metrics)}"
+        for period, metrics in periods.items()
+    ]
+    if any(finding.detectable_rate is not None for finding in result.findings):
+        said.insert(0, 'growth per iteration below what stands under "seen from"')
+    blind = result.details.get("blind") or {}
+    said += [f"{metric}: {why}" for metric, why in blind.items()]
+    return (*said, *map(str, result.details.get("unseen") or ()))
 
 
 def _scale(value: float, unit: str) -> tuple[float, str]:

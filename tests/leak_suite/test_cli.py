@@ -263,8 +263,8 @@ WAITING = """
 import sys, time
 from leak_suite.cli import main
 def check(*_, **__):
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     finally:
         print("cleaned up", file=sys.stderr)

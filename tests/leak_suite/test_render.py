@@ -47,8 +47,15 @@ def test_the_site_stands_under_its_metric_with_its_stack_and_note() -> None:
 
 
 def test_what_would_not_have_been_seen_is_said() -> None:
-    lines = " ".join(console(RESULT).split())
-    assert "heap: growth below 12.3 B per iteration, or rarer than 1 in 400 iterations" in lines
+    details = {
+        "blind": {"blocks": "PYTHONMALLOC is malloc"},
+        "unseen": ["the threads of the subject"],
+    }
+    lines = " ".join(console(replace(RESULT, details=details)).split())
+    assert "a jump rarer than 1 in 400 iterations, of heap" in lines
+    assert "12.3 B" in lines
+    assert "blocks: PYTHONMALLOC is malloc" in lines
+    assert "the threads of the subject" in lines
     assert "smaps cannot be read" in lines
 
 
