@@ -28,7 +28,7 @@ from leak_suite.verdict.tolerance import Scale, Tolerance, scale_of
 from leak_suite.verdict.trend import Point, Trend, trend
 from leak_suite.verdict.words import amount, number, rate_of
 
-__all__ = ["Look", "judge", "look_at", "ramp_in", "still_rises"]
+__all__ = ["Look", "follow", "judge", "look_at", "ramp_in", "still_rises"]
 
 # Normal scores. Looks are taken after every round, so a single look must almost never be wrong.
 GROWS = 4.5
@@ -75,8 +75,14 @@ def judge(
     ramp = ramp_in(look)
     if ramp is not None:
         enough = enough_for_growth(ramp, look.scale, seconds, look.length)
-        return _growing(look, ramp, proven=enough) if enough or final else None
+        return _growing(look, ramp, "" if enough else _UNPROVEN) if enough or final else None
     return _flat(look)
+
+
+def follow(look: Look, leader: str) -> Finding | None:
+    """The finding of a metric that grows steadily in a run whose `leader` is known to leak."""
+    ramp = ramp_in(look) if look.length > 0 else None
+    return None if ramp is None else _growing(look, ramp, f", as {leader} does")
 
 
 def ramp_in(look: Look) -> Steady | None:
@@ -163,7 +169,13 @@ def _straight(part: Sequence[Point]) -> Steady:
     return Steady(tuple(part), Trend(rate, 0.1 * rate, 0.0, GROWS), rate, rate, decays=False)
 
 
-def _growing(look: Look, ramp: Steady, *, proven: bool) -> Finding:
+_UNPROVEN = (
+    "; the time was up: a cache of more than {length} entries that was still filling would look "
+    "the same"
+)
+
+
+def _growing(look: Look, ramp: Steady, remark: str) -> Finding:
     unit, rate = look.series.unit, ramp.whole.rate
     if rate <= 0:
         rate = (ramp.points[-1][1] - ramp.points[0][1]) / ramp.length
@@ -173,11 +185,7 @@ def _growing(look: Look, ramp: Steady, *, proven: bool) -> Finding:
     )
     if ramp.length < 0.9 * look.length:
         reason += f" (it was different in the {number(look.length - ramp.length)} before)"
-    if not proven:
-        reason += (
-            f"; the time was up: a cache of more than {number(ramp.length)} entries that was "
-            "still filling would look the same"
-        )
+    reason += remark.format(length=number(ramp.length))
     return _finding(look, Outcome.GROWING, Cause.LEAK, reason + ".", ramp.whole, rate=rate)
 
 

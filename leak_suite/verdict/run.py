@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from leak_suite.result import Finding, Outcome, Series
-from leak_suite.verdict.judge import Look, judge, look_at, ramp_in, still_rises
+from leak_suite.verdict.judge import Look, follow, judge, look_at, ramp_in, still_rises
 from leak_suite.verdict.policy import needed_for_growth
 from leak_suite.verdict.tolerance import RESIDENT, Tolerance
 
@@ -82,6 +82,9 @@ class Run:
 
     def last_look(self, name: str, *, stopped_by: str) -> Finding:
         """The finding of a metric that was open when the run ended early, over `stopped_by`."""
+        look = self._looks.get(name)
+        if stopped_by and look is not None and (found := follow(look, stopped_by)) is not None:
+            return found
         found = self.judge(name, final=True)
         assert found is not None  # a final look always answers
         if found.outcome is Outcome.INCONCLUSIVE and not self.is_blind(name) and stopped_by:

@@ -93,6 +93,7 @@ def test_all_the_metrics_that_a_leak_shows_in_are_named() -> None:
     growing = {m for m, outcome in outcomes(verdict).items() if outcome is Outcome.GROWING}
     assert growing == {"heap", "blocks", "gc_objects", "rss"}
     assert "follows heap" in finding(verdict, "rss").reason
+    assert not any("the time was up" in f.reason for f in verdict.findings)
 
 
 def test_resident_memory_that_still_rises_over_a_flat_heap_is_kept_by_the_allocator() -> None:
