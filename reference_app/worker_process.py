@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -21,7 +20,6 @@ __all__ = ["Engine", "guarded", "main", "pipeline_engine"]
 
 Engine = Callable[[Task, Callable[[Progress], None], Callable[[], bool]], Summary]
 
-_PR_SET_PDEATHSIG = 1
 _REPORT_SECONDS = 0.1
 _MAX_REASON = 500
 
@@ -58,7 +56,7 @@ def guarded(
 
 def main(sender: Connection, engine: Engine, task: Task, niceness: int) -> None:
     """Do one job and send its outcome."""
-    _die_with_parents()
+    _die_with_the_service()
     # Ctrl-C reaches the whole terminal; the service decides what becomes of running jobs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(niceness)
@@ -86,9 +84,8 @@ def _reporter(sender: Connection) -> Callable[[Progress], None]:
     return report
 
 
-def _die_with_parents() -> None:
-    """Never outlive the service: not when it is killed, nor when only the forkserver is."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _die_with_the_service() -> None:
+    """Never outlive the service, however it ends; the kernel sees to the forkserver's death."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(

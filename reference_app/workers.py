@@ -32,7 +32,8 @@ __all__ = ["OnProgress", "ProcessWorker", "Stopped", "ThreadWorker", "Worker", "
 OnProgress = Callable[[Progress], None]
 
 _FORKSERVER = multiprocessing.get_context("forkserver")
-_PRELOAD = ["reference_app.pipeline.preload"]
+# The second freezes what is loaded by then, so it comes last.
+_PRELOAD = ["reference_app.worker_preload", "reference_app.pipeline.preload"]
 _EXIT_SECONDS = 2.0
 
 

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 FINAL = {"completed", "failed", "cancelled"}
 
 
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 90.0) -> Any:
     """What `condition` gives as soon as it holds; fails when it never does."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

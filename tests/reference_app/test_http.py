@@ -1,0 +1,183 @@
+"""The wire: one form for all errors, HEAD and 405, the index, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from reference_app.artifacts import ArtifactStore, filesystem_of
+from reference_app.errors import StartupError
+from reference_app.events import EventHub
+from reference_app.jobs import JobRegistry
+from reference_app.parts import AppParts
+from reference_app.settings import MIB, Settings
+from tests.reference_app.conftest import Running
+from tests.reference_app.stand_in import make_engine
+
+
+def assert_problem(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert {"type", "title", "detail", "instance"} <= body.keys()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("PUT", "/health", 405),
+        ("GET", "/api/upload", 405),
+        ("GET", "/api/status/unknown", 404),
+        ("POST", "/api/cancel/unknown", 404),
+        ("DELETE", "/api/cleanup/unknown", 404),
+        ("GET", "/api/download/unknown/video", 404),
+        ("GET", "/api/serve/unknown/video.mp4", 404),
+        ("GET", "/api/jobs/unknown/events", 404),
+        ("POST", "/api/upload", 415),
+    ],
+)
+def test_every_error_is_a_problem(service: Running, method: str, path: str, status: int) -> None:
+    assert_problem(service.http.request(method, path), status)
+
+
+def test_a_range_that_cannot_be_had_is_a_problem(service: Running) -> None:
+    job_id = service.start()
+    service.wait(job_id)
+    path = f"/api/download/{job_id}/video"
+    beyond = service.http.get(path, headers={"Range": "bytes=999999-"})
+    assert_problem(beyond, 416)
+    assert beyond.headers["content-range"] == "bytes */200000"
+    assert_problem(service.http.get(path, headers={"Range": "bytes=x"}), 400)
+
+
+def test_a_bug_is_a_problem_that_tells_nothing_of_the_inside(serve: Callable[..., Running]) -> None:
+    class Broken(JobRegistry):
+        def count(self) -> dict[str, int]:
+            raise RuntimeError("secret")
+
+    def registry(settings: Settings, clock: object) -> JobRegistry:
+        return Broken(settings.job_ttl_seconds, clock)  # type: ignore[arg-type]
+
+    service = serve(replace(AppParts(engine=make_engine), registry=registry))
+    answer = service.http.get("/health/memory")
+    assert_problem(answer, 500)
+    assert "secret" not in answer.text
+    assert service.http.get("/health").is_success
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/health", "/health/memory", "/metrics", "/api/jobs"])
+def test_what_can_be_read_answers_head_too(service: Running, path: str) -> None:
+    head = service.http.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert "GET" in service.http.put(path).headers["allow"]
+
+
+def test_the_index_names_every_route(service: Running) -> None:
+    described = {
+        f"{method.upper()} {path}"
+        for path, methods in service.http.get("/openapi.json").json()["paths"].items()
+        for method in methods
+    }
+    named = set(service.http.get("/").json()["endpoints"])
+    kinds = {name for name in named if name.startswith("GET /api/download/")}
+    assert {kind.rsplit("/", 1)[1] for kind in kinds} == {"video", "csv", "preview", "thumbnail"}
+    same = {"GET /", "GET /api", "GET /openapi.json"}
+    wanted = {re.sub(r"/\{kind\}$", "/video", re.sub(r"\{name\}", "{file}", d)) for d in described}
+    assert wanted - same == (named - kinds | {"GET /api/download/{job_id}/video"}) - same
+
+
+def test_health_memory_tells_all_that_it_should(service: Running) -> None:
+    told = service.memory()
+    assert told["status"] in ("healthy", "warning", "critical")
+    assert told["timestamp"].endswith("+00:00")
+    assert {"tree_bytes", "rss_bytes", "resting_bytes", "percent", "limit_bytes", "limit_source"} <= (
+        told["memory"].keys()
+    )
+    assert set(told["jobs"]) == {
+        "pending", "processing", "completed", "failed", "cancelled", "uploading", "total",
+    }  # fmt: skip
+    assert set(told["peaks"]) == {"processing", "pending", "memory_bytes", "resting_bytes"}
+    assert told["peaks"]["memory_bytes"] >= told["memory"]["tree_bytes"] > MIB
+    assert told["limits"]["memory_hard_mb"] == 450
+    share = 100 * told["memory"]["tree_bytes"] / told["memory"]["limit_bytes"]
+    assert told["memory"]["percent"] == pytest.approx(share, abs=0.1)
+
+
+def test_metrics_count_and_never_name_a_job(service: Running) -> None:
+    ids = [service.start(), service.start("broken")]
+    for job_id in ids:
+        service.wait(job_id)
+    service.upload(b"text")
+    page = service.http.get("/metrics").text
+    assert 'reference_app_job_states_total{state="completed"} 1.0' in page
+    assert 'reference_app_jobs{state="failed"} 1.0' in page
+    assert 'reference_app_uploads_refused_total{status="422"} 1.0' in page
+    assert 'reference_app_memory_bytes{kind="resting"}' in page
+    assert not any(job_id in page for job_id in ids)
+
+
+def test_two_apps_in_one_process_do_not_share_metrics(serve: Callable[..., Running]) -> None:
+    first, second = serve(), serve()
+    first.wait(first.start())
+    assert 'state="completed"} 1.0' in first.http.get("/metrics").text
+    assert 'states_total{state="completed"}' not in second.http.get("/metrics").text
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = Settings()
+    assert (defaults.max_upload_mb, defaults.max_processing, defaults.max_pending) == (30, 2, 10)
+    assert (defaults.job_ttl_seconds, defaults.max_duration_seconds) == (3600, 10)
+    assert (defaults.memory_soft_mb, defaults.memory_hard_mb) == (400, 450)
+    assert (defaults.frame_interval, defaults.output_width, defaults.workers) == (3, 720, "process")
+    monkeypatch.setenv("MAX_PENDING", "3")
+    monkeypatch.setenv("WORKERS", "thread")
+    assert (Settings().max_pending, Settings().workers) == (3, "thread")
+    monkeypatch.setenv("MAX_PENDING", "0")
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_a_soft_limit_above_the_hard_one_is_refused() -> None:
+    with pytest.raises(ValidationError, match="MEMORY_SOFT_MB"):
+        Settings(memory_soft_mb=500)
+
+
+def test_the_kind_of_file_system_is_that_of_the_nearest_mount(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    inner = tmp_path / "with space"
+    escaped = str(inner).replace(" ", "\\040")
+    mounts.write_text(f"/dev/x / ext4 rw 0 0\ntmpfs {escaped} tmpfs rw 0 0\n")
+    assert filesystem_of(tmp_path / "a", mounts) == "ext4"
+    inner.mkdir()
+    assert filesystem_of(inner / "not" / "there" / "yet", mounts) == "tmpfs"
+
+
+def test_a_spool_in_memory_needs_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reference_app.artifacts.filesystem_of", lambda _: "tmpfs")
+    with pytest.raises(StartupError, match="SPOOL_DIR"):
+        ArtifactStore(tmp_path / "spool").open()
+    allowed = ArtifactStore(tmp_path / "spool", allow_tmpfs=True)
+    allowed.open()
+    allowed.close()
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_slow_listener_loses_the_oldest_events_and_never_the_last() -> None:
+    async def listen() -> list[object]:
+        hub = EventHub(limit=3)
+        with hub.subscribe("job") as subscription:
+            for number in range(100):
+                hub.publish("job", {"n": number})
+            hub.publish("job", {"n": "end"}, last=True)
+            return [await subscription.next(1) for _ in range(3)]
+
+    assert asyncio.run(listen()) == [{"n": 99}, {"n": "end"}, None]
