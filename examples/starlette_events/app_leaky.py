@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
@@ -12,15 +11,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-listeners: set[asyncio.Queue[str]] = set()
+
+class Listener:
+    """Somebody who listens, and what they have heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+
+listeners: set[Listener] = set()
 history: deque[str] = deque(maxlen=50)
 
 
 async def deliver(message: str) -> None:
-    """Give a message to everybody who listens, and remember the last fifty."""
+    """Put a message where those who listen find it; the last fifty stay there."""
     history.append(message)
-    for queue in listeners:
-        queue.put_nowait(message)
 
 
 async def post(request: Request) -> Response:
@@ -36,9 +41,10 @@ async def events(_: Request) -> Response:
 
 async def listen() -> AsyncIterator[str]:
     """Register a listener, and never take it off the list again."""
-    queue: asyncio.Queue[str] = asyncio.Queue()
-    listeners.add(queue)
+    listener = Listener()
+    listeners.add(listener)
     for message in tuple(history)[-3:]:
+        listener.heard.append(message)
         yield f"data: {message}\n\n"
 
 

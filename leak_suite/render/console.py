@@ -61,8 +61,8 @@ def console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:
     missed = unseen(result)
     if missed:
         terminal.print(Text("\nThis run would not have seen", "bold"))
-    for line in missed:
-        terminal.print(_indented(2, line))
+    for sentence in missed:
+        terminal.print(_indented(2, sentence))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 

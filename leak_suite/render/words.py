@@ -90,7 +90,9 @@ def unseen(result: RunResult) -> tuple[str, ...]:
         said.insert(0, 'growth per iteration below what stands under "seen from"')
     blind = result.details.get("blind") or {}
     said += [f"{metric}: {why}" for metric, why in blind.items()]
-    return (*said, *map(str, result.details.get("unseen") or ()))
+    if inner := result.details.get("unseen"):
+        said.append(f"what only these tell, which cannot be read here: {', '.join(inner)}")
+    return tuple(said)
 
 
 def _scale(value: float, unit: str) -> tuple[float, str]:

@@ -343,7 +343,7 @@ def test_a_test_that_fails_or_skips_does_so_as_ever(tests: pytest.Pytester) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        "class TestCase(unittest.TestCase):\n    @pytest.mark.leak_check\n    def test_it(self): pass",
+        "class TestCase(unittest.TestCase):\n  @pytest.mark.leak_check\n  def test_it(self): pass",
         "def test_it(leak_check): pass",
     ],
     ids=["unittest", "fixture"],

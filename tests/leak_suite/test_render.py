@@ -49,13 +49,13 @@ def test_the_site_stands_under_its_metric_with_its_stack_and_note() -> None:
 def test_what_would_not_have_been_seen_is_said() -> None:
     details = {
         "blind": {"blocks": "PYTHONMALLOC is malloc"},
-        "unseen": ["the threads of the subject"],
+        "unseen": ["tasks"],
     }
     lines = " ".join(console(replace(RESULT, details=details)).split())
     assert "a jump rarer than 1 in 400 iterations, of heap" in lines
     assert "12.3 B" in lines
     assert "blocks: PYTHONMALLOC is malloc" in lines
-    assert "the threads of the subject" in lines
+    assert "cannot be read here: tasks" in lines
     assert "smaps cannot be read" in lines
 
 
