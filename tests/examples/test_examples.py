@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,8 +47,8 @@ def test_a_clean_application_is_stable(folder: str, arguments: list[str], tmp_pa
 @pytest.mark.parametrize(
     ("folder", "workload", "line"),
     [
-        ("sync_fastapi", "visit", "recent.append("),
-        ("starlette_events", "talk", "listener"),
+        ("sync_fastapi", "visit", r"recent\.append\("),
+        ("starlette_events", "talk", "hear"),
     ],
 )
 def test_a_leaking_application_grows_and_its_line_is_named_first(
@@ -61,7 +62,8 @@ def test_a_leaking_application_grows_and_its_line_is_named_first(
         if finding.metric in ("heap", "blocks"):
             site = finding.sites[0]
             assert Path(site.file).name == "app_leaky.py"
-            assert line in Path(site.file).read_text().splitlines()[site.line - 1].lower()
+            text = Path(site.file).read_text().splitlines()[site.line - 1]
+            assert re.search(line, text, re.IGNORECASE)
 
 
 def test_a_leaking_command_grows_as_seen_from_outside(tmp_path: Path) -> None:
