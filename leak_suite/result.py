@@ -134,7 +134,7 @@ class RunResult:
     def from_json(cls, text: str) -> RunResult:
         """Read what `to_json` wrote; RunFileError if it is not that, or of another version."""
         try:
-            data = json.loads(text)
+            data = json.loads(text, parse_constant=_refuse)
         except ValueError as error:
             raise RunFileError(f"not a run file: {error}") from error
         if not isinstance(data, dict) or "schema_version" not in data:
@@ -170,8 +170,15 @@ class RunResult:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise RunFileError(f"{path}: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
+            raise RunFileError(f"{path}: not a run file: it is not text") from error
         except RunFileError as error:
             raise RunFileError(f"{path}: {error}") from error
+
+
+def _refuse(word: str) -> Any:
+    """JSON knows no NaN or Infinity, though Python would read them."""
+    raise ValueError(f"{word} is not a number that a run file may hold")
 
 
 def _series(data: Mapping[str, Any]) -> Series:

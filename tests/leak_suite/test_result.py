@@ -1,0 +1,219 @@
+"""The run file: what is written is read back, and what is not a run file is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from leak_suite.errors import RunFileError
+from leak_suite.result import SCHEMA_VERSION, Cause, Finding, Outcome, RunResult, Series, Site
+
+SCHEMA: dict[str, Any] = json.loads(
+    files("leak_suite").joinpath("run.schema.json").read_text(encoding="utf-8")
+)
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+counts = st.integers(0, 10**12)
+sites = st.builds(
+    Site,
+    file=text,
+    line=counts,
+    function=text,
+    per_iteration=st.none() | finite,
+    stack=st.lists(text, max_size=3).map(tuple),
+    note=text,
+)
+findings = st.builds(
+    Finding,
+    metric=text.filter(bool),
+    unit=text,
+    outcome=st.sampled_from(Outcome),
+    cause=text,
+    rate=st.none() | finite,
+    interval=st.none() | st.tuples(finite, finite),
+    detectable_rate=st.none() | st.floats(0, 1e12),
+    longest_period=st.none() | counts,
+    peak=st.none() | finite,
+    reason=text,
+    sites=st.lists(sites, max_size=2).map(tuple),
+    required=st.booleans(),
+)
+series = st.builds(
+    Series,
+    metric=text.filter(bool),
+    unit=text,
+    samples=st.lists(st.tuples(counts, st.none() | finite), max_size=5).map(tuple),
+    warm_up=st.integers(0, 5),
+)
+results = st.builds(
+    RunResult,
+    subject=text,
+    environment=st.dictionaries(text, text | counts, max_size=3),
+    outcome=st.sampled_from(Outcome),
+    iterations=counts,
+    seconds=st.floats(0, 1e9),
+    series=st.lists(series, max_size=2).map(tuple),
+    findings=st.lists(findings, max_size=2).map(tuple),
+    reason=text,
+    details=st.dictionaries(text, text | finite, max_size=3),
+)
+
+PLAIN = RunResult("job", {}, Outcome.STABLE, 10, 0.5)
+
+
+@given(results)
+def test_a_result_is_read_back_as_it_was_written(result: RunResult) -> None:
+    assert RunResult.from_json(result.to_json()) == result
+
+
+@given(results)
+def test_every_run_file_follows_the_schema(result: RunResult) -> None:
+    VALIDATOR.validate(json.loads(result.to_json()))
+
+
+@pytest.mark.parametrize(
+    ("made", "described"),
+    [
+        (RunResult, SCHEMA),
+        (Series, SCHEMA["$defs"]["series"]),
+        (Finding, SCHEMA["$defs"]["finding"]),
+        (Site, SCHEMA["$defs"]["site"]),
+    ],
+)
+def test_the_schema_names_every_field_and_no_other(made: type, described: dict[str, Any]) -> None:
+    names = {field.name for field in fields(made)}
+    assert set(described["properties"]) == names
+    assert set(described["required"]) == names
+
+
+def test_the_schema_is_one_and_of_this_version() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["properties"]["schema_version"] == {
+        "const": SCHEMA_VERSION,
+        "description": "Readers refuse versions they do not know.",
+    }
+    assert set(SCHEMA["$defs"]["outcome"]["enum"]) == {outcome.value for outcome in Outcome}
+
+
+def test_every_named_cause_stands_in_the_schema() -> None:
+    told = SCHEMA["$defs"]["finding"]["properties"]["cause"]["description"]
+    named = [v for k, v in vars(Cause).items() if k.isupper() and v]
+    assert all(cause in told for cause in named)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outcome": "fine"},
+        {"schema_version": 2},
+        {"extra": 1},
+        {"iterations": -1},
+        {"series": [{"metric": "", "unit": "", "samples": [], "warm_up": 0}]},
+        {"series": [{"metric": "rss", "unit": "", "samples": [[0]], "warm_up": 0}]},
+    ],
+)
+def test_the_schema_refuses_what_is_no_run_file(change: dict[str, Any]) -> None:
+    data = {**json.loads(PLAIN.to_json()), **change}
+    assert not VALIDATOR.is_valid(data)
+
+
+def test_a_version_that_is_not_known_is_refused_by_name() -> None:
+    data = {**json.loads(PLAIN.to_json()), "schema_version": 99}
+    with pytest.raises(RunFileError, match="schema version 99 is unknown"):
+        RunResult.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["", "{", "[]", "1", "{}", '{"schema_version": 1}', '{"schema_version": 1, "subject": "x"}'],
+)
+def test_what_is_not_a_run_file_is_refused(broken: str) -> None:
+    with pytest.raises(RunFileError, match="not a run file"):
+        RunResult.from_json(broken)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outcome": "fine"},
+        {"series": [{"metric": "x"}]},
+        {"series": 3},
+        {"findings": [{}]},
+        {"unknown": 1},
+    ],
+)
+def test_a_run_file_with_wrong_fields_is_refused(change: dict[str, Any]) -> None:
+    data = {**json.loads(PLAIN.to_json()), **change}
+    with pytest.raises(RunFileError, match="not a run file of version 1"):
+        RunResult.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_a_number_is_never_written(value: float) -> None:
+    result = RunResult("job", {}, Outcome.STABLE, 1, value)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        result.to_json()
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_not_a_number_is_refused_when_read(word: str) -> None:
+    with pytest.raises(RunFileError, match=word):
+        RunResult.from_json(PLAIN.to_json().replace("0.5", word))
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "run.json"
+    PLAIN.write(path)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        RunResult("job", {}, Outcome.STABLE, 1, math.nan).write(path)
+    assert RunResult.read(path) == PLAIN
+    assert [each.name for each in path.parent.iterdir()] == ["run.json"]
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunFileError, match=r"nothing\.json"):
+        RunResult.read(tmp_path / "nothing.json")
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "binary.json"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RunFileError, match=r"binary\.json"):
+        RunResult.read(path)
+
+
+def test_unknown_is_not_zero_when_series_are_judged() -> None:
+    one = Series("heap", "bytes", ((0, 1.0), (1, None), (2, 0.0), (3, 4.0)), warm_up=1)
+    assert one.judged() == ((2, 0.0), (3, 4.0))
+
+
+def test_a_finding_is_found_by_its_metric() -> None:
+    finding = Finding("fds", "descriptors", Outcome.GROWING)
+    result = RunResult("job", {}, Outcome.GROWING, 1, 1.0, findings=(finding,))
+    assert result.finding("fds") is finding
+    with pytest.raises(KeyError):
+        result.finding("rss")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (Outcome.STABLE, 0),
+        (Outcome.GROWING, 1),
+        (Outcome.OVER_BUDGET, 1),
+        (Outcome.INCONCLUSIVE, 2),
+    ],
+)
+def test_every_outcome_has_its_exit_status(outcome: Outcome, status: int) -> None:
+    assert outcome.status == status
