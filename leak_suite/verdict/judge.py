@@ -82,7 +82,7 @@ def judge(
 def follow(look: Look, leader: str) -> Finding | None:
     """The finding of a metric that grows steadily in a run whose `leader` is known to leak."""
     ramp = ramp_in(look) if look.length > 0 else None
-    return None if ramp is None else _growing(look, ramp, f", as {leader} does")
+    return None if ramp is None else _growing(look, ramp, f", along with {leader}")
 
 
 def ramp_in(look: Look) -> Steady | None:
@@ -257,14 +257,17 @@ def _cause_of(look: Look, line: Trend, steps: Rises) -> str:
         return Cause.NONE
     if tooth(points) > 0.6 * (max(v for _, v in points) - min(v for _, v in points)):
         return Cause.CYCLE
+    if steps.tail < min(steps.longest_gap, 0.25 * look.length):
+        return _LITTLE
     early = steps.last <= points[0][0] + 0.15 * look.length
     return Cause.FIRST_USE if early and steps.count <= 3 else Cause.PLATEAU
 
 
 # Shapes that are told in words of their own; the finding's cause is one of the named ones.
-_FADES, _SMALL = "fades", "small"
+_FADES, _SMALL, _LITTLE = "fades", "small", "little"
 _STABLE_WORDS = {
     _FADES: "rose by {rise} over {n} iterations, ever more slowly: it nears a bound",
+    _LITTLE: "moved by no more than {rise} over {n} iterations, too little to matter",
     _SMALL: "moves by {rate}, less than the {floor} that matter, over {n} iterations",
     Cause.NONE: "stayed at {level} over {n} iterations",
     Cause.PLATEAU: "rose by {rise} and levelled off at {level}: the last {tail} of {n} iterations "
@@ -288,7 +291,7 @@ def _stable(look: Look, cause: str, line: Trend, steps: Rises) -> Finding:
         floor=number(look.scale.floor),
     )
     reason = f"{look.series.metric} {words}."
-    cause = {_FADES: Cause.PLATEAU, _SMALL: Cause.NONE}.get(cause, cause)
+    cause = {_FADES: Cause.PLATEAU, _SMALL: Cause.NONE, _LITTLE: Cause.NONE}.get(cause, cause)
     return _finding(look, Outcome.STABLE, cause, reason, line)
 
 

@@ -14,7 +14,7 @@ RESIDENT = frozenset({"rss", "rss_anon", "pss"})
 
 # Above this, a pool or cache is no longer a likely reason for steady growth.
 _IMPLAUSIBLE = {"fds": 400.0, "threads": 120.0, "python_threads": 120.0, "children": 60.0}
-_IMPLAUSIBLE |= {"garbage": 1_000.0, "tasks": 5_000.0, "blocks": 600_000.0, "gc_objects": 300_000.0}
+_IMPLAUSIBLE |= {"garbage": 1_000.0, "tasks": 5_000.0, "blocks": 1e6, "gc_objects": 5e5}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def scale_of(metric: str, tolerance: Tolerance) -> Scale:
         if metric in RESIDENT:
             minimum, implausible, detectable = 2 * MIB, 96 * MIB, 4 * KIB
     else:
-        minimum, implausible, detectable = 256.0, 600_000.0, 2.0
+        minimum, implausible, detectable = 256.0, 1e6, 2.0
     given = tolerance
     return Scale(
         exact=given.exact,
