@@ -37,12 +37,12 @@ class Measured:
 
     def middle(self, variant: str, field: str) -> float:
         """The median of a variant's runs."""
-        return median(getattr(cost, field) for cost in self.runs[variant])
+        return median(float(getattr(cost, field)) for cost in self.runs[variant])
 
     def ratio(self, field: str, variant: str, against: str) -> float:
         """The median of the ratios of runs that were made one after the other."""
         pairs = zip(self.runs[variant], self.runs[against], strict=False)
-        return median(getattr(a, field) / getattr(b, field) for a, b in pairs)
+        return median(float(getattr(a, field) / getattr(b, field)) for a, b in pairs)
 
 
 def run(variant: str, clip: Path) -> Cost:

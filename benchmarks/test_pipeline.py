@@ -75,4 +75,6 @@ def interleave(measured: Measured, path: Path, benchmark: BenchmarkFixture) -> N
     def ours() -> None:
         measured.runs.setdefault("streaming", []).append(run("streaming", path))
 
-    benchmark.pedantic(ours, setup=others, rounds=ROUNDS, iterations=1)
+    benchmark.pedantic(  # type: ignore[no-untyped-call]
+        ours, setup=others, rounds=ROUNDS, iterations=1
+    )

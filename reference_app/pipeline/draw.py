@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from reference_app.pipeline.frames import Image, planes
 from reference_app.pipeline.skeleton import BONES, LANDMARKS, Pose
 
-__all__ = ["draw_skeleton"]
+__all__ = ["Drawing", "draw_skeleton", "plan_skeleton"]
 
 #: Points seen less surely than this are left out: they are guesses outside the picture.
 MIN_VISIBILITY = 0.5
+
+FRACTION_BITS = 4
 
 #: Brightness and the two colour values of the person's left side, right side and middle.
 COLOURS = {"left": (170, 60, 190), "right": (150, 200, 60), "middle": (235, 128, 128)}
 
 
-def draw_skeleton(pixels: Image, pose: Pose) -> None:
-    """Draw the lines and points of a body onto the frame, in place."""
-    height, width = pixels.shape[0] * 2 // 3, pixels.shape[1]
-    thickness = max(2, round(height / 135))
+#: The size of each plane against the frame.
+SCALES = (1.0, 0.5, 0.5)
+
+Segments = list[Any]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A body as strokes for each plane: worked out once, drawn on every frame until the next."""
+
+    thickness: int
+    strokes: tuple[tuple[Segments, ...], ...]
+
+
+def plan_skeleton(pose: Pose, width: int, height: int) -> Drawing:
+    """The strokes of a body in frames of this size."""
     lines = _lines(pose, width, height)
-    for plane, values in zip(planes(pixels), zip(*COLOURS.values(), strict=True), strict=True):
-        scale = plane.shape[0] / height
-        for side, value in zip(COLOURS, values, strict=True):
-            _stroke(plane, lines[side], scale, thickness, value)
+    strokes = tuple(tuple(_segments(lines[side], s) for side in COLOURS) for s in SCALES)
+    return Drawing(max(2, round(height / 135)), strokes)
+
+
+def draw_skeleton(pixels: Image, drawing: Drawing) -> None:
+    """Draw the body onto the frame, in place."""
+    import cv2
+
+    values = zip(*COLOURS.values(), strict=True)
+    for plane, strokes, scale, shades in zip(
+        planes(pixels), drawing.strokes, SCALES, values, strict=True
+    ):
+        thickness = max(1, round(drawing.thickness * scale))
+        for segments, shade in zip(strokes, shades, strict=True):
+            cv2.polylines(plane, segments, False, (shade,), thickness, shift=FRACTION_BITS)
 
 
 def _lines(pose: Pose, width: int, height: int) -> dict[str, list[tuple[float, ...]]]:
@@ -49,21 +75,12 @@ def _side(start: int, end: int) -> str:
     return sides.pop() if len(sides) == 1 else "middle"
 
 
-def _stroke(
-    plane: Image, lines: Iterable[tuple[float, ...]], scale: float, thickness: int, value: int
-) -> None:
-    import cv2
+def _segments(lines: list[tuple[float, ...]], scale: float) -> Segments:
+    """The lines in the fixed-point numbers that OpenCV takes; none where there are no lines."""
     import numpy as np
 
-    # OpenCV takes 1/16 pixels; far-off points are clipped so that they cannot overflow.
-    points = np.clip(np.array(list(lines), dtype=np.float32) * (scale * 16), -(2**20), 2**20)
-    if points.size:
-        segments = points.round().astype(np.int32).reshape(-1, 2, 1, 2)
-        cv2.polylines(
-            plane,
-            list(segments),
-            isClosed=False,
-            color=(value,),
-            thickness=max(1, round(thickness * scale)),
-            shift=4,
-        )
+    if not lines:
+        return []
+    points = np.array(lines, dtype=np.float32) * (scale * 2**FRACTION_BITS)
+    # Guesses can lie far outside the picture; clipped, they cannot overflow.
+    return list(np.clip(points, -(2**20), 2**20).round().astype(np.int32).reshape(-1, 2, 1, 2))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from reference_app.pipeline.decode import FrameReader
+from reference_app.pipeline.draw import Drawing
 from reference_app.pipeline.errors import UnreadableVideo
 from reference_app.pipeline.frames import Frame, Image
 from reference_app.pipeline.parts import Parts
@@ -81,12 +82,13 @@ class FrameLoop:
         """Open the parts, take every frame through them, finish the files, close the parts."""
         with ExitStack() as stack:
             self._open(stack)
-            pose: Pose | None = None
+            drawing: Drawing | None = None
             for frame in self._frames():
                 if frame.index % self._task.frame_interval == 0:
                     # A body that is no longer found is no longer drawn either.
                     pose = self._look(frame)
-                self._show(frame, pose)
+                    drawing = self._plan(frame, pose) if pose is not None else None
+                self._show(frame, drawing)
                 self._tell(frame)
             self._finish()
         return self._tally
@@ -161,14 +163,19 @@ class FrameLoop:
                 self._table.write(frame.index, frame.seconds, pose)
         return pose
 
-    def _show(self, frame: Frame, pose: Pose | None) -> None:
+    def _plan(self, frame: Frame, pose: Pose) -> Drawing:
+        height, width = frame.pixels.shape[0] * 2 // 3, frame.pixels.shape[1]
+        with stage("draw"):
+            return self._parts.plan(pose, width, height)
+
+    def _show(self, frame: Frame, drawing: Drawing | None) -> None:
         """Draw the last known body, add the frame to the video, keep the picture of it."""
         tally = self._tally
         first = tally.frames == 0
-        first_body = pose is not None and not tally.thumbnail_has_body
-        if pose is not None:
+        first_body = drawing is not None and not tally.thumbnail_has_body
+        if drawing is not None:
             with stage("draw"):
-                self._parts.draw(frame.pixels, pose)
+                self._parts.draw(frame.pixels, drawing)
         with stage("encode"):
             self._writer.write(frame)
         tally.frames += 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from reference_app.pipeline.batch import FrameFolder
 from reference_app.pipeline.decode import FrameReader
-from reference_app.pipeline.draw import draw_skeleton
+from reference_app.pipeline.draw import Drawing, draw_skeleton, plan_skeleton
 from reference_app.pipeline.encode import VideoWriter
 from reference_app.pipeline.frames import Image, to_rgb
 from reference_app.pipeline.libraries import load
@@ -41,7 +41,8 @@ class Parts:
     open_table: Callable[..., PoseTable] = PoseTable
     open_writer: Callable[..., VideoWriter] = VideoWriter
     to_rgb: Callable[[Image], Image] = to_rgb
-    draw: Callable[[Image, Pose], None] = draw_skeleton
+    plan: Callable[[Pose, int, int], Drawing] = plan_skeleton
+    draw: Callable[[Image, Drawing], None] = draw_skeleton
     write_thumbnail: Callable[..., None] = write_thumbnail
     cut_preview: Callable[..., None] = cut_preview
     measure_memory: Callable[[], PeakMemory] = PeakMemory

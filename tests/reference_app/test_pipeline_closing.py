@@ -33,6 +33,7 @@ CALLS = (
     "load_libraries",
     "make_strategies",
     "to_rgb",
+    "plan",
     "draw",
     "write_thumbnail",
     "cut_preview",
