@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,9 +14,9 @@ from leak_suite.attribution.plan import (
     ALLOCATIONS,
     OBJECTS,
     ORIGINS,
-    lengths,
     longest,
     needs_sites,
+    next_lengths,
 )
 from leak_suite.attribution.runs import Launch, Record, Tracer, launch
 from leak_suite.attribution.sites import Amount, Traced, rank
@@ -26,12 +27,18 @@ from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec, Spec
 
 __all__ = ["attribute"]
 
-MOST_SECONDS = 10.0
-"""What all traced runs of a fast workload may take together."""
+MOST_SECONDS = 12.0
+"""What all traced runs of a fast workload may take together, starts included."""
+LEAST_SECONDS = 3.0
+"""What one kind of trace may take however long those before it took ..."""
+LAST_SECONDS = 30.0
+"""... but none is begun after so much time."""
 LEAST_ITERATIONS = 20
 EXPLAINED_SHARE = 0.1
 """Sites that carry less than this share of the growth of the heap are not its cause."""
 CONTAINERS_SHOWN = 2
+OBJECT_FRAMES = 16
+"""Of stacks of objects: own code is near where an object is made, and tracemalloc is slow."""
 
 
 def attribute(
@@ -57,18 +64,23 @@ def attribute(
     memory = [finding for finding in growing if finding.metric in ALLOCATIONS]
     objects = [finding for finding in growing if finding.metric.startswith(OBJECTS)]
     things = [finding for finding in growing if finding.metric in ORIGINS]
-    shares = max(1, bool(memory) + bool(objects) + bool(things))
-    seconds = min(MOST_SECONDS, options.max_seconds) / shares
     named = {f.metric: f for f in growing}
     own = _own_names(spec)
     with tempfile.TemporaryDirectory(prefix="leak-suite-trace-") as folder:
-        work = _Work(spec, Path(folder), iterations, warm_up, seconds, options)
-        if memory:
-            named |= _guarded(partial(work.memory, own=own), memory)
-        if objects:
-            named |= _guarded(partial(work.objects, own=own), objects)
-        if things:
-            named |= _guarded(partial(work.things, own=own), things)
+        work = _Work(spec, Path(folder), iterations, warm_up, options)
+        kinds = ((work.things, things), (work.memory, memory), (work.objects, objects))
+        tasks = [(trace, wanted) for trace, wanted in kinds if wanted]
+        begun = time.monotonic()
+        last = min(LAST_SECONDS, options.max_seconds)
+        for done, (trace, wanted) in enumerate(tasks):
+            spent = time.monotonic() - begun
+            share = (min(MOST_SECONDS, options.max_seconds) - spent) / (len(tasks) - done)
+            if done and spent > last:
+                note = "No line is named: the time for tracing was up."
+                named |= {finding.metric: _told(finding, note) for finding in wanted}
+            else:
+                seconds = max(LEAST_SECONDS, share)
+                named |= _guarded(partial(trace, own=own, seconds=seconds), wanted)
     for metric, finding in named.items():
         if metric.startswith("counter:"):
             named[metric] = _told(finding, "No line is named for a counter that the app declares.")
@@ -84,7 +96,6 @@ class _Work:
         folder: Path,
         iterations: int,
         warm_up: int,
-        seconds: float,
         options: Options,
     ) -> None:
         self._launch: Launch = partial(launch, spec)
@@ -92,28 +103,34 @@ class _Work:
         self._folder = folder
         self._iterations = max(iterations, LEAST_ITERATIONS)
         self._warm_up = warm_up
-        self._seconds = seconds
         self._growth = options.max_growth_bytes / 2
 
-    def memory(self, findings: Sequence[Finding], *, own: Sequence[str]) -> dict[str, Finding]:
+    def memory(
+        self, findings: Sequence[Finding], *, own: Sequence[str], seconds: float
+    ) -> dict[str, Finding]:
         """Bytes and blocks: runs of n/2, n and 2n under memray (or tracemalloc)."""
         plan = {"own": list(own), "holders": True}
         metrics = {finding.metric for finding in findings}
         # Python's own allocations have a Python line; symbols help where there are none.
         native = "heap" in metrics and "blocks" not in metrics
-        runs = self._runs("memray", plan, findings, shorter_first=True, native=native)
+        runs = self._runs("memray", plan, findings, seconds, shorter_first=True, native=native)
         return {f.metric: _with_allocations(f, runs, self._words(runs)) for f in findings}
 
-    def objects(self, findings: Sequence[Finding], *, own: Sequence[str]) -> dict[str, Finding]:
+    def objects(
+        self, findings: Sequence[Finding], *, own: Sequence[str], seconds: float
+    ) -> dict[str, Finding]:
         """Objects by type: runs of n and 2n under tracemalloc, which knows each object's line."""
         plan = {"own": list(own), "objects": True, "holders": True, "allocations": False}
-        runs = self._runs("tracemalloc", plan, findings, shorter_first=False)
+        plan["frames"] = OBJECT_FRAMES
+        runs = self._runs("tracemalloc", plan, findings, seconds, shorter_first=False)
         return {f.metric: _with_objects(f, runs, self._words(runs)) for f in findings}
 
-    def things(self, findings: Sequence[Finding], *, own: Sequence[str]) -> dict[str, Finding]:
+    def things(
+        self, findings: Sequence[Finding], *, own: Sequence[str], seconds: float
+    ) -> dict[str, Finding]:
         """What is opened: runs of n and 2n with a look after each line of the subject's own."""
         plan = {"own": list(own), "watch": sorted({ORIGINS[f.metric] for f in findings})}
-        runs = self._runs("none", plan, findings, shorter_first=False)
+        runs = self._runs("none", plan, findings, seconds, shorter_first=False)
         return {f.metric: _with_origins(f, runs, self._words(runs)) for f in findings}
 
     def _runs(
@@ -121,6 +138,7 @@ class _Work:
         kind: str,
         plan: Mapping[str, Any],
         findings: Sequence[Finding],
+        seconds: float,
         *,
         shorter_first: bool,
         native: bool = False,
@@ -130,17 +148,22 @@ class _Work:
         )
         most = longest(findings, self._growth)
         n = self._iterations if most is None else min(self._iterations, most // 2)
-        parts = 7 if shorter_first else 3
         first = n // 2 if shorter_first else n
         run = partial(tracer.run, kind, native=native)
-        runs = [run(max(1, first), seconds=self._seconds / parts)]
-        then = lengths(runs[0].iterations, shorter_first=shorter_first)
-        pace = runs[0].seconds / runs[0].iterations
+        # Half of the time for work; n/2, n and 2n are seven parts of it, n and 2n are three.
+        part = seconds / (14 if shorter_first else 6)
+        runs = [run(max(1, first), seconds=part)]
+        begun = runs[0]
+        pace = begun.seconds / begun.iterations
+        following = next_lengths(
+            begun.iterations,
+            shorter_first=shorter_first,
+            pace=pace,
+            overhead=begun.overhead,
+            seconds=seconds - begun.seconds - begun.overhead,
+        )
         # A leak slows a traced run down, but a hang must not last.
-        runs += [
-            run(length, seconds=max(self._seconds, 3 * pace * length))
-            for length in ([then.middle, then.long] if shorter_first else [then.long])
-        ]
+        runs += [run(length, seconds=max(4 * part, 3 * pace * length)) for length in following]
         if runs[-1].iterations <= runs[-2].iterations:
             raise LeakSuiteError("it became too slow to be repeated twice as often")
         return runs

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from leak_suite.result import Cause, Finding, Outcome
 
-__all__ = ["ALLOCATIONS", "OBJECTS", "ORIGINS", "lengths", "longest", "needs_sites"]
+__all__ = ["ALLOCATIONS", "OBJECTS", "ORIGINS", "longest", "needs_sites", "next_lengths"]
 
 ALLOCATIONS: Mapping[str, str] = {
     "heap": "bytes",
@@ -34,6 +33,8 @@ OBJECTS = ("gc_objects", "garbage", "tracked:")
 
 LEAST = 2
 """No window is shorter than this many iterations."""
+MOST_BYTES = 64 * 1024**2
+"""How much a traced run may leave behind: a leak of a mebibyte is as clear after a few dozens."""
 MOST_THINGS: Mapping[str, int] = {
     "fds": 200,
     "threads": 60,
@@ -60,19 +61,22 @@ def longest(findings: Iterable[Finding], growth_bytes: float) -> int | None:
         if watch in MOST_THINGS and finding.metric != "temp_bytes":
             caps.append(MOST_THINGS[watch] / rate)
         elif finding.unit in ("bytes", "B", "byte"):
-            caps.append(growth_bytes / rate)
+            caps.append(min(growth_bytes, MOST_BYTES) / rate)
     return max(2 * LEAST, int(min(caps))) if caps else None
 
 
-@dataclass(frozen=True)
-class _Lengths:
-    """Iterations of the runs still to come once the first one showed the subject's pace."""
+def next_lengths(
+    done: int, *, shorter_first: bool, pace: float, overhead: float, seconds: float
+) -> tuple[int, ...]:
+    """How long the runs after a first one of `done` iterations shall be: n and 2n, or 2n alone.
 
-    middle: int
-    long: int
-
-
-def lengths(done: int, *, shorter_first: bool) -> _Lengths:
-    """After a first run of `done`: n and 2n, with the first being n/2 or n itself."""
-    n = max(LEAST, 2 * done if shorter_first else done)
-    return _Lengths(n, 2 * n)
+    The first run was n/2 where `shorter_first`, else n. `pace` and `overhead` are its seconds per
+    iteration and per start, `seconds` is what is left. Where even the first run took most of the
+    time, it has to do for n.
+    """
+    if not shorter_first or pace * done > seconds:
+        return (2 * done,)
+    room = max(0.0, seconds - 2 * overhead)
+    affordable = int(room / (3 * pace)) if pace > 0 else 2 * done
+    n = max(done + 1, min(2 * done, affordable))
+    return (n, 2 * n)

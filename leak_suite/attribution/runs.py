@@ -89,12 +89,14 @@ def launch(spec: Spec, trace: Trace) -> AbstractContextManager[TracedSubject]:
 class Record:
     """What one traced run left: how long it was, and the tracer's data.
 
-    `age` counts all iterations that its process had seen by the end.
+    `age` counts all iterations that its process had seen by the end; `seconds` went into the
+    workload, `overhead` into starting, warming up and reading.
     """
 
     iterations: int
     age: int
     seconds: float
+    overhead: float
     data: Mapping[str, Any]
     owner: Ownership = field(compare=False)
 
@@ -167,14 +169,19 @@ class Tracer:
         self._runs = 0
 
     def run(self, kind: str, iterations: int, *, seconds: float, native: bool = False) -> Record:
-        """Warm up, then up to `iterations` in up to `seconds` (but one at least)."""
+        """Warm up, then up to `iterations` in up to `seconds` (but one at least).
+
+        The first run's warm-up ends after `seconds` too; the others are as long as that one.
+        """
         self._runs += 1
         plan = {**self._plan, "wait": not self._same_process}
         output = self._folder / f"{self._runs}-{kind}.bin"
         Path(f"{output}.plan").write_text(json.dumps(plan), encoding="utf-8")
+        begun = time.monotonic()
         with self._launch(Trace(kind, output, native)) as subject:
             subject.round(0, seconds=0.0)
-            warmed = _repeat(subject, self._warm_up, seconds=_PATIENCE)
+            limit = seconds if self._runs == 1 else _PATIENCE
+            self._warm_up = warmed = _repeat(subject, self._warm_up, seconds=limit)
             started = time.monotonic()
             done = _repeat(subject, iterations, seconds=seconds)
             spent = time.monotonic() - started
@@ -183,7 +190,8 @@ class Tracer:
         facts = data["ownership"]
         owner = Ownership(facts["names"], facts["libraries"], facts["machinery"])
         self._age = warmed + done + (self._age if self._same_process else 0)
-        return Record(done, self._age, spent, data, owner)
+        overhead = time.monotonic() - begun - spent
+        return Record(done, self._age, spent, overhead, data, owner)
 
 
 def _repeat(subject: TracedSubject, iterations: int, *, seconds: float) -> int:

@@ -15,8 +15,8 @@ from typing import Any
 
 __all__ = ["groups", "held"]
 
-MOST_OBJECTS = 400000
-MOST_NODES = 1000000
+MOST_OBJECTS = 200000
+MOST_NODES = 300000
 MOST_GROUPS = 200
 MOST_CONTAINERS = 300
 DEPTH = 12

@@ -24,7 +24,8 @@ from typing import Any
 
 __all__ = ["begin", "start", "stop"]
 
-FRAMES = 30
+FRAMES = 40
+TRACEMALLOC_FRAMES = 25  # its time goes up with each
 MODULE = "_leak_suite_tracer"
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _state: dict[str, Any] = {}
@@ -136,7 +137,7 @@ def _start_allocations() -> None:
         import tracemalloc
 
         _state["traced"] = tracemalloc.is_tracing()
-        tracemalloc.start(FRAMES)
+        tracemalloc.start(_state["plan"].get("frames", TRACEMALLOC_FRAMES))
 
 
 def _replaced(error: Exception) -> str:

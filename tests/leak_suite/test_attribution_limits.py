@@ -100,8 +100,12 @@ def test_a_callable_of_this_process_is_traced_here() -> None:
     assert "KEPT (list, 1 per iteration)" in heap.sites[0].note
 
 
+MARKS = {"heap": "HEAP", "tracked:Job": "JOB", "fds": "FILE", "tasks": "TASK"}
+
+
 @pytest.mark.slow
-def test_an_application_is_traced_inside_its_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("metric", MARKS)
+def test_an_application_is_traced_inside_its_server(metric: str, tmp_path: Path) -> None:
     app = written(
         tmp_path,
         """
@@ -127,16 +131,14 @@ def test_an_application_is_traced_inside_its_server(tmp_path: Path) -> None:
     work = written(
         tmp_path, "def work(client):\n    client.get('/').raise_for_status()\n", "work.py"
     )
-    marks = {"heap": "HEAP", "tracked:Job": "JOB", "fds": "FILE", "tasks": "TASK"}
-    found = attribute(
+    (found,) = attribute(
         AppSpec(f"{app}:app", f"{work}:work"),
-        [growing(metric) for metric in marks],
+        [growing(metric)],
         iterations=40,
         warm_up=5,
         options=Options(),
     )
     lines = app.read_text().splitlines()
-    for finding in found:
-        assert finding.sites, finding.reason
-        assert lines[finding.sites[0].line - 1].endswith(f"# {marks[finding.metric]}")
-        assert finding.sites[0].file == str(app)
+    assert found.sites, found.reason
+    assert lines[found.sites[0].line - 1].endswith(f"# {MARKS[metric]}")
+    assert found.sites[0].file == str(app)
