@@ -46,7 +46,7 @@ def bare_descriptors(draw: Draw) -> Job:
     return job
 
 
-@leak("fds", "blocks", "rss", "heap")
+@leak("fds", "blocks", "gc_objects", "rss", "heap")
 def sockets_kept(draw: Draw) -> Job:
     """One end of a pair closed, the other forgotten."""
     ends: list[socket.socket] = []
@@ -107,7 +107,7 @@ def selectors_kept(draw: Draw) -> Job:
     return job
 
 
-@leak("fds", "rss", "blocks")
+@leak("fds", "rss", "blocks", "gc_objects")
 def mapped_files(draw: Draw) -> Job:
     """A file mapped for reading, the mapping kept."""
     path = Path(tempfile.mkdtemp()) / "model.bin"

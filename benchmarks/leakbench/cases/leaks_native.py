@@ -58,7 +58,7 @@ def raw_mmap(draw: Draw) -> Job:
     return job
 
 
-@leak("rss", "blocks")
+@leak("rss", "blocks", "gc_objects")
 def anonymous_mmap(draw: Draw) -> Job:
     """Anonymous mappings kept by a list."""
     mappings: list[mmap.mmap] = []

@@ -125,7 +125,7 @@ def reference_never_returned(draw: Draw) -> Job:
     return job
 
 
-@leak("garbage", "blocks", "gc_objects", "rss", "heap")
+@leak("blocks", "gc_objects", "rss", "heap", "garbage")
 def garbage_saved(draw: Draw) -> Job:
     """A debugging flag of the collector left on: what it finds, it keeps."""
     size = draw.size(64, 1024)
@@ -138,7 +138,7 @@ def garbage_saved(draw: Draw) -> Job:
     return job
 
 
-@leak("heap", "blocks", "rss")
+@leak("heap", "blocks", "gc_objects", "rss")
 def memoryview_pins(draw: Draw) -> Job:
     """One byte of view that holds the whole body."""
     heads: list[memoryview] = []
