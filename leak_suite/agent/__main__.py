@@ -3,7 +3,7 @@
 import sys
 
 
-def _package():
+def _package() -> None:
     """Make these files importable as `_leak_agent`, whatever else the subject's path holds."""
     folder = __file__[: __file__.rindex("/")] if "/" in __file__ else "."
     if sys.path and sys.path[0] == folder:
@@ -15,6 +15,6 @@ def _package():
 
 if __name__ == "__main__":
     _package()
-    from _leak_agent.serve import main
+    from _leak_agent.serve import main  # type: ignore[import-not-found,unused-ignore]
 
     main(sys.argv[1:])

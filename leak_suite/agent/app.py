@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from typing import Any
+
+    from .session import Session
+    from .wire import Wire
+
 __all__ = ["serve"]
 
 
-def serve(application, port: int, wire, session, about) -> None:
+def serve(application: Any, port: int, wire: Wire, session: Session, about: dict[str, Any]) -> None:
     """Serve until the host says stop or is gone; questions are answered from a thread."""
     import _thread
     import asyncio
@@ -32,10 +39,8 @@ def serve(application, port: int, wire, session, about) -> None:
         _thread.start_new_thread(_answer, (server, wire, session, about))
         await server.serve(sockets=[listener])
 
-    try:
+    if not hasattr(config, "get_loop_factory"):  # before uvicorn 0.36
         config.setup_event_loop()
-    except AttributeError:  # uvicorn since 0.36 makes the loop by a factory
-        pass
     factory = getattr(config, "get_loop_factory", lambda: None)()
     if factory is None:
         asyncio.run(run())
@@ -51,7 +56,7 @@ def serve(application, port: int, wire, session, about) -> None:
         sys.exit(3)
 
 
-def _answer(server, wire, session, about) -> None:
+def _answer(server: Any, wire: Wire, session: Session, about: dict[str, Any]) -> None:
     import time
 
     from .serve import converse

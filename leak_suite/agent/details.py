@@ -5,16 +5,23 @@ from __future__ import annotations
 import gc
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections.abc import Callable
+    from typing import Any
+
+    from .meter import Meter
+
 __all__ = ["DETAILS", "detail"]
 
 _MOST = 200
 
 
-def _fds(meter):
+def _fds(meter: Meter) -> list[Any]:
     return meter.proc.open_files()[:1000]
 
 
-def _threads(meter):
+def _threads(meter: Meter) -> list[Any]:
     threading = sys.modules.get("threading")
     known = {}
     if threading is not None:
@@ -26,7 +33,7 @@ def _threads(meter):
     ][:_MOST]
 
 
-def _thread(thread, frames):
+def _thread(thread: Any, frames: Any) -> tuple[str, str, str]:
     """(Python's name for it, file:line of what it runs, file:line where it is now)."""
     if thread is None:
         return ("", "", "")
@@ -37,10 +44,10 @@ def _thread(thread, frames):
     return (thread.name, target, now)
 
 
-def _gc_objects(meter):
+def _gc_objects(meter: Meter) -> list[Any]:
     """How many of each type, most frequent first."""
     meter.thaw()
-    counts = {}
+    counts: dict[type, int] = {}
     for item in gc.get_objects():
         kind = type(item)
         counts[kind] = counts.get(kind, 0) + 1
@@ -48,14 +55,14 @@ def _gc_objects(meter):
     return sorted(rows, key=lambda row: -row[1])[:_MOST]
 
 
-def _tasks(meter):
+def _tasks(meter: Meter) -> list[Any]:
     return meter.tasks.describe()
 
 
-def _lru_caches(meter):
+def _lru_caches(meter: Meter) -> list[Any]:
     """(function, file:line, entries, most entries or None) of each functools cache."""
     meter.thaw()
-    found = []
+    found: list[Any] = []
     for item in gc.get_objects():
         if type(item).__name__ != "_lru_cache_wrapper":
             continue
@@ -66,12 +73,12 @@ def _lru_caches(meter):
     return found[:_MOST]
 
 
-def _temp_files(meter):
+def _temp_files(meter: Meter) -> list[Any]:
     return sorted(meter.temp_names())[:1000]
 
 
-def _children(meter):
-    found = []
+def _children(meter: Meter) -> list[Any]:
+    found: list[Any] = []
     for pid in meter.proc.child_pids() or []:
         try:
             with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
@@ -83,19 +90,19 @@ def _children(meter):
     return found
 
 
-def _garbage(meter):
+def _garbage(_: Meter) -> list[Any]:
     return [repr(type(item)) for item in gc.garbage[:_MOST]]
 
 
-def _tracked(meter):
+def _tracked(meter: Meter) -> list[Any]:
     return [row for tracked in meter.tracked for row in tracked.describe()]
 
 
-def _modules(meter):
+def _modules(_: Meter) -> list[Any]:
     return sorted(sys.modules)
 
 
-DETAILS = {
+DETAILS: dict[str, Callable[[Meter], list[Any]]] = {
     "fds": _fds,
     "threads": _threads,
     "python_threads": _threads,
@@ -111,7 +118,7 @@ DETAILS = {
 }
 
 
-def detail(meter, kind: str):
+def detail(meter: Meter, kind: str) -> list[Any]:
     """The rows behind `kind`; an empty list for what has none."""
     rows = DETAILS.get(kind.partition(":")[0])
     return [] if rows is None else rows(meter)

@@ -5,6 +5,13 @@ from __future__ import annotations
 import time
 from itertools import repeat
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    Glance = tuple[int, int, int, int, int]
+
 __all__ = ["Guard", "Loop", "describe_error", "is_coroutine_function"]
 
 _CHUNK_SECONDS = 0.02
@@ -18,7 +25,7 @@ _GUARD = (4 * _MIB, 16, 8, 8, 128)
 class Guard:
     """Watches growth inside a round. `scale` widens it for workloads that only look as if."""
 
-    def __init__(self, glance, scale: float = 1.0) -> None:
+    def __init__(self, glance: Callable[[], Glance], scale: float = 1.0) -> None:
         self._glance = glance
         self._limits = tuple(limit * scale for limit in _GUARD)
         self._start = glance()
@@ -40,9 +47,9 @@ class Guard:
 class Loop:
     """The workload, callable or coroutine function, and the loop that repeats it."""
 
-    def __init__(self, function) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self._event_loop = None
+        self._event_loop: Any = None
         self._chunk = 1
         if is_coroutine_function(function):
             self._make_event_loop()
@@ -55,7 +62,7 @@ class Loop:
         self._sleep = asyncio.sleep
 
     @property
-    def event_loop(self):
+    def event_loop(self) -> Any:
         """The one loop that an async workload runs on; None for a sync one."""
         return self._event_loop
 
@@ -78,7 +85,9 @@ class Loop:
         asyncio.set_event_loop(None)
         loop.close()
 
-    def round(self, iterations: int, seconds: float, guard: Guard, alive):
+    def round(
+        self, iterations: int, seconds: float, guard: Guard, alive: Callable[[], bool]
+    ) -> tuple[int, float, str, str | None]:
         """Up to `iterations` in up to `seconds`: (done, seconds in them, why it ended, error).
 
         Works in chunks of a few milliseconds. Between them the guard is asked whether to end early,
@@ -119,7 +128,7 @@ class Loop:
         elif took > _CHUNK_SECONDS * 2:
             self._chunk = max(1, count // 2)
 
-    def _repeat(self, count: int):
+    def _repeat(self, count: int) -> tuple[int, str | None]:
         """(how many were done, the error that ended them early)."""
         turns = repeat(None, count)
         try:
@@ -134,22 +143,22 @@ class Loop:
         return count, None
 
 
-async def _awaited(function, turns) -> None:
+async def _awaited(function: Callable[..., Any], turns: Iterator[None]) -> None:
     for _ in turns:
         await function()
 
 
-def is_coroutine_function(function) -> bool:
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
     """Whether calling it gives something to await."""
     while hasattr(function, "func"):  # functools.partial
         function = function.func
     code = getattr(function, "__code__", None)
     if code is None:
-        code = getattr(getattr(type(function), "__call__", None), "__code__", None)
+        code = getattr(type(function).__call__, "__code__", None)
     return bool(code is not None and code.co_flags & _COROUTINE)
 
 
-def describe_error(error) -> str:
+def describe_error(error: BaseException) -> str:
     """The exception, and the innermost line outside of the agent that it came from."""
     folder = __file__[: __file__.rindex("/") + 1]
     trace = error.__traceback__

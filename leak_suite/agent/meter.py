@@ -11,14 +11,32 @@ from .native import CLibrary
 from .proc import Proc
 from .tasks import Tasks
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections.abc import Callable
+
+    from .tracked import Counter, TrackedClass
+
 __all__ = ["METRICS", "Meter"]
 
-METRICS = (
-    ("blocks", "gc_objects", "heap", "garbage", "rss", "rss_anon", "fds", "threads")
-    + ("python_threads", "tasks", "children", "temp_files", "temp_bytes")
-)  # fmt: skip
+METRICS = [
+    "blocks",
+    "gc_objects",
+    "heap",
+    "garbage",
+    "rss",
+    "rss_anon",
+    "fds",
+    "threads",
+    "python_threads",
+    "tasks",
+    "children",
+    "temp_files",
+    "temp_bytes",
+]
 
 _COLLECTIONS = 3
+_RECOUNT_ABOVE = 64
 _STABLE_PAUSE = 0.002
 
 
@@ -32,13 +50,13 @@ class Meter:
         self.library = CLibrary()
         self.proc = Proc()
         self.tasks = Tasks()
-        self.tracked = []
-        self.counters = []
-        self.blind = {}
-        self.frozen = 0
-        self.spin = None
+        self.tracked: list[TrackedClass] = []
+        self.counters: list[Counter] = []
+        self.blind: dict[str, str] = {}
+        self.frozen = self._others = 0
+        self.spin: Callable[[], None] | None = None
         self.patience = self._wait = 0.1
-        self._rest = None
+        self._rest: int | None = None
         self._temp_dir = temp_dir
         self._own_fds = own_fds
         self._own_threads = own_threads
@@ -94,6 +112,7 @@ class Meter:
         gc.collect()
         gc.freeze()
         self.frozen = gc.get_freeze_count()
+        self._others = len(gc.get_objects())
 
     def thaw(self) -> None:
         """Give everything back to the collector."""
@@ -101,7 +120,7 @@ class Meter:
             gc.unfreeze()
             self.frozen = 0
 
-    def read(self):
+    def read(self) -> dict[str, float | None]:
         """Every metric now, by name. Settle first."""
         # The order matters: what this function itself builds must not stand in the first three.
         blocks = sys.getallocatedblocks()
@@ -109,7 +128,7 @@ class Meter:
         heap = self.library.live_heap()
         rss, anonymous, _ = self.proc.memory()
         temp_files, temp_bytes = self._temp()
-        values = {
+        values: dict[str, float | None] = {
             "blocks": blocks or None,
             "gc_objects": objects,
             "heap": heap,
@@ -133,14 +152,22 @@ class Meter:
         return values
 
     def gc_objects(self) -> int:
-        """How many objects the collector knows, the frozen ones included."""
-        return len(gc.get_objects()) + (gc.get_freeze_count() if self.frozen else 0)
+        """How many objects the collector knows, the frozen ones included.
+
+        Counting the frozen ones is dear and they can only get fewer, so that is only done where
+        the others got more: these may have taken their place.
+        """
+        others = len(gc.get_objects())
+        if self.frozen and others > self._others + _RECOUNT_ABOVE:
+            self.frozen = gc.get_freeze_count()
+            self._others = others
+        return others + self.frozen
 
     def python_threads(self) -> int:
         """Threads that Python started and that are not done, and the main one."""
-        return sys.modules["_thread"]._count() + 1 - self._own_threads
+        return int(sys.modules["_thread"]._count()) + 1 - self._own_threads
 
-    def glance(self):
+    def glance(self) -> tuple[int, int, int, int, int]:
         """(resident bytes, descriptors, threads, children, temp files): cheap, for the guard."""
         rss = self.proc.memory()[0]
         return (
@@ -157,7 +184,7 @@ class Meter:
         except OSError:
             return 0
 
-    def _temp(self):
+    def _temp(self) -> tuple[int | None, int | None]:
         if not self._temp_dir:
             return None, None
         files = size = 0
@@ -179,14 +206,14 @@ class Meter:
                         files -= 1
         return files, size
 
-    def temp_names(self):
+    def temp_names(self) -> list[str]:
         """Paths of what lies under the temporary folder, relative to it."""
-        found = []
+        found: list[str] = []
         for folder, folders, files in os.walk(self._temp_dir or os.devnull):
             found += [os.path.relpath(os.path.join(folder, name), self._temp_dir)
                       for name in folders + files]  # fmt: skip
         return found
 
 
-def _less(value, own: int):
+def _less(value: int | None, own: int) -> int | None:
     return None if value is None else value - own

@@ -7,12 +7,25 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections.abc import Sequence
+    from typing import Any
+
 __all__ = ["CLibrary"]
 
-_MALLINFO_FIELDS = (
-    ("arena", "ordblks", "smblks", "hblks", "hblkhd")
-    + ("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
-)  # fmt: skip
+_MALLINFO_FIELDS = [
+    "arena",
+    "ordblks",
+    "smblks",
+    "hblks",
+    "hblkhd",
+    "usmblks",
+    "fsmblks",
+    "uordblks",
+    "fordblks",
+    "keepcost",
+]
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
 
@@ -21,10 +34,10 @@ class CLibrary:
     """The functions of the C library that the process already runs on."""
 
     def __init__(self, platform: str = sys.platform) -> None:
-        self._mallinfo = None
+        self._mallinfo: Any = None
         self._wraps_at = 0
-        self._trim = None
-        self._prctl = None
+        self._trim: Any = None
+        self._prctl: Any = None
         if not platform.startswith("linux"):
             return
         try:
@@ -33,16 +46,16 @@ class CLibrary:
             return
         self._find(_ctypes)
 
-    def _find(self, _ctypes) -> None:
+    def _find(self, _ctypes: Any) -> None:
         handle = _ctypes.dlopen(None, 0)
 
-        class SizeT(_ctypes._SimpleCData):
+        class SizeT(_ctypes._SimpleCData):  # type: ignore[misc]
             _type_ = "L"
 
-        class Int(_ctypes._SimpleCData):
+        class Int(_ctypes._SimpleCData):  # type: ignore[misc]
             _type_ = "i"
 
-        def function(name, result, arguments):
+        def function(name: str, result: type, arguments: Sequence[type]) -> Any:
             try:
                 address = _ctypes.dlsym(handle, name)
             except OSError:
@@ -54,7 +67,7 @@ class CLibrary:
             }
             return type(name, (_ctypes.CFuncPtr,), body)(address)
 
-        def record(kind):
+        def record(kind: type) -> type:
             fields = [(name, kind) for name in _MALLINFO_FIELDS]
             return type("mallinfo", (_ctypes.Structure,), {"_fields_": fields})
 
@@ -66,14 +79,14 @@ class CLibrary:
         self._trim = function("malloc_trim", Int, (SizeT,))
         self._prctl = function("prctl", Int, (Int, SizeT, SizeT, SizeT, SizeT))
 
-    def live_heap(self):
+    def live_heap(self) -> int | None:
         """Bytes that are allocated and not freed, in all arenas and in mmapped blocks."""
         if self._mallinfo is None:
             return None
         info = self._mallinfo()
         if self._wraps_at:
-            return info.uordblks % self._wraps_at + info.hblkhd % self._wraps_at
-        return info.uordblks + info.hblkhd
+            return int(info.uordblks % self._wraps_at + info.hblkhd % self._wraps_at)
+        return int(info.uordblks + info.hblkhd)
 
     def trim(self) -> None:
         """Hand free pages back to the system, so that resident memory means live memory."""

@@ -16,7 +16,7 @@ class Proc:
         self._fds = folder + "/fd"
         self._tasks = folder + "/task"
 
-    def memory(self):
+    def memory(self) -> tuple[int | None, int | None, int | None]:
         """(resident, anonymous resident, high-water resident) in bytes."""
         text = _text(self._status)
         return _kib(text, b"VmRSS:"), _kib(text, b"RssAnon:"), _kib(text, b"VmHWM:")
@@ -35,35 +35,35 @@ class Proc:
             os.close(fd)
         return True
 
-    def fds(self):
+    def fds(self) -> int | None:
         """How many descriptors are open, the one that lists them left out."""
         count = _entries(self._fds)
         return None if count is None else count - 1
 
-    def open_files(self):
+    def open_files(self) -> list[tuple[int, str]]:
         """(number, what it stands for) of each open descriptor."""
         found = []
         for name in _names(self._fds):
             try:
                 found.append((int(name), os.readlink(self._fds + "/" + name)))
-            except OSError:  # the descriptor of the listing itself
+            except OSError:  # noqa: PERF203 - the descriptor of the listing itself
                 continue
         return found
 
-    def threads(self):
+    def threads(self) -> int | None:
         """How many threads the system counts."""
         return _entries(self._tasks)
 
-    def thread_names(self):
+    def thread_names(self) -> list[tuple[int, str]]:
         """(id, name) of each thread."""
         return [
             (int(tid), _text(self._tasks + "/" + tid + "/comm").decode("utf-8", "replace").strip())
             for tid in _names(self._tasks)
         ]
 
-    def child_pids(self):
+    def child_pids(self) -> list[int] | None:
         """Process ids of the children, those that ended and were not waited for included."""
-        pids = []
+        pids: list[int] = []
         known = False
         for tid in _names(self._tasks):
             try:
@@ -79,7 +79,7 @@ class Proc:
                 os.close(fd)
         return pids if known else None
 
-    def children(self):
+    def children(self) -> int | None:
         """How many children there are."""
         pids = self.child_pids()
         return None if pids is None else len(pids)
@@ -98,21 +98,21 @@ def _text(path: str) -> bytes:
         os.close(fd)
 
 
-def _kib(text: bytes, key: bytes):
+def _kib(text: bytes, key: bytes) -> int | None:
     at = text.find(b"\n" + key)
     if at < 0:
         return None
     return int(text[at + len(key) + 1 : text.index(b"\n", at + 1)].split()[0]) * 1024
 
 
-def _names(path: str):
+def _names(path: str) -> list[str]:
     try:
         return os.listdir(path)
     except OSError:
         return []
 
 
-def _entries(path: str):
+def _entries(path: str) -> int | None:
     try:
         return len(os.listdir(path))
     except OSError:

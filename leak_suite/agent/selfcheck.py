@@ -7,18 +7,27 @@ import os
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections.abc import Callable, Sequence
+    from typing import Any, Optional
+
+    from .meter import Meter
+
+    Check = tuple[float, Optional[float], Optional[str]]
+
 __all__ = ["check_probes"]
 
 _KIB, _MIB = 1024, 1 << 20
 
 
-def check_probes(meter, temp_dir: str):
+def check_probes(meter: Meter, temp_dir: str) -> dict[str, Check]:
     """{metric: (shown, seen, None or why it is blind)}; the blind ones are told to the meter.
 
     Nothing is imported for it. A check that cannot be made here (no program to start, no temporary
     folder) leaves its metric out: neither proved nor blind.
     """
-    results = {}
+    results: dict[str, Check] = {}
     for metrics, amount, show in _checks(meter, temp_dir):
         meter.settle()
         before = meter.read()
@@ -37,7 +46,9 @@ def check_probes(meter, temp_dir: str):
     return results
 
 
-def _checks(meter, temp_dir):
+def _checks(
+    meter: Meter, temp_dir: str
+) -> tuple[tuple[Sequence[str], int, Callable[[], Callable[[], Any] | None]], ...]:
     """(metrics, amount, how to show it: returns how to take it back, or None if it cannot be)."""
     return (
         (("heap",), _MIB, lambda: _hold([bytearray(128 * _KIB) for _ in range(8)])),
@@ -51,9 +62,12 @@ def _checks(meter, temp_dir):
     )
 
 
-def _read_when(meter, before, metrics, amount):
+def _read_when(
+    meter: Meter, before: dict[str, float | None], metrics: Sequence[str], amount: int
+) -> dict[str, float | None]:
     """Read, again for a moment while it is not seen: a thread or child takes time to show."""
-    for _ in range(20):
+    tries = 500 if metrics[0] in ("threads", "children") else 2
+    for _ in range(tries):
         after = meter.read()
         if all(_judged(before[metric], after[metric], amount)[2] is None for metric in metrics):
             break
@@ -61,7 +75,7 @@ def _read_when(meter, before, metrics, amount):
     return after
 
 
-def _judged(before, after, amount):
+def _judged(before: float | None, after: float | None, amount: int) -> Check:
     if before is None or after is None:
         return (amount, None, "it cannot be read here")
     seen = after - before
@@ -70,7 +84,7 @@ def _judged(before, after, amount):
     return (amount, seen, reason)
 
 
-def _check_peak(meter, results) -> None:
+def _check_peak(meter: Meter, results: dict[str, Check]) -> None:
     if not meter.proc.reset_peak():
         results["peak"] = (4 * _MIB, None, "the high-water mark cannot be reset here")
         return
@@ -80,29 +94,29 @@ def _check_peak(meter, results) -> None:
     results["peak"] = _judged(before, meter.proc.memory()[2], 4 * _MIB)
 
 
-def _hold(things):
+def _hold(things: list[Any]) -> Callable[[], Any]:
     return things.clear
 
 
-def _garbage():
+def _garbage() -> Callable[[], Any]:
     mark = object()
     gc.garbage.append(mark)
     return lambda: gc.garbage.remove(mark)
 
 
-def _descriptor():
+def _descriptor() -> Callable[[], Any]:
     fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     return lambda: os.close(fd)
 
 
-def _thread(meter):
+def _thread(meter: Meter) -> Callable[[], Any]:
     thread = sys.modules["_thread"]
     lock = thread.allocate_lock()
     lock.acquire()
     resting = meter.proc.threads()
     thread.start_new_thread(lock.acquire, ())
 
-    def take_back():
+    def take_back() -> None:
         lock.release()
         until = time.perf_counter() + 1.0
         while meter.proc.threads() != resting and time.perf_counter() < until:
@@ -111,7 +125,7 @@ def _thread(meter):
     return take_back
 
 
-def _child():
+def _child() -> Callable[[], Any] | None:
     program = "/bin/true"
     if not hasattr(os, "posix_spawn") or not os.access(program, os.X_OK):
         return None
@@ -119,7 +133,7 @@ def _child():
     return lambda: os.waitpid(pid, 0)
 
 
-def _temp_file(temp_dir):
+def _temp_file(temp_dir: str) -> Callable[[], Any] | None:
     if not temp_dir:
         return None
     path = os.path.join(temp_dir, "self-check")

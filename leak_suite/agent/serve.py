@@ -9,17 +9,22 @@ from . import target
 from .session import Session
 from .wire import Wire
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections.abc import Callable
+    from typing import Any
+
 __all__ = ["main"]
 
 
-def main(arguments) -> None:
+def main(arguments: list[str]) -> None:
     """Run as `__main__.py KEY=VALUE ...`; see `leak_suite.subject.process` for the keys."""
-    given = {}
+    given: dict[str, list[str]] = {}
     for argument in arguments:
         key, _, value = argument.partition("=")
         given.setdefault(key, []).append(value)
 
-    def one(key, default=""):
+    def one(key: str, default: str = "") -> str:
         return given.get(key, [default])[0]
 
     wire = Wire(int(one("asks")), int(one("answers")))
@@ -54,7 +59,7 @@ def main(arguments) -> None:
     converse(wire, session)
 
 
-def converse(wire, session) -> None:
+def converse(wire: Wire, session: Session) -> None:
     """Answer until the host stops or is gone."""
     host = os.getppid()
     while True:
@@ -69,7 +74,7 @@ def converse(wire, session) -> None:
         wire.answer({"stopped": True})
 
 
-def _answer(session, words, alive):
+def _answer(session: Session, words: list[str], alive: Callable[[], bool]) -> dict[str, Any]:
     command = words[0]
     try:
         if command == "round":
@@ -96,12 +101,12 @@ def _answer(session, words, alive):
     return {"error": "unknown question " + command}
 
 
-def _start_tracer(kind: str, path: str, output: str, native: bool):
+def _start_tracer(kind: str, path: str, output: str, native: bool) -> dict[str, Any] | None:
     """Run the tracer's file and start it; None where nothing is to be traced."""
     if not kind:
         return None
-    names = {"__name__": "_leak_tracer", "__file__": path}
+    names: dict[str, Any] = {"__name__": "_leak_tracer", "__file__": path}
     with open(path, encoding="utf-8") as file:
-        exec(compile(file.read(), path, "exec"), names)  # our own file, shipped beside this one
+        exec(compile(file.read(), path, "exec"), names)  # noqa: S102 - our own file
     names["start"](kind, output, native)
     return names

@@ -13,6 +13,11 @@ from .meter import Meter
 from .selfcheck import check_probes
 from .tracked import Counter, track
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
 __all__ = ["Session"]
 
 
@@ -24,15 +29,15 @@ class Session:
 
     def __init__(self, temp_dir: str, own_fds: int = 0, own_threads: int = 0) -> None:
         self.meter = Meter(temp_dir, own_fds, own_threads)
-        self.loop = None
-        self.tracer = None
+        self.loop: Any = None
+        self.tracer: dict[str, Any] | None = None
         self._temp_dir = temp_dir
 
-    def self_check(self):
+    def self_check(self) -> dict[str, Any]:
         """Show every probe a known amount; what each saw, and which are blind."""
         return check_probes(self.meter, self._temp_dir)
 
-    def watch(self, tracked, counters) -> None:
+    def watch(self, tracked: Iterable[str], counters: Iterable[str]) -> None:
         """Count objects of these classes, and read these ("name=module:callable") counters."""
         for name in tracked:
             self.meter.tracked.append(track(name))
@@ -40,7 +45,7 @@ class Session:
             name, _, function = item.partition("=")
             self.meter.counters.append(Counter(name, target.load(function)))
 
-    def use(self, function) -> None:
+    def use(self, function: Callable[..., Any]) -> None:
         """Take `function` as the workload."""
         if not callable(function):
             raise TypeError(f"{function!r} cannot be called")
@@ -49,7 +54,13 @@ class Session:
             self.meter.spin = self.loop.spin
             self.meter.tasks.loops.append(self.loop.event_loop)
 
-    def round(self, iterations: int, seconds: float, scale: float, alive=lambda: True):
+    def round(
+        self,
+        iterations: int,
+        seconds: float,
+        scale: float,
+        alive: Callable[[], bool] = lambda: True,
+    ) -> dict[str, Any]:
         """Repeat the workload, settle, read. What was done, what it cost and what is there now."""
         self.meter.proc.reset_peak()
         guard = Guard(self.meter.glance, scale)
@@ -61,7 +72,7 @@ class Session:
         reply.update(done=done, seconds=spent, why=why, error=error)
         return reply
 
-    def read(self):
+    def read(self) -> dict[str, Any]:
         """Settle and read: {"values": by metric, "overhead": seconds that this took}.
 
         Overhead is processor time, and the time that settling waited on purpose: when other
@@ -72,13 +83,13 @@ class Session:
         values = self.meter.read()
         return {"values": values, "overhead": waited + time.thread_time() - started}
 
-    def peak(self):
+    def peak(self) -> int | None:
         """The high-water mark since it was last asked for, and begin a new one."""
         peak = None if "peak" in self.meter.blind else self.meter.proc.memory()[2]
         self.meter.proc.reset_peak()
         return peak
 
-    def detail(self, kind: str):
+    def detail(self, kind: str) -> list[Any]:
         """The rows behind one metric."""
         return detail(self.meter, kind)
 
@@ -87,7 +98,7 @@ class Session:
         self.meter.freeze()
         return self.meter.frozen
 
-    def about(self):
+    def about(self) -> dict[str, Any]:
         """The interpreter that this runs in."""
         return {
             "python": sys.version.split()[0],
@@ -98,7 +109,7 @@ class Session:
             "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         }
 
-    def counter_errors(self):
+    def counter_errors(self) -> dict[str, Any]:
         """{counter: why it could not be read} of those that failed last time."""
         return {c.name: c.error for c in self.meter.counters if c.error}
 
@@ -110,6 +121,6 @@ class Session:
         for tracked in self.meter.tracked:
             tracked.release()
 
-    def error(self, error) -> str:
+    def error(self, error: BaseException) -> str:
         """One line on an exception."""
         return describe_error(error)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from typing import Any
+
 __all__ = ["load", "split"]
 
 
-def split(target: str):
+def split(target: str) -> tuple[str, str]:
     """("module or path", "name") of "package.module:name" or "path/file.py:name"."""
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name:
@@ -18,25 +22,25 @@ def split(target: str):
     return place, name
 
 
-def load(target: str):
+def load(target: str) -> Any:
     """The object that `target` names. A file's folder, or else the current one, joins sys.path."""
     place, name = split(target)
-    found = _from_file(place) if place.endswith(".py") else _from_module(place)
+    found: Any = _from_file(place) if place.endswith(".py") else _from_module(place)
     for part in name.split("."):
         try:
             found = getattr(found, part)
-        except AttributeError:
+        except AttributeError:  # noqa: PERF203
             raise AttributeError(f"{place} has no {name!r}") from None
     return found
 
 
-def _from_module(name: str):
+def _from_module(name: str) -> Any:
     _join_path(os.getcwd())
     __import__(name)
     return sys.modules[name]
 
 
-def _from_file(path: str):
+def _from_file(path: str) -> Any:
     path = os.path.abspath(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"there is no file {path}")
@@ -46,7 +50,7 @@ def _from_file(path: str):
     if known is not None and getattr(known, "__file__", None) == path:
         return known
     # The import system's own frozen halves: importlib.util on top of them is a dozen modules.
-    external = sys.modules["_frozen_importlib_external"]
+    external: Any = sys.modules["_frozen_importlib_external"]
     spec = external.spec_from_file_location(name, path)
     module = sys.modules["_frozen_importlib"].module_from_spec(spec)
     sys.modules[name] = module

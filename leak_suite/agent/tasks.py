@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections.abc import Iterable
+    from typing import Any
+
 __all__ = ["Tasks"]
 
 
@@ -11,14 +16,14 @@ class Tasks:
     """Counts pending tasks of every loop without importing asyncio."""
 
     def __init__(self) -> None:
-        self.loops = []
+        self.loops: list[Any] = []
 
-    def pending(self):
+    def pending(self) -> list[Any] | None:
         """The unfinished tasks; None while asyncio is not even loaded."""
-        module = sys.modules.get("asyncio.tasks")
+        module: Any = sys.modules.get("asyncio.tasks")
         if module is None:
             return None
-        found = set()
+        found: set[Any] = set()
         for loop in self.loops:
             found.update(module.all_tasks(loop))
         # Which loops the subject made is not known. Until 3.11 one weak set holds all tasks, since
@@ -29,27 +34,27 @@ class Tasks:
             found.add(eager)
         return [task for task in found if not task.done()]
 
-    def read(self):
+    def read(self) -> int:
         """How many tasks are pending. No asyncio means no tasks."""
         pending = self.pending()
         return 0 if pending is None else len(pending)
 
-    def describe(self):
+    def describe(self) -> list[tuple[str, str, str]]:
         """(coroutine, file:line where it is defined, file:line where it waits) of each task."""
         return [_described(task) for task in (self.pending() or [])[:200]]
 
 
-def _copy(tasks):
+def _copy(tasks: Iterable[Any]) -> list[Any]:
     """The members of a weak set that another thread may change meanwhile."""
     for _ in range(100):
         try:
             return list(tasks)
-        except RuntimeError:
+        except RuntimeError:  # noqa: PERF203
             continue
     return []
 
 
-def _described(task):
+def _described(task: Any) -> tuple[str, str, str]:
     coroutine = task.get_coro()
     code = getattr(coroutine, "cr_code", None) or getattr(coroutine, "gi_code", None)
     name = getattr(coroutine, "__qualname__", repr(coroutine))

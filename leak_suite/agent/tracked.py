@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from . import target
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections.abc import Callable
+    from typing import Any
+
 __all__ = ["Counter", "TrackedClass", "track"]
 
 _CLOSERS = ("close", "release", "shutdown", "aclose", "terminate", "__exit__", "__aexit__")
@@ -16,21 +21,21 @@ class TrackedClass:
     collected. Weak references are held by number, so that objects need not be hashable.
     """
 
-    def __init__(self, cls) -> None:
+    def __init__(self, cls: Any) -> None:
         from _weakref import ref
 
         self.name = cls.__name__
-        self._alive = {}
+        self._alive: dict[int, Any] = {}
         self._ref = ref
         self._wrap(cls)
 
-    def _wrap(self, cls) -> None:
+    def _wrap(self, cls: Any) -> None:
         alive, ref = self._alive, self._ref
         initialise = cls.__init__
         self._cls = cls
-        self._own = {"__init__": cls.__dict__.get("__init__")}
+        self._own: dict[str, Any] = {"__init__": cls.__dict__.get("__init__")}
 
-        def __init__(instance, *args, **kwargs):
+        def __init__(instance: Any, *args: Any, **kwargs: Any) -> None:
             initialise(instance, *args, **kwargs)
             number = id(instance)
             try:
@@ -53,11 +58,11 @@ class TrackedClass:
             else:
                 setattr(self._cls, name, method)
 
-    def read(self):
+    def read(self) -> int:
         """Objects alive and open now."""
         return len(self._alive)
 
-    def describe(self):
+    def describe(self) -> list[tuple[str, str]]:
         """(class, representation) of some that are alive."""
         found = [reference() for reference in list(self._alive.values()) if reference is not None]
         return [(self.name, _short(item)) for item in found[:20] if item is not None]
@@ -66,12 +71,12 @@ class TrackedClass:
 class Counter:
     """A number that the subject keeps itself, read by calling what it declared."""
 
-    def __init__(self, name: str, function) -> None:
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
         self.name = name
         self._function = function
         self.error = ""
 
-    def read(self):
+    def read(self) -> int | None:
         """The number; None, with `error` set, where the function fails or gives something else."""
         try:
             return int(self._function())
@@ -90,8 +95,8 @@ def track(target_name: str) -> TrackedClass:
     return TrackedClass(cls)
 
 
-def _closing(method, alive):
-    def close(instance, *args, **kwargs):
+def _closing(method: Any, alive: dict[int, Any]) -> Callable[..., Any]:
+    def close(instance: Any, *args: Any, **kwargs: Any) -> Any:
         result = method(instance, *args, **kwargs)
         alive.pop(id(instance), None)
         return result
@@ -101,7 +106,7 @@ def _closing(method, alive):
     return close
 
 
-def _short(item) -> str:
+def _short(item: Any) -> str:
     try:
         return repr(item)[:120]
     except Exception as error:

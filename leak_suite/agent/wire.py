@@ -16,7 +16,7 @@ class Wire:
             os.set_inheritable(fd, False)
         self._rest = b""
 
-    def ask(self):
+    def ask(self) -> list[str] | None:
         """The next question's words; None when the host is gone."""
         while b"\n" not in self._rest:
             try:
@@ -29,7 +29,7 @@ class Wire:
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode().split(" ")
 
-    def answer(self, value) -> None:
+    def answer(self, value: object) -> None:
         """Tell the host, and drop out quietly if nobody listens."""
         data = memoryview((repr(value) + "\n").encode("utf-8", "backslashreplace"))
         try:

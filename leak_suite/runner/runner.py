@@ -21,7 +21,7 @@ _WARM_UP_ROUNDS = 2
 _ROUND_SECONDS = 0.06
 # Settling and reading may take this part of the time that the workload takes; 2% is the bar, and
 # the guard's glances inside the round come on top.
-_OVERHEAD = 1 / 60
+_OVERHEAD = 1 / 75
 _ROUNDS_AT_LEAST = 14
 # Each round after the first ones is this part of all before it: sample counts stay small.
 _ROUND_SHARE = 0.08

@@ -22,7 +22,7 @@ _REHEARSALS = 10
 
 
 class AppSubject:
-    """Owns the server process and the client. Inside metrics are unknown once the agent is silent."""
+    """Owns server and client. What is read inside is unknown once the agent is silent."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class AppSubject:
         self.agent.ask("stop_trace", 120.0)
 
     def _ask(self, question: str, seconds: float = _ANSWER_SECONDS) -> dict[str, Any]:
-        """The agent's answer, empty once it was silent: a late one would answer another question."""
+        """The answer; empty once the agent was silent: a late one would answer another question."""
         if self._silent:
             return {}
         try:

@@ -134,7 +134,7 @@ class CommandSubject(_OutsideSubject):
     def __enter__(self) -> CommandSubject:
         port = _free_port() if any("{port}" in word for word in self._spec.argv) else None
         argv = [word.replace("{port}", str(port)) for word in self._spec.argv]
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed on the way out
+        self._log = tempfile.TemporaryFile()
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *argv],
@@ -258,7 +258,7 @@ def number_at(data: Any, path: str) -> float:
     for part in path.removeprefix("$").removeprefix(".").split("."):
         try:
             found = found[int(part)] if isinstance(found, list) else found[part]
-        except (KeyError, IndexError, TypeError, ValueError):
+        except (KeyError, IndexError, TypeError, ValueError):  # noqa: PERF203
             raise ConfigurationError(f"the JSON has nothing at {path!r}: no {part!r}") from None
     if isinstance(found, bool) or not isinstance(found, (int, float)):
         raise ConfigurationError(f"the JSON has no number at {path!r} but {found!r}")

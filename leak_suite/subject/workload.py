@@ -1,4 +1,4 @@
-"""Driving a service: the workload runs here, with an HTTP client that knows where the service is."""
+"""Driving a service: the workload runs here, with an HTTP client that knows the address."""
 
 from __future__ import annotations
 

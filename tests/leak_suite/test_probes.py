@@ -121,3 +121,18 @@ def test_the_heap_figure_moves_with_what_is_allocated() -> None:
     before = library.live_heap()
     block = bytearray(3 << 20)
     assert library.live_heap() - before >= len(block)
+
+
+def test_frozen_objects_that_are_replaced_do_not_count_twice() -> None:
+    meter = agent_module("meter").Meter("")
+    old: list[list[object]] = [[] for _ in range(5000)]
+    meter.freeze()
+    try:
+        before = meter.gc_objects()
+        for index in range(len(old)):
+            old[index] = []
+        assert abs(meter.gc_objects() - before) < 100
+        more: list[list[object]] = [[] for _ in range(1000)]
+        assert meter.gc_objects() - before >= len(more) - 100
+    finally:
+        meter.thaw()

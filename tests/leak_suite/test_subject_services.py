@@ -23,6 +23,7 @@ from leak_suite.subject import (
     UrlSpec,
     open_subject,
 )
+from leak_suite.subject.app import AppSubject
 from leak_suite.subject.outside import number_at
 
 APP = """
@@ -153,6 +154,7 @@ def test_an_agent_that_does_not_answer_is_blind_and_stalls_nobody(place: Path) -
     spec = AppSpec(f"{place}/service.py:app", f"{place}/drive.py:clean")
     with open_subject(spec) as subject:
         assert subject.round(5, seconds=5).values["heap"] is not None
+        assert isinstance(subject, AppSubject)
         os.kill(subject.agent.pid, signal.SIGSTOP)
         started = time.monotonic()
         values = subject.read()
