@@ -186,12 +186,14 @@ class _Work:
 
 def _with_allocations(finding: Finding, runs: Sequence[Record], words: str) -> Finding:
     unit = ALLOCATIONS[finding.metric]
-    sites = _ranked(runs, [run.allocations(unit) for run in runs])
-    if finding.metric == "heap":
-        sites = _ranked(runs, [run.allocations(unit, heap_only=True) for run in runs])
     rate = finding.rate or 0.0
-    found = sum(site.per_iteration or 0.0 for site in sites)
-    if finding.metric == "heap" and found < EXPLAINED_SHARE * rate:
+    heap = finding.metric == "heap"
+    sites = _ranked(runs, [run.allocations(unit, heap_only=heap) for run in runs])
+    if heap and _total(sites) < EXPLAINED_SHARE * rate:
+        # Stacks that make small and large things are told apart by their mean size only.
+        sites = _ranked(runs, [run.allocations(unit) for run in runs])
+    found = _total(sites)
+    if heap and found < EXPLAINED_SHARE * rate:
         return _told(
             finding,
             f"No line is named: traced allocations carry {found:.4g} of the {rate:.4g} bytes that "
@@ -226,6 +228,10 @@ def _ranked(
 ) -> tuple[Site, ...]:
     traced = [Traced(run.iterations, each) for run, each in zip(runs, amounts, strict=True)]
     return rank(traced, runs[-1].owner, noun=noun)
+
+
+def _total(sites: Sequence[Site]) -> float:
+    return sum(site.per_iteration or 0.0 for site in sites)
 
 
 def _grown_containers(runs: Sequence[Record]) -> str:

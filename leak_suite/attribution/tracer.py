@@ -143,7 +143,7 @@ def _start_allocations() -> None:
 def _replaced(error: Exception) -> str:
     return (
         f"memray cannot be used there ({type(error).__name__}: {error}), and tracemalloc, which "
-        "took its place, sees Python's allocations only"
+        "took its place, sees Python's allocations only; install memray there to see native ones"
     )
 
 

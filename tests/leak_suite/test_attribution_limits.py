@@ -51,6 +51,39 @@ def test_memory_taken_through_ctypes_is_not_pinned_on_an_innocent_line(tmp_path:
     assert found.outcome is Outcome.GROWING
 
 
+@pytest.mark.slow
+def test_eight_bytes_an_iteration_are_found_under_a_full_cache_of_five_thousand(
+    tmp_path: Path,
+) -> None:
+    path = written(
+        tmp_path,
+        """
+        import functools
+        import itertools
+        NUMBERS = itertools.count()
+        KEPT = []
+
+        @functools.lru_cache(maxsize=5000)
+        def look_up(number):
+            return bytes(4000)
+
+        def job():
+            look_up(next(NUMBERS))
+            KEPT.append(None)  # LEAK
+        """,
+    )
+    (found,) = attribute(
+        CallableSpec(f"{path}:job"),
+        [growing("heap", 8.0)],
+        iterations=15000,
+        warm_up=100,
+        options=Options(),
+    )
+    first = found.sites[0]
+    assert path.read_text().splitlines()[first.line - 1].endswith("# LEAK")
+    assert first.per_iteration == pytest.approx(8, rel=0.3)
+
+
 def test_a_workload_that_fails_while_it_is_traced_leaves_the_verdict_alone(tmp_path: Path) -> None:
     path = written(tmp_path, "def job():\n    raise RuntimeError('not today')\n")
     (found,) = attribute(
