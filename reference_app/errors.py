@@ -179,8 +179,12 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_bug(request: Request, _: Exception) -> JSONResponse:
     # The traceback goes to the log by way of the server; a client learns nothing of the inside.
+    # The server drops the connection after an exception, so the client must not use it again.
     return problem_response(
-        request.url.path, HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed on this request."
+        request.url.path,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The service failed on this request.",
+        headers={"Connection": "close"},
     )
 
 

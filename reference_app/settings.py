@@ -77,5 +77,6 @@ def default_spool_dir() -> Path:
     from reference_app.artifacts import filesystem_of  # the store knows what a disk is
 
     temporary = Path(tempfile.gettempdir())
-    root = Path("/var/tmp") if filesystem_of(temporary) in {"tmpfs", "ramfs"} else temporary
+    # On Linux the one place for temporary files that is kept on a disk; a run makes its own folder.
+    root = Path("/var/tmp") if filesystem_of(temporary) in {"tmpfs", "ramfs"} else temporary  # noqa: S108
     return root / "reference-app"

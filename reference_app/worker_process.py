@@ -16,7 +16,7 @@ from reference_app.pipeline import Parts, process
 from reference_app.pipeline.errors import PipelineError
 from reference_app.pipeline.task import Progress, Summary, Task
 
-__all__ = ["Engine", "guarded", "main", "pipeline_engine"]
+__all__ = ["Engine", "guarded", "main", "nothing", "pipeline_engine"]
 
 Engine = Callable[[Task, Callable[[Progress], None], Callable[[], bool]], Summary]
 
@@ -52,6 +52,10 @@ def guarded(
     except Exception as error:
         reason = f"Processing failed: {type(error).__name__}: {error}"
     raise JobFailed(reason[:_MAX_REASON])
+
+
+def nothing() -> None:
+    """The shortest job: its end shows that the forkserver is ready."""
 
 
 def main(sender: Connection, engine: Engine, task: Task, niceness: int) -> None:

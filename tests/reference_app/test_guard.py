@@ -138,7 +138,7 @@ def test_the_status_follows_the_share_of_the_limit(percent: float, status: str) 
 
 
 def test_the_tree_and_its_workers_are_what_the_kernel_says() -> None:
-    ballast = "import time; b = bytearray(b'x') * (40 << 20); print('up', flush=True); time.sleep(60)"
+    ballast = "import time; b = b'x' * (40 << 20); print('up', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", ballast], stdout=subprocess.PIPE) as child:
         try:
             assert child.stdout is not None

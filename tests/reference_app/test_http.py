@@ -74,7 +74,9 @@ def test_a_bug_is_a_problem_that_tells_nothing_of_the_inside(serve: Callable[...
     assert service.http.get("/health").is_success
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/health", "/health/memory", "/metrics", "/api/jobs"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api", "/health", "/health/memory", "/metrics", "/api/jobs"]
+)
 def test_what_can_be_read_answers_head_too(service: Running, path: str) -> None:
     head = service.http.head(path)
     assert (head.status_code, head.content) == (200, b"")
@@ -99,9 +101,8 @@ def test_health_memory_tells_all_that_it_should(service: Running) -> None:
     told = service.memory()
     assert told["status"] in ("healthy", "warning", "critical")
     assert told["timestamp"].endswith("+00:00")
-    assert {"tree_bytes", "rss_bytes", "resting_bytes", "percent", "limit_bytes", "limit_source"} <= (
-        told["memory"].keys()
-    )
+    wanted = {"tree_bytes", "rss_bytes", "resting_bytes", "percent", "limit_bytes", "limit_source"}
+    assert wanted <= told["memory"].keys()
     assert set(told["jobs"]) == {
         "pending", "processing", "completed", "failed", "cancelled", "uploading", "total",
     }  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from reference_app.clock import SystemClock
@@ -249,29 +250,14 @@ def test_downloads_leave_no_file_open(service: Running) -> None:
     job_id = service.start()
     service.wait(job_id)
 
-    def open_results() -> int:
-        links = [path for path in service.files() if path.is_file()]
-        return sum(_is_open(path) for path in links)
-
     for _ in range(3):
         service.http.get(f"/api/download/{job_id}/video")
         service.http.head(f"/api/download/{job_id}/video")
         service.http.get(f"/api/download/{job_id}/video", headers={"Range": "bytes=999999-"})
         with service.http.stream("GET", f"/api/download/{job_id}/video"):
             pass
-    until(lambda: open_results() == 0)
-
-
-def _is_open(path: Any) -> bool:
-    from pathlib import Path
-
-    targets = []
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            targets.append(link.readlink())
-        except FileNotFoundError:
-            continue
-    return path in targets
+    results = {str(path) for path in service.files() if path.is_file()}
+    until(lambda: not results & {file.path for file in psutil.Process().open_files()})
 
 
 def test_events_follow_a_job_to_its_end(service: Running) -> None:
