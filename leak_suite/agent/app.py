@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
 __all__ = ["serve"]
 
 
+_TURN_SECONDS = 0.2
+
+
 def serve(application: Any, port: int, wire: Wire, session: Session, about: dict[str, Any]) -> None:
     """Serve until the host says stop or is gone; questions are answered from a thread."""
     import _thread
@@ -35,7 +38,9 @@ def serve(application: Any, port: int, wire: Wire, session: Session, about: dict
     session.meter.patience = 0.5
 
     async def run() -> None:
-        session.meter.tasks.loops.append(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        session.meter.tasks.loops.append(loop)
+        session.meter.spin = lambda: _turn(loop)
         _thread.start_new_thread(_answer, (server, wire, session, about))
         await server.serve(sockets=[listener])
 
@@ -54,6 +59,26 @@ def serve(application: Any, port: int, wire: Wire, session: Session, about: dict
     if not server.started:
         wire.answer({"error": "the application did not start; its log says why"})
         sys.exit(3)
+
+
+def _turn(loop: Any) -> None:
+    """Have the loop, which runs in the main thread, do what is due; wait for it, but not long."""
+    import _thread
+
+    from .tasks import forget_cancelled_timers
+
+    turned = _thread.allocate_lock()
+    turned.acquire()
+
+    def turn() -> None:
+        forget_cancelled_timers(loop)
+        turned.release()
+
+    try:
+        loop.call_soon_threadsafe(turn)
+    except RuntimeError:  # it is closed
+        return
+    turned.acquire(timeout=_TURN_SECONDS)
 
 
 def _answer(server: Any, wire: Wire, session: Session, about: dict[str, Any]) -> None:

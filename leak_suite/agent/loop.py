@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from itertools import repeat
 
+from .tasks import forget_cancelled_timers
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from collections.abc import Callable, Iterator
@@ -70,6 +72,7 @@ class Loop:
         """Give tasks and callbacks of the workload's loop a few turns to end in."""
         for _ in range(3):
             self._event_loop.run_until_complete(self._sleep(0))
+        forget_cancelled_timers(self._event_loop)
 
     def close(self) -> None:
         """Close the workload's event loop, with what still waits on it."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from collections.abc import Iterable
     from typing import Any
 
-__all__ = ["Tasks"]
+__all__ = ["Tasks", "forget_cancelled_timers"]
 
 
 class Tasks:
@@ -42,6 +42,26 @@ class Tasks:
     def describe(self) -> list[tuple[str, str, str]]:
         """(coroutine, file:line where it is defined, file:line where it waits) of each task."""
         return [_described(task) for task in (self.pending() or [])[:200]]
+
+
+def forget_cancelled_timers(loop: Any) -> None:
+    """Drop timers that were cancelled: asyncio keeps up to a hundred of them for later.
+
+    To be called in the loop's own thread. Loops of another make are left as they are.
+    """
+    scheduled = getattr(loop, "_scheduled", None)
+    heapq = sys.modules.get("heapq")
+    if not isinstance(scheduled, list) or heapq is None:
+        return
+    kept = [timer for timer in scheduled if not timer.cancelled()]
+    if len(kept) == len(scheduled):
+        return
+    for timer in scheduled:
+        if timer.cancelled():
+            timer._scheduled = False
+    heapq.heapify(kept)
+    scheduled[:] = kept
+    loop._timer_cancelled_count = 0
 
 
 def _copy(tasks: Iterable[Any]) -> list[Any]:
