@@ -1,8 +1,9 @@
 """Decodes a video frame by frame, scaled down before anything else sees it.
 
-Measured against OpenCV's capture for a 10 s 1080p clip with pose detection: the same peak within
-1%, and half a second less of CPU, because the picture goes from the decoder's own layout to its
-final size in one step instead of through a full-size BGR copy.
+Measured against OpenCV's capture, one thread each, with pose detection on every third frame: 5 to
+10% less CPU, because a picture goes from the decoder's own layout to its final size in one step
+instead of through a full-size BGR copy. The peak is the same within 1% at 1080p; at 720p OpenCV
+alone is 9 MiB smaller, but those are PyAV's libraries, which the encoder needs anyway.
 """
 
 from __future__ import annotations
