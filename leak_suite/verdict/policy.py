@@ -39,7 +39,13 @@ _SLOW_ITERATIONS = 12
 _SLOW_COUNTED = 40  # handles and the like: pools of up to this many are common
 
 # The same for calling a series stable: late starts and rare jumps must have had their chance.
-_FLAT: tuple[tuple[float, int], ...] = ((0.5, 20_000), (2.5, 5_000), (6.0, 500), (10.0, 12))
+_FLAT: tuple[tuple[float, int], ...] = (
+    (0.5, 20_000),
+    (1.0, 10_000),
+    (2.5, 5_000),
+    (6.0, 500),
+    (10.0, 12),
+)
 
 
 def _needed(table: Sequence[tuple[float, int]], seconds: float) -> int | None:
