@@ -152,7 +152,7 @@ class _Work:
         run = partial(tracer.run, kind, native=native)
         # Half of the time for work; n/2, n and 2n are seven parts of it, n and 2n are three.
         part = seconds / (14 if shorter_first else 6)
-        runs = [run(max(1, first), seconds=part)]
+        runs = [run(max(1, first), seconds=part, holders=not shorter_first)]
         begun = runs[0]
         pace = begun.seconds / begun.iterations
         following = next_lengths(

@@ -43,6 +43,8 @@ MOST_THINGS: Mapping[str, int] = {
     "temp_files": 60,
 }
 """How many of a thing a traced run may leave open: enough to count, too few to hurt."""
+MOST_COUNTED: Mapping[str, int] = {"blocks": 200_000, "gc_objects": 20_000, "garbage": 20_000}
+"""How many it may leave alive: they are walked over one by one at its end."""
 
 
 def needs_sites(finding: Finding) -> bool:
@@ -60,6 +62,8 @@ def longest(findings: Iterable[Finding], growth_bytes: float) -> int | None:
         watch = ORIGINS.get(finding.metric, "")
         if watch in MOST_THINGS and finding.metric != "temp_bytes":
             caps.append(MOST_THINGS[watch] / rate)
+        elif finding.metric in MOST_COUNTED or finding.metric.startswith("tracked:"):
+            caps.append(MOST_COUNTED.get(finding.metric, 20_000) / rate)
         elif finding.unit in ("bytes", "B", "byte"):
             caps.append(min(growth_bytes, MOST_BYTES) / rate)
     return max(2 * LEAST, int(min(caps))) if caps else None

@@ -116,7 +116,12 @@ class Record:
         if heap_only:
             rows = [row for row in rows if not _small(row)]
         return tuple(
-            Amount(row[unit], _stack(row["stack"]), detail=_native(row.get("native", ())))
+            Amount(
+                row[unit],
+                _stack(row["stack"]),
+                detail=_native(row.get("native", ())),
+                weight=row["bytes"],
+            )
             for row in rows
         )
 
@@ -168,13 +173,22 @@ class Tracer:
         self._plan = plan
         self._runs = 0
 
-    def run(self, kind: str, iterations: int, *, seconds: float, native: bool = False) -> Record:
+    def run(
+        self,
+        kind: str,
+        iterations: int,
+        *,
+        seconds: float,
+        native: bool = False,
+        holders: bool = True,
+    ) -> Record:
         """Warm up, then up to `iterations` in up to `seconds` (but one at least).
 
         The first run's warm-up ends after `seconds` too; the others are as long as that one.
         """
         self._runs += 1
         plan = {**self._plan, "wait": not self._same_process}
+        plan["holders"] = holders and plan.get("holders", False)
         output = self._folder / f"{self._runs}-{kind}.bin"
         Path(f"{output}.plan").write_text(json.dumps(plan), encoding="utf-8")
         begun = time.monotonic()

@@ -21,6 +21,8 @@ LEAST_SHARE = 0.02
 STEADY_SHARE = 0.25
 """What the shorter window must show of a site's growth for it to count as steady."""
 MOST_FRAMES = 25
+ALIKE = 0.2
+"""Lines within this share of the fastest are ordered by their bytes first."""
 
 
 class Frame(NamedTuple):
@@ -32,12 +34,16 @@ class Frame(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """What one stack holds at the end of a run: bytes, allocations or things."""
+    """What one stack holds at the end of a run: bytes, allocations or things.
+
+    `weight` (bytes, where they are known) decides between lines of which as many grow.
+    """
 
     value: float
     stack: tuple[Frame, ...]
     kind: str = ""
     detail: str = ""
+    weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class _Place:
     """A line, with what it held at the end of each run."""
 
     totals: list[float]
+    weights: list[float]
     members: dict[tuple[tuple[Frame, ...], str], list[float]] = field(default_factory=dict)
     details: dict[tuple[tuple[Frame, ...], str], str] = field(default_factory=dict)
 
@@ -71,9 +78,19 @@ def rank(runs: Sequence[Traced], owner: Ownership, *, noun: str = "") -> tuple[S
     lengths = [run.iterations for run in runs]
     grown = [(_rate(lengths, place.totals), place, frame) for frame, place in places.items()]
     grown = [entry for entry in grown if entry[0] > 0]
-    grown.sort(key=lambda entry: (not _steady(lengths, entry[1].totals), -entry[0]))
     if not grown:
         return ()
+    grown.sort(key=lambda entry: -entry[0])
+    most: dict[tuple[bool, bool], float] = {}
+
+    def order(entry: tuple[float, _Place, Frame]) -> tuple[bool, bool, bool, float, float]:
+        rate, place, frame = entry
+        behind = (not frame.file, not _steady(lengths, place.totals))
+        alike = rate >= (1 - ALIKE) * most.setdefault(behind, rate)
+        return (*behind, not alike, -_rate(lengths, place.weights) if alike else 0.0, -rate)
+
+    grown = sorted(grown, key=order)
+    # Whatever has no line comes last, so that it never hides a line.
     least = LEAST_SHARE * grown[0][0]
     return tuple(
         _site(frame, place, lengths, owner, noun) for rate, place, frame in grown if rate >= least
@@ -81,11 +98,14 @@ def rank(runs: Sequence[Traced], owner: Ownership, *, noun: str = "") -> tuple[S
 
 
 def _places(runs: Sequence[Traced], owner: Ownership) -> dict[Frame, _Place]:
-    places: defaultdict[Frame, _Place] = defaultdict(lambda: _Place([0.0] * len(runs)))
+    places: defaultdict[Frame, _Place] = defaultdict(
+        lambda: _Place([0.0] * len(runs), [0.0] * len(runs))
+    )
     for index, run in enumerate(runs):
         for amount in run.amounts:
             place = places[_site_frame(amount.stack, owner)]
             place.totals[index] += amount.value
+            place.weights[index] += amount.weight
             key = (amount.stack, amount.kind)
             place.members.setdefault(key, [0.0] * len(runs))[index] += amount.value
             if amount.detail:

@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["groups", "held"]
 
 MOST_OBJECTS = 200000
-MOST_NODES = 300000
+MOST_NODES = 200000
 MOST_GROUPS = 200
 MOST_CONTAINERS = 300
 DEPTH = 12

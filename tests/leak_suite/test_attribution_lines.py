@@ -86,6 +86,32 @@ CASES = {
             CALLBACKS.append(lambda: state)  # LEAK
         """,
     ),
+    "closures over a local name": (
+        "blocks heap gc_objects",
+        """
+        CALLBACKS = []
+
+        def job():
+            body = bytes(1500)  # LEAK
+            CALLBACKS.append(lambda: len(body))  # LEAK
+        """,
+    ),
+    "a cache without bound, keyed by a counter": (
+        "blocks rss",
+        """
+        import functools
+        CALLS = 0
+
+        @functools.lru_cache(maxsize=None)
+        def render(key):
+            return key.to_bytes(4, "big") * 300  # LEAK
+
+        def job():
+            global CALLS
+            CALLS += 1
+            render(CALLS)
+        """,
+    ),
     "exceptions kept with their tracebacks": (
         "gc_objects",
         """
@@ -276,9 +302,9 @@ def sites_of(tmp_path: Path, source: str, metrics: str, **more: object) -> tuple
     )
 
 
-def marked_line(source: str) -> int:
+def marked_lines(source: str) -> list[int]:
     lines = textwrap.dedent(source).splitlines()
-    return next(number for number, line in enumerate(lines, 1) if MARK in line)
+    return [number for number, line in enumerate(lines, 1) if MARK in line]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -286,5 +312,5 @@ def test_the_first_site_is_the_marked_line(case: str, tmp_path: Path) -> None:
     metrics, source = CASES[case]
     for found in sites_of(tmp_path, source, metrics):
         assert found.sites, f"{found.metric}: {found.reason}"
-        assert found.sites[0].line == marked_line(source), f"{found.metric}: {found.sites}"
+        assert found.sites[0].line in marked_lines(source), f"{found.metric}: {found.sites}"
         assert found.sites[0].file == str(tmp_path / "subject.py")

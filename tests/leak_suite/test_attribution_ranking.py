@@ -100,6 +100,19 @@ def test_kinds_at_one_line_are_summed_and_named() -> None:
     assert "held by app.JOBS[...]" in site.note
 
 
+def test_of_lines_with_as_many_allocations_the_one_with_more_bytes_comes_first() -> None:
+    made = [
+        Traced(n, (Amount(1.1 * n, (CACHE,), weight=32 * n), Amount(n, (LEAK,), weight=1200 * n)))
+        for n in (5, 10, 20)
+    ]
+    assert [site.line for site in rank(made, OWNER)] == [LEAK.line, CACHE.line]
+
+
+def test_growth_without_a_line_stands_behind_any_line() -> None:
+    made = [Traced(n, (Amount(5 * n, ()), Amount(n, (LEAK,)))) for n in (5, 10, 20)]
+    assert [site.line for site in rank(made, OWNER)] == [LEAK.line, 0]
+
+
 def test_runs_of_one_length_are_refused() -> None:
     with pytest.raises(ValueError, match="different length"):
         rank(runs(10, 10, leak=(LEAK, [1, 2])), OWNER)
@@ -117,7 +130,8 @@ def test_runs_stay_short_where_what_leaks_is_scarce() -> None:
     def grows(metric: str, unit: str, rate: float) -> Finding:
         return Finding(metric, unit, Outcome.GROWING, rate=rate)
 
-    assert longest([grows("blocks", "blocks", 3)], 1e9) is None
+    assert longest([grows("counter:jobs", "jobs", 3)], 1e9) is None
+    assert longest([grows("gc_objects", "objects", 100)], 1e9) == 200
     assert longest([grows("threads", "threads", 4)], 1e9) == 15
     assert longest([grows("heap", "bytes", 2**20)], 1e9) == 64
     assert longest([grows("fds", "fds", 5000)], 1e9) == 4
