@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
@@ -46,6 +47,7 @@ class Bench:
         self.folder = folder
         self.jobs = jobs
         self.timeout = timeout
+        self._cancelled = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -72,7 +74,8 @@ class Bench:
                 for future in as_completed(waiting):
                     yield future.result()
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                self._cancelled.set()
+                pool.shutdown(cancel_futures=True)
                 raise
 
     def _run_one(self, planned: Planned) -> Run:
@@ -91,6 +94,7 @@ class Bench:
                 tool.command(case.target, python, report),
                 {**case.environment, **tool.environment, "TMPDIR": str(spool)},
                 self.timeout,
+                self._cancelled.is_set,
             )
             reading = tool.read(ended, report)
             finished = self._score(planned, reading, ended.seconds)

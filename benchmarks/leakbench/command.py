@@ -54,15 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.leakbench", description=__doc__)
     add = parser.add_argument
-    add("folder", help=f"folder of cases, or the word `{OWN}` for the project's own")
+    cases = f"folder of cases, or the word `{OWN}` for the project's own (the default)"
+    add("folder", nargs="?", default=OWN, help=cases)
     add("--repeat", type=int, default=5, help="repetitions of every case (default 5)")
     add("--seed", type=int, default=random.randrange(10**6), help="of the own cases' sizes")
-    add(
-        "--tools",
-        type=_tools,
-        default=("leak-suite",),
-        help=f"of {','.join(TOOLS)}; or all",
-    )
+    tools = f"of {','.join(TOOLS)} (default: all but verdict-only)"
+    add("--tools", type=_tools, default=_COMPARED, help=tools)
     add("--only", action="append", default=[], help="cases whose name or variant contains this")
     add("--jobs", type=int, default=2, help="runs at a time (default 2)")
     add("--timeout", type=float, default=180.0, help="seconds for one run (default 180)")
@@ -72,11 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _tools(text: str) -> tuple[str, ...]:
-    names = (
-        tuple(TOOLS)
-        if text == "all"
-        else tuple(text.replace("leak_suite", "leak-suite").split(","))
-    )
+    names = tuple(text.replace("leak_suite", "leak-suite").split(","))
     unknown = [name for name in names if name not in TOOLS]
     if unknown:
         raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there is {list(TOOLS)}")

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -32,8 +32,16 @@ class Ended:
     stopped: str = ""
 
 
-def run(command: Sequence[str], environment: Mapping[str, str], timeout: float) -> Ended:
-    """Run `command` in a session of its own; beyond a limit its whole tree is ended."""
+def run(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    timeout: float,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Ended:
+    """Run `command` in a session of its own; beyond a limit its whole tree is ended.
+
+    So it is once `cancelled` says yes, which is looked at every now and then.
+    """
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -51,7 +59,8 @@ def run(command: Sequence[str], environment: Mapping[str, str], timeout: float) 
                 output, errors = process.communicate(timeout=_LOOK_SECONDS)
                 return Ended(process.returncode, output, errors, time.perf_counter() - started)
             except subprocess.TimeoutExpired:
-                stopped = _beyond(process.pid, time.perf_counter() - started, timeout)
+                seconds = time.perf_counter() - started
+                stopped = "cancelled" if cancelled() else _beyond(process.pid, seconds, timeout)
             if stopped:
                 _end(process)
                 output, errors = process.communicate()

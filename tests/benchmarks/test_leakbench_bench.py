@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -143,8 +144,8 @@ def test_finished_runs_are_not_repeated(
 
 
 def _record(calls: list[list[str]]) -> Callable[..., process.Ended]:
-    def run(command: list[str], environment: object, timeout: float) -> process.Ended:
-        del environment, timeout
+    def run(command: list[str], *rest: object) -> process.Ended:
+        del rest
         calls.append(command)
         return process.Ended(0, "grown 0\n", "", 0.1)
 
@@ -156,8 +157,8 @@ def test_each_run_has_a_temp_folder_of_its_own_that_is_gone_afterwards(
 ) -> None:
     seen: list[Path] = []
 
-    def run(command: object, environment: dict[str, str], timeout: float) -> process.Ended:
-        del command, timeout
+    def run(command: object, environment: dict[str, str], *rest: object) -> process.Ended:
+        del command, rest
         seen.append(Path(environment["TMPDIR"]))
         assert seen[-1].is_dir()
         return process.Ended(0, "", "", 0.1)
@@ -201,6 +202,36 @@ def test_a_command_beyond_its_deadline_is_ended_with_its_children(tmp_path: Path
     while psutil.pid_exists(child) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not psutil.pid_exists(child)
+
+
+def test_a_cancelled_command_is_ended() -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    assert process.run(command, {}, timeout=60, cancelled=lambda: True).stopped == "cancelled"
+
+
+def test_an_interrupted_bench_leaves_no_command_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endings: list[process.Ended] = []
+
+    def run(command: object, *rest: Any) -> process.Ended:
+        del command
+        if not endings:
+            endings.append(process.Ended(0, "", "", 0.1))
+            return endings[0]
+        endings.append(process.run([sys.executable, "-c", "import time; time.sleep(600)"], *rest))
+        return endings[-1]
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench_module, "run", run)
+    plan = [Planned(here(), "rss", n, 0) for n in range(4)]
+    bench = Bench(tmp_path, jobs=1, timeout=60)
+    with pytest.raises(KeyboardInterrupt):
+        bench.carry_out(plan, interrupt)
+    assert all(ended.status == 0 or ended.stopped == "cancelled" for ended in endings)
+    assert len(endings) < len(plan)
 
 
 def test_a_command_that_takes_too_much_memory_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ def numpy_views_pin_a_base(draw: Draw) -> Job:
 
     def job() -> None:
         frame = np.ones((side, side), dtype=np.float32)  # LEAK
-        rows.append(frame[0])
+        rows.append(frame[0])  # LEAK
 
     return job
 

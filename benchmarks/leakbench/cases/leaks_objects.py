@@ -146,7 +146,7 @@ def memoryview_pins(draw: Draw) -> Job:
 
     def job() -> None:
         body = bytearray(size)  # LEAK
-        heads.append(memoryview(body)[:1])
+        heads.append(memoryview(body)[:1])  # LEAK
 
     return job
 
