@@ -78,19 +78,20 @@ def rank(runs: Sequence[Traced], owner: Ownership, *, noun: str = "") -> tuple[S
     lengths = [run.iterations for run in runs]
     grown = [(_rate(lengths, place.totals), place, frame) for frame, place in places.items()]
     grown = [entry for entry in grown if entry[0] > 0]
+    # What has no line is told only where nothing has one.
+    grown = [entry for entry in grown if entry[2].file] or grown
     if not grown:
         return ()
     grown.sort(key=lambda entry: -entry[0])
-    most: dict[tuple[bool, bool], float] = {}
+    most: dict[bool, float] = {}
 
-    def order(entry: tuple[float, _Place, Frame]) -> tuple[bool, bool, bool, float, float]:
-        rate, place, frame = entry
-        behind = (not frame.file, not _steady(lengths, place.totals))
+    def order(entry: tuple[float, _Place, Frame]) -> tuple[bool, bool, float, float]:
+        rate, place, _ = entry
+        behind = not _steady(lengths, place.totals)
         alike = rate >= (1 - ALIKE) * most.setdefault(behind, rate)
-        return (*behind, not alike, -_rate(lengths, place.weights) if alike else 0.0, -rate)
+        return (behind, not alike, -_rate(lengths, place.weights) if alike else 0.0, -rate)
 
     grown = sorted(grown, key=order)
-    # Whatever has no line comes last, so that it never hides a line.
     least = LEAST_SHARE * grown[0][0]
     return tuple(
         _site(frame, place, lengths, owner, noun) for rate, place, frame in grown if rate >= least
