@@ -61,9 +61,13 @@ def outcome(job: Task) -> tuple[Summary | None, str]:
         return None, refusal.reason
 
 
-def test_a_playlist_in_disguise_is_not_followed(job: Task) -> None:
-    clip_path = clip(width=320, height=240, seconds=0.3).path
-    job.source.write_text(f"#EXTM3U\n#EXTINF:1,\nfile://{clip_path}\n#EXT-X-ENDLIST\n")
+@pytest.mark.parametrize(
+    "playlist",
+    ["ffconcat version 1.0\nfile other.mp4\n", "#EXTM3U\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n"],
+)
+def test_a_playlist_in_disguise_is_not_followed(job: Task, playlist: str) -> None:
+    shutil.copy(clip(width=320, height=240, seconds=0.3).path, job.source.with_name("other.mp4"))
+    job.source.write_text(playlist)
     with pytest.raises(UnreadableVideo, match="not a readable"):
         process(job)
 
