@@ -41,9 +41,14 @@ class ArtifactStore:
             raise RuntimeError("the artifact store is not open")
         return self._root
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the spool lies on a file system that is memory."""
+        return filesystem_of(self._spool) in _MEMORY_FILESYSTEMS
+
     def open(self) -> list[Path]:
         """Make this run's root; returns the roots of dead runs, which are removed."""
-        if not self._allow_tmpfs and filesystem_of(self._spool) in _MEMORY_FILESYSTEMS:
+        if self.in_memory and not self._allow_tmpfs:
             raise StartupError(
                 f"the spool folder {self._spool} is in memory (tmpfs): uploads would eat what the "
                 "limits protect. Point SPOOL_DIR at a disk, or set ALLOW_SPOOL_ON_TMPFS=true."

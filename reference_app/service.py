@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import secrets
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
 import anyio.to_thread
-from fastapi import Request
 
-from reference_app.errors import Busy, JobFailed, NoSpace, NotFound, UploadTimeout
+from reference_app.errors import JobFailed, NotFound
+from reference_app.intake import Intake
 from reference_app.jobs import Job, State
 from reference_app.logs import make_logger
 from reference_app.metrics import Metrics
 from reference_app.parts import AppParts
 from reference_app.pipeline.task import Progress, Summary, Task
 from reference_app.settings import Settings
-from reference_app.upload import SOURCE_NAME, Deadline, Upload, check_header, save
+from reference_app.upload import SOURCE_NAME, Upload
 from reference_app.workers import Stopped, Worker, warm_up
 
 __all__ = ["Service"]
@@ -45,7 +41,7 @@ class Service:
         self.admission = parts.admission(settings, self.pool, self.guard, self._job_seconds)
         self._make_worker = parts.workers(settings, parts.engine(parts.pipeline))
         self._job_seconds_seen: float | None = None
-        self._deadlines: set[Deadline] = set()
+        self.intake = Intake(settings, self.artifacts, self.admission, self.accept)
         self._drain_ends = float("inf")
 
     async def open(self) -> None:
@@ -62,6 +58,11 @@ class Service:
             memory_limit_source=self.guard.limit.source,
             **self.settings.model_dump(mode="json", include={"workers", "spool_dir"}),
         )
+        if self.artifacts.in_memory:
+            self.log.warning(
+                "the spool is in memory: every file in it takes from what the limits protect",
+                spool_dir=str(self.settings.spool_dir),
+            )
         if self.guard.hard_bytes > self.guard.limit.bytes:
             self.log.warning(
                 "the hard limit lies above what may be used at all: lower MEMORY_HARD_MB",
@@ -76,9 +77,7 @@ class Service:
         self.admission.closed = True
         self.log.info("draining", running=self.pool.running, waiting=self.pool.waiting)
         self._drain_ends = self.clock.steady() + self.settings.drain_seconds
-        now = asyncio.get_running_loop().time()
-        for deadline in self._deadlines:
-            deadline.reschedule(now)
+        self.intake.end_all()
         self.hub.close()
 
     async def close(self) -> None:
@@ -90,49 +89,6 @@ class Service:
         await self.pool.drain(max(0.0, self._drain_ends - self.clock.steady()))
         await anyio.to_thread.run_sync(self.artifacts.close)
         self.log.info("service stopped")
-
-    @contextlib.asynccontextmanager
-    async def upload_deadline(self) -> AsyncIterator[Deadline]:
-        """A time limit that the upload renews as it gets on, and that a drain ends at once."""
-        async with asyncio.timeout(self.settings.upload_idle_seconds) as deadline:
-            self._deadlines.add(deadline)
-            try:
-                yield deadline
-            finally:
-                self._deadlines.discard(deadline)
-
-    async def receive(self, request: Request) -> Job:
-        """Take an upload in and queue its job; on any failure nothing of it stays behind."""
-        boundary = check_header(request, self.settings)
-        try:
-            reservation = await self.admission.reserve()
-        except Busy as busy:
-            # Of a body without a declared end nobody could tell how much is still to come.
-            busy.close = "content-length" not in request.headers
-            raise
-        with reservation:
-            job_id = secrets.token_hex(16)
-            try:
-                upload = await self._save(request, boundary, job_id)
-            except BaseException as error:
-                await self.artifacts.discard(job_id)
-                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise NoSpace("There is no room on the disk for this upload.") from error
-                raise
-            # Without a pause in between: the place passes from the upload to its job.
-            reservation.release()
-            return self.accept(job_id, upload)
-
-    async def _save(self, request: Request, boundary: bytes, job_id: str) -> Upload:
-        try:
-            async with self.upload_deadline() as deadline:
-                folder = self.artifacts.create(job_id)
-                upload = await save(request, boundary, folder, self.settings, deadline)
-        except TimeoutError:
-            self.admission.check_open(close=True)
-            raise UploadTimeout("Nothing came for too long; send it again.", close=True) from None
-        self.admission.check_open()
-        return upload
 
     def accept(self, job_id: str, upload: Upload) -> Job:
         """Queue the job of an upload that arrived whole."""
@@ -190,6 +146,10 @@ class Service:
     async def _has_room(self) -> bool:
         return await self.guard.has_room()
 
+    def _remember(self, seconds: float) -> None:
+        """Long jobs count for a while: a client told to come back too early comes in vain."""
+        self._job_seconds_seen = max(seconds, 0.8 * (self._job_seconds_seen or 0.0))
+
     def _job_seconds(self) -> float:
         return self._job_seconds_seen or self.settings.assumed_job_seconds
 
@@ -226,7 +186,7 @@ class Service:
             await self._end(job, State.FAILED, "Failed.", error="The service failed on this job.")
         else:
             self._take_results(job, summary)
-            self._job_seconds_seen = self.clock.steady() - started
+            self._remember(self.clock.steady() - started)
             await self._end(job, State.COMPLETED, "Completed.")
 
     async def _run(self, job: Job, worker: Worker) -> Summary:

@@ -40,7 +40,7 @@ _REFUSALS: dict[int | str, dict[str, object]] = {
 async def upload(request: Request, service: ServiceOf) -> JSONResponse:
     """Take a video in; the job's status tells what becomes of it."""
     try:
-        job = await service.receive(request)
+        job = await service.intake.receive(request)
     except Problem as problem:
         service.metrics.upload_refused(problem.status)
         service.log.info("upload refused", status=int(problem.status), detail=problem.detail)

@@ -49,7 +49,9 @@ class Client:
     http: httpx.Client
     spool: Path
 
-    def upload(self, content: bytes | None = None, name: str = "a.mp4", kind: str = "video/mp4"):
+    def upload(
+        self, content: bytes | None = None, name: str = "a.mp4", kind: str = "video/mp4"
+    ) -> httpx.Response:
         """Send a file."""
         body = clip() if content is None else content
         return self.http.post("/api/upload", files={"file": (name, body, kind)})
@@ -78,10 +80,12 @@ class Client:
         (self.spool / RELEASE).touch()
 
     def files(self) -> list[Path]:
-        """Everything of jobs in the spool."""
-        return [path for root in self.spool.glob("run-*") for path in root.glob("*/**/*")] + [
-            path for root in self.spool.glob("run-*") for path in root.iterdir() if path.is_dir()
-        ]
+        """Everything of jobs in the spool, folders too; deletions under way do no harm."""
+        found = []
+        for root in self.spool.glob("run-*"):
+            for folder, folders, names in os.walk(root):
+                found += [Path(folder) / name for name in (*folders, *names)]
+        return [path for path in found if path.name != ".reference-app.lock"]
 
 
 @dataclass

@@ -164,6 +164,7 @@ def test_a_killed_service_leaves_no_process_and_the_next_start_no_folder(tmp_pat
         until(lambda: gone(tree))
     (orphan,) = spool.glob("run-*")
     assert any(orphan.iterdir())
+    assert (orphan / ".reference-app.lock").exists()
     foreign = spool / "run-by-hand"
     foreign.mkdir()
     with served(spool) as server:

@@ -1,0 +1,87 @@
+"""Uploads on their way in: admitted, saved and handed on as jobs, or gone without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import Request
+
+from reference_app.admission import Admission
+from reference_app.artifacts import ArtifactStore
+from reference_app.errors import Busy, NoSpace, UploadTimeout
+from reference_app.jobs import Job
+from reference_app.settings import Settings
+from reference_app.upload import Deadline, Upload, check_header, save
+
+__all__ = ["Intake"]
+
+
+class Intake:
+    """Takes uploads in; `accept(job_id, upload)` makes a job of one that arrived whole."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        artifacts: ArtifactStore,
+        admission: Admission,
+        accept: Callable[[str, Upload], Job],
+    ) -> None:
+        self._settings = settings
+        self._artifacts = artifacts
+        self._admission = admission
+        self._accept = accept
+        self._deadlines: set[Deadline] = set()
+
+    async def receive(self, request: Request) -> Job:
+        """The job of one upload; on any failure nothing of it stays behind."""
+        boundary = check_header(request, self._settings)
+        try:
+            reservation = await self._admission.reserve()
+        except Busy as busy:
+            # Of a body without a declared end nobody could tell how much is still to come.
+            busy.close = "content-length" not in request.headers
+            raise
+        with reservation:
+            # A name that nobody guesses: who knows it may have the results.
+            job_id = secrets.token_hex(16)
+            try:
+                upload = await self._save(request, boundary, job_id)
+            except BaseException as error:
+                await self._artifacts.discard(job_id)
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise NoSpace("There is no room on the disk for this upload.") from error
+                raise
+            # Without a pause in between: the place passes from the upload to its job.
+            reservation.release()
+            return self._accept(job_id, upload)
+
+    def end_all(self) -> None:
+        """End every upload under way, at once."""
+        now = asyncio.get_running_loop().time()
+        for deadline in self._deadlines:
+            deadline.reschedule(now)
+
+    async def _save(self, request: Request, boundary: bytes, job_id: str) -> Upload:
+        try:
+            async with self._deadline() as deadline:
+                folder = self._artifacts.create(job_id)
+                upload = await save(request, boundary, folder, self._settings, deadline)
+        except TimeoutError:
+            self._admission.check_open(close=True)
+            raise UploadTimeout("Nothing came for too long; send it again.", close=True) from None
+        self._admission.check_open()
+        return upload
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[Deadline]:
+        """A time limit that an upload renews as it gets on, and that `end_all` ends."""
+        async with asyncio.timeout(self._settings.upload_idle_seconds) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                yield deadline
+            finally:
+                self._deadlines.discard(deadline)
