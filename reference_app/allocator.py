@@ -44,7 +44,8 @@ def configure_memory() -> bool:
         _M_TRIM_THRESHOLD: THRESHOLD_BYTES,
         _M_MMAP_THRESHOLD: THRESHOLD_BYTES,
     }
-    return all([library.mallopt(option, value) == 1 for option, value in options.items()])
+    taken = [library.mallopt(option, value) == 1 for option, value in options.items()]
+    return all(taken)
 
 
 def release_memory() -> None:

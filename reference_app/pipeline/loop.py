@@ -132,7 +132,6 @@ class FrameLoop:
         """The frames, with what goes wrong on the way to them named."""
         waiting = iter(self._source)
         while True:
-            self._reporter.check()
             with stage("decode"):
                 frame = next(waiting, None)
             if frame is None:
