@@ -98,7 +98,7 @@ def ramp_in(look: Look) -> Steady | None:
         if len(part) <= MINIMUM_SAMPLES:
             break
         ramp = steady(part)
-        if _is_ramp(look, part, ramp) and not _slows_into(look, ramp):
+        if _is_ramp(look, part, ramp) and not (fraction and _slows_into(look, ramp)):
             found = ramp
             if ramp.second <= 1.3 * ramp.first:
                 break
@@ -124,7 +124,7 @@ def still_rises(look: Look) -> bool:
 def _slows_into(look: Look, ramp: Steady) -> bool:
     """Whether the series grew faster before the ramp, and slows down within it still."""
     (begin, low), (start, high) = look.points[0], ramp.points[0]
-    if start <= begin or (high - low) / (start - begin) <= 1.15 * ramp.whole.rate:
+    if (high - low) / (start - begin) <= 1.15 * ramp.whole.rate:
         return False
     return ramp.second < 0.95 * ramp.first
 
@@ -303,7 +303,8 @@ def _cannot_tell(look: Look, line: Trend) -> Finding:
         seen = rate_of(_detectable(look, line), unit)
         why = f"growth below {seen} would drown in its ups and downs"
     reason = f"{name} cannot be judged after {number(look.length)} iterations: {why}; run longer."
-    return _finding(look, Outcome.INCONCLUSIVE, "too noisy for the run's length", reason, line)
+    cause = "still unsettled" if line.z >= QUIET else "too noisy for the run's length"
+    return _finding(look, Outcome.INCONCLUSIVE, cause, reason, line)
 
 
 def _too_few(look: Look) -> Finding:

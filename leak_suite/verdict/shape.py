@@ -73,10 +73,10 @@ def tooth(points: Sequence[Point], blocks: int = 12) -> float:
     low = high = values[0]
     largest = 0.0
     for value in values:
-        if value > high:
-            high = value
+        high = max(high, value)
         largest = max(largest, min(high - value, high - low))
-        low = min(low, value)
+        if value < low:
+            low = high = value
     return largest
 
 

@@ -146,8 +146,9 @@ def test_the_rate_is_that_of_the_leak_with_an_interval_around_it() -> None:
 
 
 def test_the_rate_under_a_filling_cache_is_that_of_the_leak_alone() -> None:
-    finding, _ = run(lambda n: 600.0 * min(n, 5000) + 64 * n, milliseconds=0.02)
+    finding, seconds = run(lambda n: 600.0 * min(n, 5000) + 64 * n, milliseconds=0.02)
     assert finding.rate == pytest.approx(64, rel=0.05)
+    assert seconds < 2
 
 
 def test_a_big_leak_is_declared_within_tens_of_mebibytes() -> None:
@@ -187,6 +188,32 @@ def test_a_ramp_that_the_budget_cut_off_is_growing_and_says_what_else_it_may_be(
     finding, _ = run(lambda n: 2000.0 * n, milliseconds=5, budget=3)
     assert finding.outcome is Outcome.GROWING
     assert "a cache of more than" in finding.reason
+
+
+def final(samples: list[tuple[int, float]]) -> Outcome:
+    finding = judge(Series("heap", "bytes", tuple(samples)), BYTES, final=True, seconds=14)
+    assert finding is not None
+    return finding.outcome
+
+
+def test_a_fading_drift_that_the_budget_cut_off_is_not_growing() -> None:
+    drift = [(30 * k, 205e4 * (1 - math.exp(-30 * k / 10_000))) for k in range(235)]
+    assert final(drift) is not Outcome.GROWING
+
+
+def test_a_fading_drift_is_not_growing_in_its_last_half_either() -> None:
+    drift = [(250 * k, 376 * 12_000 * (1 - math.exp(-250 * k / 12_000))) for k in range(39)]
+    assert final(drift) is not Outcome.GROWING
+
+
+def test_a_tooth_that_was_given_back_before_outweighs_the_slope_of_the_next() -> None:
+    teeth = [(20 * k, 1e3 * ((1000 + 20 * k) % 3000)) for k in range(244)]
+    assert final(teeth) is not Outcome.GROWING
+
+
+def test_a_cache_that_filled_just_before_the_end_is_not_growing() -> None:
+    cache = [(100 * k, 6e4 * min(k, 82)) for k in range(101)]
+    assert final(cache) is not Outcome.GROWING
 
 
 def test_two_readings_are_too_few() -> None:

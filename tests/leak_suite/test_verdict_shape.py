@@ -1,0 +1,130 @@
+"""The parts that a verdict is made of: rises, teeth, halves, fading and cycles."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from leak_suite.verdict.shape import cycles, fades, rises, stalls, steady, tooth
+from leak_suite.verdict.trend import trend
+from leak_suite.verdict.words import amount, number, rate_of
+
+
+def points(values: list[float], each: float = 10) -> list[tuple[float, float]]:
+    return [(each * k, float(v)) for k, v in enumerate(values)]
+
+
+def test_a_rise_is_a_new_height_and_not_a_return_to_an_old_one() -> None:
+    seen = rises(points([0, 5, 0, 5, 0, 6, 6]), 0)
+    assert (seen.count, seen.late, seen.last, seen.tail) == (2, 1, 50, 10)
+    assert seen.longest_gap == 40
+
+
+def test_moves_within_the_quantum_are_no_rises() -> None:
+    assert rises(points([0, 1, 2, 3, 4]), 10).count == 0
+
+
+def test_small_moves_add_up_to_a_rise() -> None:
+    assert rises(points([0, 4, 8, 12, 16, 20, 24]), 10).count == 2
+
+
+def test_a_tooth_is_what_rose_and_was_given_back() -> None:
+    assert tooth(points([0, 10, 2, 3])) == 8
+    assert tooth(points([0, 1, 2, 3])) == 0
+
+
+def test_a_fall_from_the_level_of_the_start_is_no_tooth() -> None:
+    assert tooth(points([10, 2, 3, 4])) == 0
+
+
+def test_halves_are_halves_of_the_iterations_though_rounds_get_longer() -> None:
+    times = [10 * 1.1**k for k in range(60)]
+    half = (times[0] + times[-1]) / 2
+    bent = [(n, min(n, half)) for n in times]
+    seen = steady(bent)
+    assert seen.first == pytest.approx(1, rel=0.05)
+    assert seen.second < 0.1
+    assert seen.decays
+
+
+def test_a_straight_line_does_not_decay_and_a_slight_bend_does() -> None:
+    assert not steady(points([float(k) for k in range(40)])).decays
+    assert steady(points([40 * (1 - math.exp(-k / 80)) for k in range(40)])).decays
+
+
+def test_scattered_jumps_are_not_taken_for_decay() -> None:
+    source = random.Random(1)
+    level, values = 0.0, []
+    for _ in range(200):
+        level += source.random() < 0.3
+        values.append(level)
+    assert not steady(points(values)).decays
+
+
+def test_a_ramp_that_stands_still_at_its_end_stalls() -> None:
+    ramp = points([float(min(k, 34)) for k in range(40)])
+    assert stalls(ramp, 0.1)
+    assert not stalls(points([float(k) for k in range(40)]), 0.1)
+
+
+def test_a_staircase_with_a_step_in_three_readings_does_not_stall() -> None:
+    assert not stalls(points([float(k // 3) for k in range(40)]), 1 / 30)
+
+
+def test_what_fades_gains_less_in_every_fifth() -> None:
+    assert fades(points([1 - math.exp(-k / 15) for k in range(60)]), 0, 0.25)
+    assert not fades(points([float(k) for k in range(60)]), 0, 0.25)
+    assert not fades(points([min(k, 20) + 0.2 * k for k in range(60)]), 0, 0.25)
+
+
+def test_teeth_of_equal_height_are_a_cycle_and_growing_ones_are_not() -> None:
+    assert cycles(points([float(k % 10) for k in range(50)]))
+    assert not cycles(points([float(k % 10) * (1 + k / 10) for k in range(50)]))
+    assert not cycles(points([k % 10 + k / 2 for k in range(50)]))
+
+
+def test_white_noise_is_no_cycle() -> None:
+    source = random.Random(2)
+    assert not cycles(points([source.gauss(0, 1) for _ in range(100)]))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_slow_wander_is_not_a_trend(seed: int) -> None:
+    source, level, values = random.Random(seed), 0.0, []
+    for _ in range(48):
+        level = 0.9 * level + source.gauss(0, 1)
+        values.append(level)
+    assert abs(trend(points(values)).z) < 4.5
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_random_walk_is_not_a_trend(seed: int) -> None:
+    source, level, values = random.Random(seed), 0.0, []
+    for _ in range(48):
+        level += source.gauss(0, 1)
+        values.append(level)
+    assert abs(trend(points(values)).z) < 4.5
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        (1023, "bytes", "1,023 B"),
+        (1024, "bytes", "1 KiB"),
+        (1536, "bytes", "1.5 KiB"),
+        (3 * 2**20, "bytes", "3 MiB"),
+        (2**30, "bytes", "1 GiB"),
+        (12, "descriptors", "12 descriptors"),
+        (1234.5, "", "1,234"),
+    ],
+)
+def test_amounts_are_said_in_binary_units(value: float, unit: str, said: str) -> None:
+    assert amount(value, unit) == said
+
+
+def test_rates_below_one_in_five_are_said_as_one_in_so_many() -> None:
+    assert rate_of(0.001, "threads") == "1 threads every 1,000 iterations"
+    assert rate_of(0.5, "threads") == "0.5 threads per iteration"
+    assert number(0.12345) == "0.123"
