@@ -14,7 +14,14 @@ class Wire:
         self._asks, self._answers = asks, answers
         for fd in (asks, answers):
             os.set_inheritable(fd, False)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._close)
         self._rest = b""
+
+    def _close(self) -> None:
+        """In a forked child, which would else keep the talk open after our death."""
+        for fd in (self._asks, self._answers):
+            os.close(fd)
 
     def ask(self) -> list[str] | None:
         """The next question's words; None when the host is gone."""

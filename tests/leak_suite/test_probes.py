@@ -136,3 +136,16 @@ def test_frozen_objects_that_are_replaced_do_not_count_twice() -> None:
         assert meter.gc_objects() - before >= len(more) - 100
     finally:
         meter.thaw()
+
+
+def test_a_probe_that_misses_what_it_is_shown_is_blind_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter = agent_module("meter").Meter(str(tmp_path))
+    monkeypatch.setattr(meter.library, "live_heap", lambda: 0)  # as under a preloaded allocator
+    checks = agent_module("selfcheck").check_probes(meter, str(tmp_path))
+    shown, seen, reason = checks["heap"]
+    assert (shown, seen) == (1 << 20, 0)
+    assert "0 seen" in reason
+    assert meter.read()["heap"] is None
+    assert set(meter.blind) == {"heap"}

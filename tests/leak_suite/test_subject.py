@@ -56,7 +56,13 @@ def fails(): raise ValueError("as planned")
 def fails_third():
     kept.append(1)
     if len(kept) == 3: raise ValueError("third time")
-def hangs(): time.sleep(3600)
+def hangs():
+    print("in the workload", file=open(__file__ + ".mark", "w"), flush=True)
+    time.sleep(3600)
+def spawned():
+    if not kept: kept.append(os.posix_spawn("/bin/sleep", ["sleep", "60"], {}))
+def forked():
+    if not kept: kept.append(os.fork() or time.sleep(60))
 def dies(): os.kill(os.getpid(), 11)
 def talks(): print("noise on the standard output")
 """
@@ -129,6 +135,12 @@ def test_a_job_that_does_nothing_grows_nothing_at_all(jobs: Path) -> None:
         assert {reading[metric] for reading in readings} == {readings[0][metric]}
     heap = [reading["heap"] or 0 for reading in readings]
     assert max(heap) - min(heap) <= 256
+
+
+def test_what_the_agent_needs_is_there_before_the_first_iteration(jobs: Path) -> None:
+    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+        heap = [subject.round(1, seconds=5).values["heap"] or 0 for _ in range(8)]
+    assert max(heap) - min(heap) <= 512
 
 
 def test_a_thousand_readings_of_an_idle_subject_grow_nothing(jobs: Path) -> None:
@@ -233,6 +245,9 @@ subject.round(1, seconds=1000, patience=1000)
     with host:
         assert host.stdout is not None
         pid = int(host.stdout.readline())
+        while not Path(f"{jobs}.mark").exists():
+            assert host.poll() is None
+            time.sleep(0.01)
         os.kill(host.pid, signal.SIGKILL)
     until = time.monotonic() + 10
     while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
@@ -254,6 +269,15 @@ def test_a_subject_leaves_neither_process_nor_temporary_folder(
     while any(_runs(pid) for pid in children) and time.monotonic() < until:
         time.sleep(0.01)
     assert not any(_runs(pid) for pid in children)
+
+
+@pytest.mark.parametrize("job", ["spawned", "forked"])
+def test_children_of_the_subject_do_not_hold_the_pipes_of_the_agent(jobs: Path, job: str) -> None:
+    with open_subject(CallableSpec(f"{jobs}:{job}")) as subject:
+        subject.round(1, seconds=5)
+        ((pid, *_),) = subject.detail("children")
+        held = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+        assert not [name for name in held if name.startswith("pipe:")]
 
 
 def _runs(pid: int) -> bool:
