@@ -1,0 +1,86 @@
+"""Runs of the harness on the reference service, each measured once and kept as a run file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from leak_suite.check import check
+from leak_suite.options import Options
+from leak_suite.result import RunResult
+from leak_suite.subject import AppSpec
+
+__all__ = ["OUT", "TRACKED", "Runs", "workload_target"]
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "reports" / "out"
+
+TRACKED = {
+    "detector": "reference_app.pipeline.pose:PoseDetector",
+    "capture": "reference_app.pipeline.decode:FrameReader",
+    "writer": "reference_app.pipeline.encode:VideoWriter",
+    "table": "reference_app.pipeline.table:PoseTable",
+}
+_COUNTERS = {
+    name: f"leak_suite.app_tests.counters:{name}"
+    for name in ("jobs", "job_folders", "listeners", "taken_places")
+}
+_MIB = 1024**2
+
+# One process for everything, and for long: with a fresh worker per job nothing that a worker
+# forgets would survive to be seen, and the checks would pass on anything.
+_ONE_PROCESS = {
+    "WORKERS": "thread",
+    "MALLOC_ARENA_MAX": "1",
+    "LOG_LEVEL": "warning",
+}
+# An hour is long; this workload waits for the expiry, and the others must not meet it.
+_SOON_OVER = {"JOB_TTL_SECONDS": "0.2", "EXPIRY_INTERVAL_SECONDS": "0.05"}
+_OPTIONS = Options(
+    max_seconds=120.0,
+    tracked=tuple(TRACKED.values()),
+    counters=_COUNTERS,
+    budgets={"peak": 320 * _MIB},
+)
+
+
+class Runs:
+    """The runs of one session, by workload: measured when first asked for."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, RunResult] = {}
+
+    def of(self, workload: str) -> RunResult:
+        """The run of one of the workloads on the service in one process, its jobs in threads."""
+        if workload not in self._results:
+            spec = AppSpec("reference_app.main:app", workload_target(workload))
+            with _environment(_ONE_PROCESS | (_SOON_OVER if workload == "expired_job" else {})):
+                self.keep(workload, check(spec, _OPTIONS))
+        return self._results[workload]
+
+    def keep(self, name: str, result: RunResult) -> None:
+        """Remember a result, and write its run file."""
+        self._results[name] = result
+        result.write(OUT / f"{name}.json")
+
+    def __iter__(self) -> Iterator[tuple[str, RunResult]]:
+        return iter(self._results.items())
+
+
+def workload_target(workload: str) -> str:
+    """The name under which the harness finds one of the workloads."""
+    return f"leak_suite.app_tests.workloads:{workload}"
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """What subjects started inside the block inherit."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
