@@ -85,6 +85,7 @@ def _judged(before: float | None, after: float | None, amount: int) -> Check:
 
 
 def _check_peak(meter: Meter, results: dict[str, Check]) -> None:
+    meter.settle()  # pages that are still resident from before would not show
     if not meter.proc.reset_peak():
         results["peak"] = (4 * _MIB, None, "the high-water mark cannot be reset here")
         return
