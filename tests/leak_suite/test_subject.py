@@ -241,7 +241,10 @@ subject = open_subject(CallableSpec({str(jobs) + ":hangs"!r})).__enter__()
 print(subject.agent.pid, flush=True)
 subject.round(1, seconds=1000, patience=1000)
 """
-    host = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "TMPDIR": str(jobs.parent)}  # what a killed host leaves there
+    host = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
+    )
     with host:
         assert host.stdout is not None
         pid = int(host.stdout.readline())
