@@ -67,14 +67,16 @@ def rises(points: Sequence[Point], quantum: float) -> Rises:
 def tooth(points: Sequence[Point], blocks: int = 12) -> float:
     """Height of the largest rise that was given back: a saw-tooth's tooth, block by block.
 
-    A fall from the level of the start was never a rise, so it does not count.
+    A fall from the level of the start was never a rise, so it does not count, unless it did rise
+    just before: then the series began high up on a tooth.
     """
     values = [v for _, v in thin(points, blocks)]
     low = high = values[0]
     largest = 0.0
     for value in values:
         high = max(high, value)
-        largest = max(largest, min(high - value, high - low))
+        fall, rise = high - value, high - low
+        largest = max(largest, fall if rise >= 0.02 * fall else rise)
         if value < low:
             low = high = value
     return largest

@@ -39,6 +39,10 @@ def test_a_fall_from_the_level_of_the_start_is_no_tooth() -> None:
     assert tooth(points([10, 2, 3, 4])) == 0
 
 
+def test_a_series_that_began_high_up_on_a_tooth_counts_it_whole() -> None:
+    assert tooth(points([80, 90, 0, 10])) == 90
+
+
 def test_halves_are_halves_of_the_iterations_though_rounds_get_longer() -> None:
     times = [10 * 1.1**k for k in range(60)]
     half = (times[0] + times[-1]) / 2
