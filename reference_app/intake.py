@@ -7,6 +7,7 @@ import errno
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import Request
 
@@ -15,7 +16,7 @@ from reference_app.artifacts import ArtifactStore
 from reference_app.errors import Busy, NoSpace, UploadTimeout
 from reference_app.jobs import Job
 from reference_app.settings import Settings
-from reference_app.upload import Deadline, Upload, check_header, save
+from reference_app.upload import Upload, check_header, save
 
 __all__ = ["Intake"]
 
@@ -34,7 +35,8 @@ class Intake:
         self._artifacts = artifacts
         self._admission = admission
         self._accept = accept
-        self._deadlines: set[Deadline] = set()
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._ended = False
 
     async def receive(self, request: Request) -> Job:
         """The job of one upload; on any failure nothing of it stays behind."""
@@ -61,15 +63,16 @@ class Intake:
 
     def end_all(self) -> None:
         """End every upload under way, at once."""
-        now = asyncio.get_running_loop().time()
+        self._ended = True
         for deadline in self._deadlines:
-            deadline.reschedule(now)
+            self._renew(deadline)
 
     async def _save(self, request: Request, boundary: bytes, job_id: str) -> Upload:
         try:
             async with self._deadline() as deadline:
                 folder = self._artifacts.create(job_id)
-                upload = await save(request, boundary, folder, self._settings, deadline)
+                renew = partial(self._renew, deadline)
+                upload = await save(request, boundary, folder, self._settings, renew)
         except TimeoutError:
             self._admission.check_open(close=True)
             raise UploadTimeout("Nothing came for too long; send it again.", close=True) from None
@@ -77,7 +80,7 @@ class Intake:
         return upload
 
     @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[Deadline]:
+    async def _deadline(self) -> AsyncIterator[asyncio.Timeout]:
         """A time limit that an upload renews as it gets on, and that `end_all` ends."""
         async with asyncio.timeout(self._settings.upload_idle_seconds) as deadline:
             self._deadlines.add(deadline)
@@ -85,3 +88,8 @@ class Intake:
                 yield deadline
             finally:
                 self._deadlines.discard(deadline)
+
+    def _renew(self, deadline: asyncio.Timeout) -> None:
+        # A piece that arrives together with the end must not put the end off.
+        left = 0.0 if self._ended else self._settings.upload_idle_seconds
+        deadline.reschedule(asyncio.get_running_loop().time() + left)

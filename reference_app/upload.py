@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,13 +16,11 @@ from reference_app.errors import Problem, TooLarge, Unreadable, WrongType
 from reference_app.multipart import FileField, boundary_of, safe_name
 from reference_app.settings import Settings
 
-__all__ = ["SOURCE_NAME", "Deadline", "Upload", "check_header", "save"]
+__all__ = ["SOURCE_NAME", "Upload", "check_header", "save"]
 
 # The client's own name is only ever shown.
 SOURCE_NAME = "source"
 _FLUSH_BYTES = 256 * 1024
-
-Deadline = asyncio.Timeout
 
 
 @dataclass(frozen=True)
@@ -43,9 +41,9 @@ def check_header(request: Request, settings: Settings) -> bytes:
 
 
 async def save(
-    request: Request, boundary: bytes, folder: Path, settings: Settings, deadline: Deadline
+    request: Request, boundary: bytes, folder: Path, settings: Settings, renew: Callable[[], None]
 ) -> Upload:
-    """Stream the file of this request into `folder`.
+    """Stream the file of this request into `folder`; `renew` is called at every sign of life.
 
     A body within the limit is read to its end even when its file is refused on the way, so that
     the client, still sending, gets to read the answer; a longer one is cut off.
@@ -53,7 +51,7 @@ async def save(
     file = await anyio.to_thread.run_sync((folder / SOURCE_NAME).open, "xb")
     try:
         receiver = _Receiver(boundary, file, settings)
-        await _pump(request, receiver, settings, deadline)
+        await _pump(request, receiver, settings, renew)
         upload = await receiver.finish()
     except ClientDisconnect:
         raise Unreadable("The client went away during the upload.", close=True) from None
@@ -67,13 +65,12 @@ async def save(
 
 
 async def _pump(
-    request: Request, receiver: _Receiver, settings: Settings, deadline: Deadline
+    request: Request, receiver: _Receiver, settings: Settings, renew: Callable[[], None]
 ) -> None:
-    loop = asyncio.get_running_loop()
     received = 0
     async for piece in request.stream():
         # Time counts from the last sign of life: slow is fine, silent is not.
-        deadline.reschedule(loop.time() + settings.upload_idle_seconds)
+        renew()
         received += len(piece)
         if received > settings.max_body_bytes:
             raise _too_large(settings, close=True)

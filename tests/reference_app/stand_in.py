@@ -58,7 +58,7 @@ def engine(
         os._exit(3)
     (task.folder / "scratch").mkdir()
     for name in FILES.values():
-        (task.folder / name).write_bytes(b"x" * 200_000)
+        (task.folder / name).write_bytes(b"x" * (50_000_000 if b"big" in data else 200_000))
     return Summary(
         frames=9, processed=3, detected=3, detection_rate=1.0, mean_visibility=0.9,
         duration_seconds=1.0, original_duration_seconds=1.0, trimmed=False, damaged_packets=0,
