@@ -72,12 +72,12 @@ def _add_options(run: argparse.ArgumentParser) -> None:
     limits.add_argument("--max-growth", metavar="SIZE", dest="max_growth_bytes", help="(1GiB)")
     limits.add_argument("--max-threads", metavar="N", help="(200)")
     limits.add_argument("--budget", metavar="METRIC=SIZE", dest="budgets", action="append")
+    limits.add_argument("--tolerance", metavar="METRIC=RATE", dest="tolerances", action="append")
     limits.add_argument("--track", metavar="MODULE:CLASS", dest="tracked", action="append")
     limits.add_argument("--counter", metavar="NAME=TARGET", dest="counters", action="append")
     limits.add_argument(
         "--no-attribution", dest="attribution", action="store_const", const=False, default=None
     )
-    limits.add_argument("--seed", help="for whatever is drawn at random (0)")
     telling = run.add_argument_group("telling")
     telling.add_argument("-o", "--output", metavar="RUN.JSON", type=Path, help="write the run file")
     for name, said in (
@@ -96,7 +96,10 @@ def _add_show(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
         allow_abbrev=False,
     )
     show.set_defaults(command=commands.show)
-    show.add_argument("file", type=Path, help="a run.json")
+    show.add_argument("file", type=Path, help="a run.json, or a folder of them for --format html")
+    show.add_argument(
+        "-o", "--output", type=Path, help="write there instead (for a folder: the pages' folder)"
+    )
     show.add_argument("--format", choices=commands.FORMATS, default="console")
     show.add_argument("--debug", action="store_true", help="show the traceback of an error")
 

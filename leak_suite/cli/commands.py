@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "probes", "run", "show"]
 
-FORMATS = ("console", "json", "markdown")
+FORMATS = ("console", "json", "markdown", "annotations", "html")
 
 
 def run(arguments: Namespace) -> int:
@@ -44,10 +44,27 @@ def _real_check() -> Callable[..., RunResult]:
 
 
 def show(arguments: Namespace) -> int:
-    """Print a run file."""
+    """Print a run file, or write what would be printed; of a folder of them, write pages."""
+    if arguments.file.is_dir():
+        return _show_folder(arguments)
     result = RunResult.read(arguments.file)
-    print(_rendered(result, arguments.format), end="")
+    text = _rendered(result, arguments.format)
+    if arguments.output is None:
+        print(text, end="")
+    else:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(text, encoding="utf-8")
     return result.outcome.status
+
+
+def _show_folder(arguments: Namespace) -> int:
+    if arguments.format != "html":
+        raise ConfigurationError(
+            f"{arguments.file} is a folder: only --format html shows all of its run files"
+        )
+    from leak_suite.render.index import write_pages
+
+    return write_pages(arguments.file, arguments.output).status
 
 
 def probes(_: Namespace) -> int:
@@ -165,10 +182,12 @@ def _told(result: RunResult, options: Options) -> str:
 
 
 def _rendered(result: RunResult, form: str) -> str:
-    from leak_suite.render import console, render
+    from leak_suite.render import console, render, workflow_commands
 
     if form == "console":
         return console(result, width=_width(), colour=_colour())
+    if form == "annotations":
+        return workflow_commands(result, Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()))
     return render(result, form)
 
 

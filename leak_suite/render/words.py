@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from leak_suite.result import Finding, Outcome, RunResult, Site
 
-__all__ = ["amount", "in_order", "per_iteration", "rate", "site_line", "unseen", "verdict"]
+__all__ = [
+    "amount",
+    "in_order",
+    "per_iteration",
+    "rate",
+    "scale_of",
+    "site_line",
+    "unseen",
+    "verdict",
+]
 
 _STEPS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 # What says most about a leak first: a thing that can be counted, then memory by how near it is.
@@ -19,7 +28,7 @@ def amount(value: float | None, unit: str) -> str:
     """A value in its unit, bytes as KiB, MiB or GiB; an unknown one is a question mark."""
     if value is None:
         return "?"
-    scale, name = _scale(value, unit)
+    scale, name = scale_of(value, unit)
     return f"{_number(value / scale)}{' ' + name if name else ''}"
 
 
@@ -30,7 +39,7 @@ def rate(finding: Finding) -> str:
     text = amount(finding.rate, finding.unit)
     if finding.interval is None:
         return text
-    scale, _ = _scale(finding.rate, finding.unit)
+    scale, _ = scale_of(finding.rate, finding.unit)
     low, high = (_number(end / scale) for end in finding.interval)
     return f"{text} [{low}, {high}]"
 
@@ -95,7 +104,8 @@ def unseen(result: RunResult) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _scale(value: float, unit: str) -> tuple[float, str]:
+def scale_of(value: float, unit: str) -> tuple[float, str]:
+    """The unit in which a value of that size is said, and how much of `unit` it holds."""
     if unit != "bytes":
         return 1.0, unit
     for size, name in _STEPS:

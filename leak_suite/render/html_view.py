@@ -1,0 +1,331 @@
+"""What a page says of a run, as plain data for the templates: strings, rows, links."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from leak_suite.check.check import tolerances
+from leak_suite.probes import Probe, probe_for
+from leak_suite.render.html_charts import chart, thinned
+from leak_suite.render.words import amount, in_order, per_iteration, rate, unseen, verdict
+from leak_suite.result import Finding, Outcome, RunResult, Series, Site
+
+__all__ = ["MetricView", "RunView", "SiteView", "view"]
+
+_COUNTED = {"fds", "threads", "python_threads", "tasks", "children", "temp_files"}
+_HOW = " Sites: "  # what attribution adds to a reason begins like this
+_KINDS = 12  # kinds of things left over that are listed
+
+
+@dataclass(frozen=True)
+class SiteView:
+    """One place that growth came from."""
+
+    place: str
+    function: str
+    speed: str
+    note: str
+    stack: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MetricView:
+    """One metric: what was found, and all that is known about it."""
+
+    id: str
+    name: str
+    unit: str
+    finding: Finding | None
+    series: Series | None
+    about: Probe | None
+    chart: Mapping[str, Any] | None
+    evidence: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """The finding's outcome; a metric that is only recorded did nothing wrong."""
+        return Outcome.STABLE if self.finding is None else self.finding.outcome
+
+    @property
+    def reason(self) -> str:
+        """The sentence of the verdict on this metric."""
+        if self.finding is None:
+            return "Recorded, and not judged by itself."
+        return self.finding.reason.partition(_HOW)[0]
+
+    @property
+    def said(self) -> str:
+        """The reason without the metric's name, to stand behind it."""
+        return self.reason.removeprefix(f"{self.name} ")
+
+    @property
+    def how(self) -> str:
+        """How its places were found, if they were looked for."""
+        reason = "" if self.finding is None else self.finding.reason
+        _, found, how = reason.partition(_HOW)
+        return f"Found by comparing {how}" if found else ""
+
+    @property
+    def cause(self) -> str:
+        """A named cause; the words of an inconclusive finding stand in its reason."""
+        return "" if self.finding is None else self.finding.cause
+
+    @property
+    def rate(self) -> str:
+        """Growth per iteration, with its interval where it matters."""
+        if self.finding is None:
+            return ""
+        return rate(replace(self.finding, unit=_bytes_only(self.unit)))
+
+    @property
+    def rate_unit(self) -> str:
+        """What stands behind the rate."""
+        if self.unit == "bytes" or self.finding is None:
+            return "per iteration"
+        one = self.finding.rate == 1 and self.unit.endswith("s")
+        return f"{self.unit[:-1] if one else self.unit} per iteration"
+
+    @property
+    def short_rate(self) -> str:
+        """Growth per iteration alone, for a table whose rows name the unit."""
+        if self.finding is None or self.finding.rate is None:
+            return self.rate
+        return amount(self.finding.rate, _bytes_only(self.unit))
+
+    @property
+    def seen_from(self) -> str:
+        """The smallest growth per iteration that would have been seen."""
+        seen = None if self.finding is None else self.finding.detectable_rate
+        if seen is None:
+            return ""
+        if self.unit != "bytes" and 0 < seen < 0.01:
+            return f"1 in {round(1 / seen):,}"
+        return amount(seen, _bytes_only(self.unit))
+
+    @property
+    def period(self) -> str:
+        """The rarest jump that would have been seen, in iterations."""
+        period = None if self.finding is None else self.finding.longest_period
+        return "" if period is None else f"{period:,}"
+
+    @property
+    def peak(self) -> str:
+        """The highest reading."""
+        peak = None if self.finding is None else self.finding.peak
+        if peak is None and self.series is not None:
+            peak = max((v for _, v in self.series.samples if v is not None), default=None)
+        return "" if peak is None else amount(peak, _bytes_only(self.unit))
+
+    @property
+    def sites(self) -> tuple[SiteView, ...]:
+        """Where it comes from, the largest share first."""
+        return tuple(_site(site, self.unit) for site in self.finding.sites) if self.finding else ()
+
+    @property
+    def evidence_total(self) -> str:
+        """How many things were there at the end."""
+        return f"{sum(count for _, count in self.evidence):,}"
+
+    @property
+    def taken(self) -> int:
+        """How many readings there were; of very many the table shows only some."""
+        return len(self.series.samples) if self.series is not None else 0
+
+    @property
+    def rows(self) -> tuple[tuple[str, str, str], ...]:
+        """The readings for the table: iterations, value, and when it was taken."""
+        if self.series is None or not self.series.samples:
+            return ()
+        samples, warm = thinned(self.series)
+        return tuple(
+            (
+                f"{n:,}",
+                "unknown" if value is None else f"{value:,.10g}",
+                "warm-up" if k < warm else "judged",
+            )
+            for k, (n, value) in enumerate(samples)
+        )
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run of a page."""
+
+    id: str
+    result: RunResult
+    why: str
+    metrics: tuple[MetricView, ...]
+    missed: tuple[str, ...]
+    pages: tuple[tuple[str, str], ...]
+    command: str
+    facts: tuple[tuple[str, str], ...]
+
+    @property
+    def striking(self) -> tuple[MetricView, ...]:
+        """The metrics that are not stable: shown open, worst first."""
+        return tuple(m for m in self.metrics if m.outcome is not Outcome.STABLE)
+
+    @property
+    def quiet(self) -> tuple[MetricView, ...]:
+        """The others: a line each, that can be opened."""
+        return tuple(m for m in self.metrics if m.outcome is Outcome.STABLE)
+
+
+def view(result: RunResult, number: int) -> RunView:
+    """What the page says of `result`, the run of that number on it."""
+    name = f"run{number}"
+    return RunView(
+        id=name,
+        result=result,
+        why=verdict(result),
+        metrics=_metrics(result, name),
+        missed=unseen(result),
+        pages=_pages(result.details.get("flamegraphs")),
+        command=_command(result),
+        facts=tuple(_facts(result)),
+    )
+
+
+def _metrics(result: RunResult, run: str) -> tuple[MetricView, ...]:
+    findings = {finding.metric: finding for finding in in_order(result)}
+    series = {one.metric: one for one in result.series}
+    known = [one for one in result.series if _probe(one.metric) is not None]
+    allowed = tolerances(known)
+    budgets = result.details.get("budgets") or {}
+    views = []
+    for number, metric in enumerate((*findings, *(m for m in series if m not in findings)), 1):
+        one, finding = series.get(metric), findings.get(metric)
+        drawn = None
+        if one is not None:
+            drawn = chart(one, finding, allowed.get(metric), budgets.get(metric))
+        unit = one.unit if one is not None else findings[metric].unit
+        evidence = _evidence(result.details.get("evidence") or {}, metric)
+        about = _probe(metric)
+        views.append(
+            MetricView(f"{run}-m{number}", metric, unit, finding, one, about, drawn, evidence)
+        )
+    return tuple(views)
+
+
+def _probe(metric: str) -> Probe | None:
+    try:
+        return probe_for(metric)
+    except KeyError:
+        return None
+
+
+def _bytes_only(unit: str) -> str:
+    return unit if unit == "bytes" else ""
+
+
+def _site(site: Site, unit: str) -> SiteView:
+    own = f"{site.file}:{site.line} {site.function}".rstrip()
+    return SiteView(
+        place=f"{site.file}:{site.line}",
+        function=site.function,
+        speed=per_iteration(site.per_iteration, unit),
+        note=site.note,
+        stack=tuple(frame for frame in site.stack if frame != own),
+    )
+
+
+def _evidence(evidence: Mapping[str, Sequence[Any]], metric: str) -> tuple[tuple[str, int], ...]:
+    """What was open or alive at the end, alike things counted together, most of them first."""
+    if metric not in _COUNTED and not metric.startswith("tracked:"):
+        return ()
+    kinds = Counter(_kind(row) for row in evidence.get(metric) or ())
+    return tuple(kinds.most_common(_KINDS))
+
+
+def _kind(row: Any) -> str:
+    parts = row if isinstance(row, (list, tuple)) else [row]
+    words = [str(part) for part in parts if not isinstance(part, (int, float)) and part]
+    return " · ".join(dict.fromkeys(words)) or str(row)
+
+
+def _pages(given: Any) -> tuple[tuple[str, str], ...]:
+    """Titles and links of pages beside this one; nothing that leads off the machine."""
+    if isinstance(given, Mapping):
+        pairs = [(str(title), str(path)) for title, path in given.items()]
+    else:
+        pairs = [(str(path).rpartition("/")[2], str(path)) for path in given or ()]
+    return tuple((title, quote(path, safe="/.-_~")) for title, path in pairs if _is_local(path))
+
+
+def _is_local(path: str) -> bool:
+    parts = urlsplit(path)
+    return not parts.scheme and not parts.netloc
+
+
+def _command(result: RunResult) -> str:
+    """The command that makes this run again: as it was given, or told by the subject's name."""
+    given = result.details.get("command")
+    if given:
+        return given if isinstance(given, str) else shlex.join(str(part) for part in given)
+    subject, under, workload = result.subject.partition(" under ")
+    if "::" in subject:
+        return shlex.join(["pytest", subject])
+    if subject.startswith("pid "):
+        return ""
+    if subject.startswith(("http://", "https://")):
+        url, _, path = subject.partition(" (")
+        return shlex.join(["leak-suite", "run", "--url", url, "--metric", path.rstrip(")")])
+    if not under:
+        return shlex.join(["leak-suite", "run", subject])
+    driven = ["leak-suite", "run", "--workload", workload]
+    if " " in subject or ":" not in subject:
+        return f"{shlex.join(driven)} -- {subject}"
+    return shlex.join(["leak-suite", "run", "--app", subject, "--workload", workload])
+
+
+def _facts(result: RunResult) -> list[tuple[str, str]]:
+    """Environment and measuring, as names and values."""
+    facts = [(_name(name), _value(value)) for name, value in result.environment.items()]
+    details = result.details
+    told = (
+        ("warm-up", _iterations(details.get("warm_up_iterations"))),
+        ("rounds", details.get("rounds")),
+        ("stopped by", details.get("stopped")),
+        ("time spent reading", _seconds(details.get("overhead_seconds"))),
+        ("self-check", _self_check(details.get("self_check") or {})),
+        ("iteration", details.get("iteration")),
+        ("attribution failed", details.get("attribution_error")),
+        ("run file", f"schema version {result.schema_version}"),
+    )
+    return facts + [(name, str(value)) for name, value in told if value not in (None, "")]
+
+
+def _name(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k}={v}" for k, v in value.items()) or "none set"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(item) for item in value)
+    return (
+        {True: "yes", False: "no"}.get(value, str(value)) if value in (True, False) else str(value)
+    )
+
+
+def _iterations(count: Any) -> str:
+    return f"{count:,} iterations" if isinstance(count, int) else ""
+
+
+def _seconds(value: Any) -> str:
+    return f"{value:.3g} s" if isinstance(value, (int, float)) else ""
+
+
+def _self_check(checks: Mapping[str, Sequence[Any]]) -> str:
+    """Whether the probes saw what was planted before the run."""
+    if not checks:
+        return ""
+    blind = [name for name, check in checks.items() if len(check) > 2 and check[2]]
+    seen = f"{len(checks) - len(blind)} of {len(checks)} probes saw what was planted"
+    return seen + (f"; not {', '.join(blind)}" if blind else "")

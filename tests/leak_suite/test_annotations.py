@@ -1,0 +1,82 @@
+"""Workflow commands: one for each failed finding, on its line, that nothing can break out of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from leak_suite.render.annotations import workflow_commands
+from leak_suite.result import Cause, Finding, Outcome, RunResult, Site
+
+SITE = Site("src/jobs.py", 12, "run", 1024.0, ("src/app.py:7 handler",), "list of bytes")
+HEAP = Finding(
+    "heap", "bytes", Outcome.GROWING, Cause.LEAK, 1024.0, reason="it grew", sites=(SITE,)
+)
+FDS = Finding("fds", "files", Outcome.STABLE, rate=0.0)
+BLIND = Finding("rss", "bytes", Outcome.INCONCLUSIVE, "blind probe", reason="smaps is closed")
+RESULT = RunResult("jobs:run", {}, Outcome.GROWING, 4000, 3.2, findings=(FDS, BLIND, HEAP))
+
+
+def test_a_growing_metric_is_an_error_on_its_line() -> None:
+    assert workflow_commands(RESULT) == (
+        "::error file=src/jobs.py,line=12,title=leak-suite%3A heap growing in jobs%3Arun::"
+        "it grew%0Asrc/jobs.py:12 run 1 KiB per iteration%0Alist of bytes\n"
+    )
+
+
+def test_a_stable_run_says_nothing() -> None:
+    assert workflow_commands(replace(RESULT, outcome=Outcome.STABLE, findings=(FDS,))) == ""
+
+
+def test_what_could_not_be_judged_is_a_warning_only_where_it_decides() -> None:
+    text = workflow_commands(replace(RESULT, outcome=Outcome.INCONCLUSIVE, findings=(FDS, BLIND)))
+    assert text.startswith("::warning title=leak-suite%3A rss inconclusive")
+    supporting = replace(BLIND, required=False)
+    failed = RunResult("a:b", {}, Outcome.INCONCLUSIVE, 0, 0, findings=(supporting,), reason="died")
+    assert (
+        workflow_commands(failed) == "::warning title=leak-suite%3A a%3Ab is inconclusive::died\n"
+    )
+
+
+def test_no_text_ends_a_command_or_a_property() -> None:
+    rude = replace(
+        HEAP,
+        metric="a,b:c::error::",
+        reason="100%\r\n::error::x",
+        sites=(replace(SITE, file="a,b:c.py"),),
+    )
+    text = workflow_commands(replace(RESULT, findings=(rude,)))
+    assert text.count("\n") == 1
+    assert "\r" not in text
+    head, _, message = text.removeprefix("::error ").partition("::")
+    assert [part.partition("=")[0] for part in head.split(",")] == ["file", "line", "title"]
+    assert "file=a%2Cb%3Ac.py" in head
+    assert message.startswith("100%25%0D%0A::error::x")
+
+
+def test_files_of_the_repository_are_named_from_its_root(tmp_path: Path) -> None:
+    absolute = replace(SITE, file=str(tmp_path / "src" / "jobs.py"))
+    text = workflow_commands(
+        replace(RESULT, findings=(replace(HEAP, sites=(absolute,)),)), tmp_path
+    )
+    assert text.startswith("::error file=src/jobs.py,line=12,")
+
+
+def test_a_site_in_a_library_is_written_on_the_caller_in_the_repository(tmp_path: Path) -> None:
+    library = str(tmp_path / ".venv" / "lib" / "site-packages" / "x.py")
+    for file in (library, "/usr/lib/python3/json.py"):
+        site = replace(SITE, file=file, stack=(f"{file}:3 dumps", f"{tmp_path}/src/app.py:7 go"))
+        text = workflow_commands(
+            replace(RESULT, findings=(replace(HEAP, sites=(site,)),)), tmp_path
+        )
+        assert text.startswith("::error file=src/app.py,line=7,")
+        assert f"{file}:12 run" in text
+
+
+def test_no_more_than_ten_of_a_kind_over_all_runs() -> None:
+    runs = [replace(RESULT, subject=f"jobs:run{k}") for k in range(30)]
+    assert workflow_commands(runs).count("::error ") == 10
+
+
+def test_the_same_command_is_given_once() -> None:
+    assert workflow_commands([RESULT, RESULT]).count("\n") == 1
