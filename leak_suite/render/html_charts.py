@@ -41,7 +41,7 @@ def chart(
         "x": [n for n, _ in samples],
         "y": [None if value is None else _rounded(value / size) for _, value in samples],
         "text": [exactly(value, series.unit) for _, value in samples],
-        "warm": warm,
+        "warm": min(warm, len(samples) - 1),
         "whole": tolerance is not None and tolerance.exact,
         "span": [_rounded(first - margin), _rounded(last + margin)],
         "range": [_rounded(low / size), _rounded(high / size)],
@@ -70,7 +70,7 @@ def thinned(series: Series) -> tuple[Sequence[tuple[int, float | None]], int]:
     if kept[-1] != len(series.samples) - 1:
         kept.append(len(series.samples) - 1)
     warm = sum(k < series.warm_up for k in kept)
-    return [series.samples[k] for k in kept], min(warm, len(kept) - 1)
+    return [series.samples[k] for k in kept], warm
 
 
 def _fit(judged: Sequence[Point], finding: Finding) -> dict[str, Any] | None:

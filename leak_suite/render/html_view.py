@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from leak_suite.check.check import tolerances
 from leak_suite.probes import Probe, probe_for
 from leak_suite.render.html_charts import chart, thinned
 from leak_suite.render.words import amount, in_order, per_iteration, rate, unseen, verdict
 from leak_suite.result import Finding, Outcome, RunResult, Series, Site
+from leak_suite.verdict import Tolerance
 
 __all__ = ["MetricView", "RunView", "SiteView", "view"]
 
@@ -194,18 +194,17 @@ def view(result: RunResult, number: int) -> RunView:
 def _metrics(result: RunResult, run: str) -> tuple[MetricView, ...]:
     findings = {finding.metric: finding for finding in in_order(result)}
     series = {one.metric: one for one in result.series}
-    known = [one for one in result.series if _probe(one.metric) is not None]
-    allowed = tolerances(known)
-    budgets = result.details.get("budgets") or {}
+    floors, budgets = (result.details.get(name) or {} for name in ("tolerances", "budgets"))
     views = []
     for number, metric in enumerate((*findings, *(m for m in series if m not in findings)), 1):
         one, finding = series.get(metric), findings.get(metric)
+        about = _probe(metric)
         drawn = None
         if one is not None:
-            drawn = chart(one, finding, allowed.get(metric), budgets.get(metric))
+            tolerance = _tolerance(about, floors.get(metric))
+            drawn = chart(one, finding, tolerance, budgets.get(metric))
         unit = one.unit if one is not None else findings[metric].unit
         evidence = _evidence(result.details.get("evidence") or {}, metric)
-        about = _probe(metric)
         views.append(
             MetricView(f"{run}-m{number}", metric, unit, finding, one, about, drawn, evidence)
         )
@@ -217,6 +216,16 @@ def _probe(metric: str) -> Probe | None:
         return probe_for(metric)
     except KeyError:
         return None
+
+
+def _tolerance(probe: Probe | None, floor: float | None) -> Tolerance | None:
+    """What the verdict allowed, as far as the run file tells; the peak has budgets only."""
+    if probe is None or probe.name == "peak":
+        return None
+    least = 2.0 * 1024**2 if probe.name.startswith("counter:") and not probe.exact else None
+    return Tolerance(
+        probe.exact, probe.unit, probe.floor if floor is None else floor, minimum_growth=least
+    )
 
 
 def _bytes_only(unit: str) -> str:
