@@ -59,7 +59,10 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Options:
-    """What a run may spend, what it looks at beyond the usual metrics, and how it tells."""
+    """What a run may spend, what it looks at beyond the usual metrics, and how it tells.
+
+    `budgets` bound a metric's level, `tolerances` its growth per iteration, both in its unit.
+    """
 
     max_seconds: float = 60.0
     max_growth_bytes: int = GIB
@@ -68,11 +71,11 @@ class Options:
     tracked: tuple[str, ...] = ()
     counters: Mapping[str, str] = field(default_factory=dict)
     budgets: Mapping[str, float] = field(default_factory=dict)
+    tolerances: Mapping[str, float] = field(default_factory=dict)
     accepted: tuple[Accepted, ...] = ()
     attribution: bool = True
     isolate: bool = False
     inconclusive: str = "fail"
-    seed: int = 0
     output: Path | None = None
     quiet: bool = False
     json: bool = False
@@ -206,7 +209,7 @@ def _counters(value: object) -> dict[str, str]:
     return {name: _target(target) for name, target in _pairs(value).items()}
 
 
-def _budgets(value: object) -> dict[str, float]:
+def _sizes(value: object) -> dict[str, float]:
     return {metric: parse_size(size) for metric, size in _pairs(value).items()}
 
 
@@ -242,12 +245,12 @@ _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "python": _path,
     "tracked": _targets,
     "counters": _counters,
-    "budgets": _budgets,
+    "budgets": _sizes,
+    "tolerances": _sizes,
     "accepted": _accepted,
     "attribution": _flag,
     "isolate": _flag,
     "inconclusive": _inconclusive,
-    "seed": _integer,
     "output": _path,
     "quiet": _flag,
     "json": _flag,
@@ -333,9 +336,11 @@ def _beside_file(layer: Layer, folder: Path) -> Layer:
 def _refuse_unknown_metrics(options: Options) -> None:
     known = {*METRICS, *(f"counter:{name}" for name in options.counters)}
     known |= {f"tracked:{target.rpartition(':')[2]}" for target in options.tracked}
-    for metric in options.budgets:
-        if metric not in known:
-            raise ConfigurationError(f"budgets: unknown metric {metric!r}{_nearest(metric, known)}")
+    for name in ("budgets", "tolerances"):
+        for metric in getattr(options, name):
+            if metric not in known:
+                hint = _nearest(metric, known)
+                raise ConfigurationError(f"{name}: unknown metric {metric!r}{hint}")
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

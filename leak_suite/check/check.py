@@ -88,29 +88,34 @@ def _rehearse(metrics: Iterable[str], options: Options) -> None:
             for one in metrics
         ]
         for final in (False, True):
-            judge_all(
-                made_up, tolerances(made_up), final=final, seconds=9.0, budgets=options.budgets
-            )
+            allowed = tolerances(made_up, options)
+            judge_all(made_up, allowed, final=final, seconds=9.0, budgets=options.budgets)
 
 
 def _judged(runner: Runner, options: Options, *, final: bool) -> Verdict:
     series = runner.series
     return judge_all(
         series,
-        tolerances(series),
+        tolerances(series, options),
         final=final,
         seconds=runner.seconds,
         budgets=options.budgets,
     )
 
 
-def tolerances(series: Sequence[Series]) -> dict[str, Tolerance]:
-    """What each metric is allowed, from the table of probes. The peak only has budgets."""
-    return {one.metric: _tolerance(one.metric) for one in series if one.metric != "peak"}
+def tolerances(series: Sequence[Series], options: Options) -> dict[str, Tolerance]:
+    """What each metric is allowed: as the options say, else by the table of probes.
+
+    The peak only has budgets.
+    """
+    names = (one.metric for one in series if one.metric != "peak")
+    return {name: _tolerance(name, options.tolerances.get(name)) for name in names}
 
 
-def _tolerance(metric: str) -> Tolerance:
+def _tolerance(metric: str, floor: float | None) -> Tolerance:
     probe = probe_for(metric)
+    if floor is not None:
+        return Tolerance(probe.exact, probe.unit, floor)
     if metric.startswith("counter:") and not probe.exact:  # somebody's resident memory
         return Tolerance(
             probe.exact, probe.unit, probe.floor, minimum_growth=2 * _MIB, max_detectable=4096.0

@@ -73,7 +73,8 @@ def scale_of(metric: str, tolerance: Tolerance) -> Scale:
         floor=given.floor,
         minimum_growth=_or(given.minimum_growth, minimum),
         implausible=_or(given.implausible, _IMPLAUSIBLE.get(metric, implausible)),
-        max_detectable=_or(given.max_detectable, detectable),
+        # Who tolerates more need not be seen through finer.
+        max_detectable=max(_or(given.max_detectable, detectable), 2 * given.floor),
     )
 
 

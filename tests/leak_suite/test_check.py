@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from leak_suite.check import Progress, check
+from leak_suite.check.check import tolerances
 from leak_suite.check.environment import environment
 from leak_suite.options import Options
-from leak_suite.result import Outcome, RunResult
+from leak_suite.probes import PROBES
+from leak_suite.result import Outcome, RunResult, Series
 from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec
 
 JOBS = """
@@ -142,3 +144,11 @@ def test_importing_the_door_is_light() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_tolerance_of_the_options_takes_the_place_of_the_probes_own() -> None:
+    series = [Series("heap", "bytes"), Series("fds", "descriptors"), Series("peak", "bytes")]
+    allowed = tolerances(series, Options(tolerances={"heap": 4096.0}))
+    assert allowed["heap"].floor == 4096.0
+    assert allowed["fds"].floor == PROBES["fds"].floor
+    assert "peak" not in allowed

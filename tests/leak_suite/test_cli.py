@@ -137,7 +137,7 @@ def test_help_and_version_are_status_0(
 
 def test_every_flag_reaches_the_options() -> None:
     check = FakeCheck(Outcome.STABLE)
-    flags = "--max-seconds 2min --python python3 --max-growth 1MiB --max-threads 9 --seed 4"
+    flags = "--max-seconds 2min --python python3 --max-growth 1MiB --max-threads 9"
     flags += " --budget peak=260MiB --budget heap=1KiB --track shop:Cursor --counter n=shop:count"
     flags += " --no-attribution -o out/run.json --quiet --debug"
     assert main(["run", "job:f", *flags.split()], check=check) == 0
@@ -148,7 +148,6 @@ def test_every_flag_reaches_the_options() -> None:
         max_seconds=120,
         max_growth_bytes=1024**2,
         max_threads=9,
-        seed=4,
         budgets={"peak": 260.0 * 1024**2, "heap": 1024.0},
         tracked=("shop:Cursor",),
         counters={"n": "shop:count"},

@@ -35,7 +35,7 @@ def project(tmp_path: Path) -> Path:
         [tool.leak_suite.workloads.import_orders]
         max_seconds = 20
         [tool.leak_suite.workloads."jobs:import_orders"]
-        seed = 7
+        max_threads = 7
         [[tool.leak_suite.accepted]]
         pattern = "*/site-packages/legacy/*"
         reason = "known, fixed in legacy 3"
@@ -59,13 +59,20 @@ def test_a_flag_wins_over_a_layer_over_a_workload_over_the_file(project: Path) -
     assert resolve(flags, project, workload="import_orders", layers=ini).max_seconds == 5
 
 
+def test_a_tolerance_is_a_size_or_a_number_of_a_known_metric(tmp_path: Path) -> None:
+    options = resolve({"tolerances": ["heap=4 KiB", "blocks=32"]}, tmp_path)
+    assert options.tolerances == {"heap": 4096, "blocks": 32}
+    with pytest.raises(ConfigurationError, match=r"tolerances: unknown metric 'bloks'.*'blocks'"):
+        resolve({"tolerances": ["bloks=1"]}, tmp_path)
+
+
 def test_a_flag_that_was_not_given_hides_nothing(project: Path) -> None:
     assert resolve({"max_seconds": None}, project).max_seconds == 30
 
 
 def test_a_workload_is_found_by_its_name_and_by_its_whole_target(project: Path) -> None:
     options = resolve({}, project, workload="jobs:import_orders")
-    assert (options.max_seconds, options.seed) == (20, 7)
+    assert (options.max_seconds, options.max_threads) == (20, 7)
 
 
 def test_the_file_of_a_parent_folder_is_found(project: Path) -> None:

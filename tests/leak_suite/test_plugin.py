@@ -267,9 +267,11 @@ def test_options_come_from_flag_then_marker_then_ini_then_pyproject(
     tests: pytest.Pytester,
 ) -> None:
     (tests.path / "pyproject.toml").write_text(
-        "[tool.leak_suite]\nmax_seconds = 9\nmax_threads = 9\nseed = 9\nbudgets = {peak = 9}\n"
+        "[tool.leak_suite]\nmax_seconds = 9\nmax_threads = 9\n"
+        "inconclusive = 'warn'\nbudgets = {peak = 9}\n"
         "[tool.leak_suite.workloads.test_it]\nmax_growth_bytes = '9 MiB'\n"
-        "[tool.pytest.ini_options]\nleak_max_seconds = 8\nleak_max_threads = 8\nleak_seed = 8\n"
+        "[tool.pytest.ini_options]\nleak_max_seconds = 8\nleak_max_threads = 8\n"
+        "leak_inconclusive = 'fail'\n"
         "leak_budgets = ['heap=8']\nleak_tracked = ['shop:Cart']\n"
     )
     text = """
@@ -283,7 +285,7 @@ def test_options_come_from_flag_then_marker_then_ini_then_pyproject(
     (options,) = seen(tests)
     assert options["max_seconds"] == 6
     assert options["max_threads"] == 7
-    assert options["seed"] == 8
+    assert options["inconclusive"] == "fail"
     assert options["max_growth_bytes"] == 9 * 1024**2
     assert options["budgets"] == {"peak": 9, "heap": 8, "rss": 7, "fds": 6}
     assert options["tracked"] == ["shop:Cart"]
@@ -293,14 +295,14 @@ def test_a_marker_of_a_class_gives_way_to_that_of_its_test(tests: pytest.Pyteste
     text = """
         import pytest
 
-        @pytest.mark.leak_check(max_seconds=1, seed=1)
+        @pytest.mark.leak_check(max_seconds=1, max_threads=1)
         class TestClass:
-            @pytest.mark.leak_check(seed=2)
+            @pytest.mark.leak_check(max_threads=2)
             def test_it(self): pass
         """
     run(tests, text).assert_outcomes(passed=1)
     (options,) = seen(tests)
-    assert (options["max_seconds"], options["seed"]) == (1, 2)
+    assert (options["max_seconds"], options["max_threads"]) == (1, 2)
 
 
 def test_every_option_of_the_plugin_is_one_of_the_resolver() -> None:
