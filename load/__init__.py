@@ -1,0 +1,1 @@
+"""Load scenarios with pass/fail invariants; run as `python -m load SCENARIO`, never imported."""

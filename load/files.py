@@ -1,0 +1,53 @@
+"""The files that scenarios send, made once and kept in the cache of clips."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fixtures.boxes import pad
+from fixtures.clips import clip
+from fixtures.hostile import HOSTILE
+from load.plan import MIB, Plan
+
+__all__ = ["audio_only", "long_job", "of_size", "prepare", "quick_job"]
+
+
+@cache
+def quick_job() -> bytes:
+    """Nine frames: as short as a job gets."""
+    return clip(width=320, height=240, seconds=0.3).path.read_bytes()
+
+
+@cache
+def long_job() -> bytes:
+    """Ten seconds of video: holds a slot while the queue behind it is filled."""
+    return clip(width=640, height=480, seconds=10.0).path.read_bytes()
+
+
+@cache
+def of_size(mebibytes: int, kind: str) -> bytes:
+    """A video of this size: padded, or filled with pictures."""
+    if kind == "real":
+        return clip(seconds=10.0, target_bytes=mebibytes * MIB).path.read_bytes()
+    return pad(quick_job(), mebibytes * MIB)
+
+
+@cache
+def audio_only() -> bytes:
+    """A file that is taken in and whose job then fails."""
+    return HOSTILE["audio-only"].make()
+
+
+def prepare(plan: Plan) -> None:
+    """Make what the scenario sends, so that drawing it does not count as load."""
+    quick_job()
+    if plan.scenario in {"concurrency", "rejection"}:
+        long_job()
+    if plan.scenario == "concurrency":
+        audio_only()
+    if plan.scenario == "hostile":
+        for recipe in HOSTILE.values():
+            recipe.make()
+    if plan.scenario in {"steady", "burst"}:
+        for size in (5, 10, 20):
+            of_size(size, plan.clips)

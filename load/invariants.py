@@ -1,0 +1,138 @@
+"""The invariants by name, and the arithmetic behind those that are worked out afterwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from load.ledger import FINAL, Job, Ledger
+from load.plan import Plan
+
+__all__ = ["afterwards", "most_at_once", "percentile", "queue_complaint"]
+
+SLOTS = "never more jobs running than slots"
+PLACES = "never more jobs waiting than places"
+LOST = "no accepted job lost"
+ENDS = "every job ends as its file deserves"
+ORDER = "queue positions only go down"
+SNAPSHOT = "queue positions are 1, 2, 3 … without gaps"
+ERRORS = "no server error but 503"
+RETRY_AFTER = "every 503 says when to come back"
+READMITTED = "admitted again after Retry-After"
+FULL = "a full queue refuses with 503"
+DECLARED = "the service declares the limits it should"
+HEALTH = "/health answers in time under load"
+RECOVERED = "memory comes back to idle"
+MEMORY = "memory does not grow"
+FILES = "no file left behind"
+
+SLOTS_BUSY = "reached: every slot busy at once"
+QUEUE_FULL = "reached: the queue was full"
+
+Interval = tuple[float, float]
+
+
+def most_at_once(intervals: Iterable[Interval]) -> int:
+    """How many of these stretches overlap at the worst moment; one that ends frees its place."""
+    changes: list[tuple[float, int]] = []
+    for begin, end in intervals:
+        changes += [(begin, 1), (end, -1)]
+    most = now = 0
+    for _, change in sorted(changes):
+        now += change
+        most = max(most, now)
+    return most
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of all values does not exceed."""
+    if not values:
+        raise ValueError("there is no percentile of nothing")
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def queue_complaint(views: Sequence[Mapping[str, Any]]) -> str:
+    """What is wrong with the positions in one answer of /api/jobs; empty if nothing is."""
+    positions = sorted(
+        view["queue_position"] for view in views if view.get("queue_position") is not None
+    )
+    if positions != list(range(1, len(positions) + 1)):
+        return f"positions {positions}"
+    for view in views:
+        if view.get("queue_position") is not None and view.get("status") != "pending":
+            return f"a {view.get('status')} job has position {view['queue_position']}"
+        if view.get("queue_position") is None and view.get("status") == "pending":
+            return f"pending job {view.get('job_id')} has no position"
+    return ""
+
+
+def afterwards(ledger: Ledger, plan: Plan, health: Mapping[str, Any] | None) -> None:
+    """Everything that the whole run shows: losses, overlaps, positions, the service's peaks."""
+    jobs = tuple(ledger.jobs.values())
+    for job in jobs:
+        _judge_job(ledger, job)
+    running = most_at_once(_between(jobs, "started_at", "finished_at"))
+    waiting = most_at_once(_between(jobs, "created_at", "started_at"))
+    if running:
+        text = f"{running} jobs overlapped, {plan.slots} may"
+        ledger.saw(SLOTS, running <= plan.slots, text)
+    if waiting:
+        text = f"{waiting} jobs waited at once, {plan.pending} may"
+        ledger.saw(PLACES, waiting <= plan.pending, text)
+    peaks = _numbers(health, "peaks")
+    if "processing" in peaks:
+        text = f"the service counted {peaks['processing']:g} at once"
+        ledger.saw(SLOTS, peaks["processing"] <= plan.slots, text)
+    if "pending" in peaks:
+        text = f"the service counted {peaks['pending']:g} waiting"
+        ledger.saw(PLACES, peaks["pending"] <= plan.pending, text)
+    if running >= plan.slots:
+        ledger.reach(SLOTS_BUSY)
+    if waiting >= plan.pending:
+        ledger.reach(QUEUE_FULL)
+    _judge_declared(ledger, plan, _numbers(health, "limits"))
+
+
+def _judge_job(ledger: Ledger, job: Job) -> None:
+    ends = ", ".join(sorted(job.ends))
+    lost = job.lost or ("" if job.status in FINAL else f"last seen {job.status}")
+    if ledger.saw(LOST, not lost, f"job {job.job_id}: {lost}"):
+        text = f"job {job.job_id} is {job.status} ({job.view.get('error')}), not {ends}"
+        ledger.saw(ENDS, job.status in job.ends, text)
+    if len(job.positions) > 1:
+        falling = all(after <= before for before, after in pairwise(job.positions))
+        ledger.saw(ORDER, falling, f"job {job.job_id} stood at {job.positions}")
+
+
+def _judge_declared(ledger: Ledger, plan: Plan, limits: Mapping[str, float]) -> None:
+    expected = {
+        "max_processing": plan.slots,
+        "max_pending": plan.pending,
+        "max_upload_mb": plan.max_upload_mb,
+    }
+    for name, value in expected.items():
+        if name in limits:
+            text = f"{name} is {limits[name]:g}, not {value}"
+            ledger.saw(DECLARED, limits[name] == value, text)
+
+
+def _between(jobs: Iterable[Job], begin: str, end: str) -> list[Interval]:
+    """A job that was cancelled in the queue never began: it stopped waiting when it finished."""
+    found = []
+    for job in jobs:
+        first, last = job.moment(begin), job.moment(end)
+        if first is not None and last is None:
+            last = job.moment("finished_at")
+        if first is not None and last is not None:
+            found.append((first, last))
+    return found
+
+
+def _numbers(health: Mapping[str, Any] | None, key: str) -> dict[str, float]:
+    part = (health or {}).get(key)
+    if not isinstance(part, dict):
+        return {}
+    return {name: value for name, value in part.items() if isinstance(value, int | float)}

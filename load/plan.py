@@ -1,0 +1,85 @@
+"""What one load run is to do: the plan, which travels to Locust in environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+__all__ = ["MIB", "ROOT", "Plan"]
+
+MIB = 1024 * 1024
+ROOT = Path(__file__).resolve().parents[1]
+_PREFIX = "LOAD_"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Limits that the service has to keep, how long to load it, and where things are.
+
+    The limits are stated here and not asked of the service: one that allows itself more than it
+    should would otherwise be measured by its own word.
+    """
+
+    scenario: str = ""
+    slots: int = 2
+    pending: int = 10
+    max_upload_mb: int = 30
+    #: How often the scenario is repeated; 0 is the scenario's own number.
+    rounds: int = 0
+    #: Begin no new round after so long; 0 is no such limit.
+    seconds: float = 0.0
+    #: `small` files come padded to their size, `real` ones are filled with pictures.
+    clips: str = "small"
+    #: How long a job may show no sign of life before it counts as lost.
+    patience_seconds: float = 60.0
+    #: /health has to answer faster than this, 99 times of 100.
+    health_ms: float = 100.0
+    #: How long memory may take to come back once the load has ended.
+    recovery_seconds: float = 60.0
+    #: What the tree may hold at rest above what it held when idle, as a share of it.
+    recovery_share: float = 0.10
+    #: Of a service on this machine: its process, its spool folder, the file that forces memory.
+    pid: int = 0
+    spool: str = ""
+    ballast: str = ""
+    out: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the service's processes can be looked at, or only its answers."""
+        return self.pid > 0
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """The largest file that has to be taken."""
+        return self.max_upload_mb * MIB
+
+    @property
+    def folder(self) -> Path:
+        """Where everything that this run finds is written."""
+        return Path(self.out) if self.out else ROOT / "reports" / "out" / f"load-{self.scenario}"
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables that `from_environment` reads."""
+        return {_PREFIX + field.name.upper(): str(getattr(self, field.name)) for field in _FIELDS}
+
+    @classmethod
+    def from_environment(cls, variables: Mapping[str, str] | None = None) -> Plan:
+        """The plan that the variables LOAD_SCENARIO, LOAD_SLOTS … describe."""
+        variables = os.environ if variables is None else variables
+        given: dict[str, Any] = {}
+        for field in _FIELDS:
+            name = _PREFIX + field.name.upper()
+            if variables.get(name):
+                try:
+                    given[field.name] = _KINDS[str(field.type)](variables[name])
+                except ValueError:
+                    raise ValueError(f"{name}={variables[name]!r}: give {field.type}") from None
+        return cls(**given)
+
+
+_FIELDS = fields(Plan)
+_KINDS: Mapping[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}

@@ -1,0 +1,168 @@
+"""`python -m load`: serve, load by Locust in a process of its own, collect, one exit status."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from load import files
+from load.plan import ROOT, Plan
+from load.service import ServiceError, serve
+from load.table import table
+
+__all__ = ["main"]
+
+#: Users of each scenario; the scenarios themselves live in Locust's process.
+USERS = {
+    "concurrency": 15,
+    "rejection": 1,
+    "steady": 1,
+    "burst": 5,
+    "abort": 6,
+    "cancel": 8,
+    "soak": 12,
+    "hostile": 3,
+}
+CI = ("concurrency", "rejection")
+_APP = "reference_app.main:app"
+_SOAK_SECONDS = 300.0
+#: A run that is not through by then is ended, and has not been exercised.
+_LONGEST_SECONDS = 1200.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 all passed, 1 an invariant was violated, 2 not exercised or broken."""
+    options = _parser().parse_args(argv)
+    scenarios = CI if options.scenario == "ci" else (options.scenario,)
+    statuses = [_one(scenario, options) for scenario in scenarios]
+    return 1 if 1 in statuses else max(statuses)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m load",
+        description="Load the service and judge it: 0 passed, 1 violated, 2 not exercised.",
+    )
+    parser.add_argument("scenario", choices=[*USERS, "ci"], help="ci is " + " and ".join(CI))
+    parser.add_argument("--host", help="a running service; only its answers are seen then")
+    parser.add_argument("--app", default=_APP, help=f"what to serve (default {_APP})")
+    parser.add_argument("--factory", action="store_true", help="--app names what makes the app")
+    parser.add_argument("--users", type=int, help="how many users (default: the scenario's own)")
+    parser.add_argument("--rounds", type=int, default=0, help="how many rounds")
+    parser.add_argument("--seconds", type=float, help="begin no new round after so long")
+    parser.add_argument("--slots", type=int, default=Plan.slots, help="jobs that may run at once")
+    parser.add_argument("--pending", type=int, default=Plan.pending, help="jobs that may wait")
+    parser.add_argument("--max-upload-mb", type=int, default=Plan.max_upload_mb)
+    parser.add_argument("--clips", choices=["small", "real"], default="small")
+    parser.add_argument("--patience-seconds", type=float, default=Plan.patience_seconds)
+    parser.add_argument("--health-ms", type=float, default=Plan.health_ms)
+    parser.add_argument("--recovery-seconds", type=float, default=Plan.recovery_seconds)
+    parser.add_argument("--max-seconds", type=float, default=_LONGEST_SECONDS)
+    parser.add_argument("-o", "--out", type=Path, help="folder (default reports/out/load-SCENARIO)")
+    return parser
+
+
+def _plan(scenario: str, options: argparse.Namespace) -> Plan:
+    out = options.out or ROOT / "reports" / "out"
+    seconds = options.seconds
+    if seconds is None:
+        seconds = _SOAK_SECONDS if scenario == "soak" else 0.0
+    return Plan(
+        scenario=scenario,
+        slots=options.slots,
+        pending=options.pending,
+        max_upload_mb=options.max_upload_mb,
+        rounds=options.rounds,
+        seconds=seconds,
+        clips=options.clips,
+        patience_seconds=options.patience_seconds,
+        health_ms=options.health_ms,
+        recovery_seconds=options.recovery_seconds,
+        out=str((out / f"load-{scenario}").resolve()),
+    )
+
+
+def _one(scenario: str, options: argparse.Namespace) -> int:
+    """One scenario from start to status; whatever breaks on the way is a 2."""
+    plan = _plan(scenario, options)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    outcome_file = plan.folder / "outcome.json"
+    # An outcome of an earlier run must not speak for this one.
+    outcome_file.unlink(missing_ok=True)
+    print(f"load: {scenario}", flush=True)
+    try:
+        files.prepare(plan)
+        exit_code = _loaded(plan, options)
+    except ServiceError as error:
+        print(f"load: {error}")
+        return 2
+    return _report(plan, outcome_file, exit_code)
+
+
+def _loaded(plan: Plan, options: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        host = options.host
+        if host is None:
+            service = stack.enter_context(
+                serve(options.app, plan.folder / "service.log", factory=options.factory)
+            )
+            host = service.url
+            plan = replace(
+                plan, pid=service.pid, spool=str(service.spool), ballast=str(service.ballast)
+            )
+        users = options.users if options.users is not None else USERS[plan.scenario]
+        return _locust(plan, host, users, options.max_seconds)
+
+
+def _locust(plan: Plan, host: str, users: int, max_seconds: float) -> int:
+    """Locust's exit code; its output goes to a file beside its report."""
+    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "load" / "locustfile.py")]
+    command += ["--headless", "--only-summary", "--host", host, "--tags", plan.scenario]
+    command += ["--users", str(users), "--spawn-rate", "100"]
+    command += ["--run-time", f"{max(1, round(max_seconds))}s"]
+    command += ["--html", str(plan.folder / "locust.html")]
+    command += ["--csv", str(plan.folder / "locust")]
+    with (plan.folder / "locust.log").open("wb") as log:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **plan.to_environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            timeout=max_seconds + 180,
+            check=False,
+        )
+    return done.returncode
+
+
+def _report(plan: Plan, outcome_file: Path, exit_code: int) -> int:
+    """Print the table; 0 only where Locust and the judgement both say so."""
+    outcome: dict[str, Any] = {}
+    if outcome_file.exists():
+        outcome = json.loads(outcome_file.read_text(encoding="utf-8"))
+        print(table(outcome))
+    status = _status(outcome, exit_code)
+    words = {0: "passed", 1: "VIOLATED", 2: "NOT EXERCISED OR BROKEN"}[status]
+    print(f"load: {plan.scenario} {words} (status {status}); everything is in {plan.folder}")
+    if status == 2 and not outcome:
+        print(f"load: Locust ended with {exit_code} and no judgement: see {plan.folder}/locust.log")
+    return status
+
+
+def _status(outcome: dict[str, Any], exit_code: int) -> int:
+    judged = outcome.get("status")
+    if judged not in (0, 1, 2):
+        return 2
+    if judged == 0 and exit_code != 0:
+        # Locust counts a failed request that no invariant speaks of.
+        return exit_code if exit_code in (1, 2) else 2
+    return int(judged)

@@ -1,0 +1,63 @@
+"""Half of all jobs are cancelled: waiting, running, or done."""
+
+from __future__ import annotations
+
+import time
+
+from locust import tag, task
+
+from load import files, invariants
+from load.ledger import FINAL, Job
+from load.scenarios.base import COMPLETED, LoadUser
+
+__all__ = ["Cancel"]
+
+QUICK = "a cancelled job is free within 2 s"
+IN_STATE = "reached: cancelled while {}"
+_SECONDS = 2.0
+_STATES = ("pending", "processing", "completed")
+
+
+class Cancel(LoadUser):
+    """Every other user cancels, each in its own state of the job."""
+
+    users = 8
+    rounds = 10
+    required = (
+        QUICK,
+        invariants.LOST,
+        invariants.ENDS,
+        invariants.SLOTS,
+        invariants.HEALTH,
+        *(IN_STATE.format(state) for state in _STATES),
+    )
+
+    @tag("cancel")
+    @task
+    def play(self) -> None:
+        """All rounds."""
+        super().play()
+
+    def one_round(self) -> None:
+        """Send one job, and cancel it if it is this user's turn."""
+        job = self.send(files.long_job() if self.seat < 2 else files.quick_job())
+        if self.seat % 2 == 0:
+            state = _STATES[(self.seat // 2 + self.session.round) % len(_STATES)]
+            self.follow(job, FINAL if state == "completed" else frozenset({state}))
+            if not job.lost:
+                self._cancel(job)
+        self.finish(job)
+
+    def _cancel(self, job: Job) -> None:
+        # It may still have been completed, or failed, before the word arrived.
+        job.ends = frozenset({"cancelled"}) | (COMPLETED & {job.status})
+        before = job.status
+        began = time.monotonic()
+        answer = self.client.post(f"/api/cancel/{job.job_id}", name="/api/cancel/[id]", timeout=30)
+        seconds = time.monotonic() - began
+        if answer.status_code == 200:
+            job.hear(answer.json())
+            self.session.ledger.reach(IN_STATE.format(before))
+        done = answer.status_code == 200 and job.status in FINAL and seconds <= _SECONDS
+        text = f"a {before} job: {answer.status_code}, {job.status} after {seconds:.1f} s"
+        self.session.ledger.saw(QUICK, done, text)

@@ -1,0 +1,103 @@
+"""Uploads that no well-behaved client sends: declared and not sent, endless, cut off half-way."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+__all__ = ["Answer", "send_chunked", "send_declared", "send_half"]
+
+_BOUNDARY = "load-boundary"
+_HEAD = (
+    f"--{_BOUNDARY}\r\n"
+    'Content-Disposition: form-data; name="file"; filename="clip.mp4"\r\n'
+    "Content-Type: video/mp4\r\n\r\n"
+).encode()
+_PIECE = 64 * 1024
+_PATIENCE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back (0 for nothing), how much had been sent by then, and what is wrong."""
+
+    status: int
+    sent: int
+    complaint: str = ""
+
+
+def _connect(host: str) -> http.client.HTTPConnection:
+    parts = urlsplit(host)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "", parts.port, timeout=_PATIENCE_SECONDS)
+
+
+def _begin(connection: http.client.HTTPConnection, host: str, length: int | None) -> None:
+    connection.putrequest("POST", urlsplit(host).path.rstrip("/") + "/api/upload")
+    connection.putheader("Content-Type", f"multipart/form-data; boundary={_BOUNDARY}")
+    if length is None:
+        connection.putheader("Transfer-Encoding", "chunked")
+    else:
+        connection.putheader("Content-Length", str(length))
+    connection.endheaders()
+
+
+def _answer(connection: http.client.HTTPConnection, sent: int) -> Answer:
+    try:
+        answer = connection.getresponse()
+        answer.read()
+    except TimeoutError:
+        return Answer(0, sent, f"no answer within {_PATIENCE_SECONDS:g} s after {sent} bytes")
+    except (OSError, http.client.HTTPException) as error:
+        return Answer(0, sent, f"the connection broke: {error!r}")
+    return Answer(answer.status, sent, "")
+
+
+def send_declared(host: str, length: int) -> Answer:
+    """Declare a long body, send only its first bytes, and wait for the verdict."""
+    with closing(_connect(host)) as connection:
+        try:
+            _begin(connection, host, length)
+            connection.send(_HEAD)
+        except OSError as error:
+            return Answer(0, 0, f"the connection broke: {error!r}")
+        answer = _answer(connection, len(_HEAD))
+    if answer.status != 413 and not answer.complaint:
+        return Answer(answer.status, answer.sent, f"it was answered {answer.status}")
+    return answer
+
+
+def send_chunked(host: str, length: int) -> Answer:
+    """Send a body without a declared end, `length` bytes unless the service hangs up before."""
+    sent = 0
+    with closing(_connect(host)) as connection:
+        try:
+            _begin(connection, host, None)
+            for piece in _pieces(length):
+                connection.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+                sent += len(piece)
+            connection.send(b"0\r\n\r\n")
+        except OSError:
+            # The service hung up; its answer may still lie in the buffer.
+            return _answer(connection, sent)
+        return _answer(connection, sent)
+
+
+def _pieces(length: int) -> Iterator[bytes]:
+    yield _HEAD + b"\0\0\0\x18ftypisom" + bytes(12)
+    for _ in range(length // _PIECE):
+        yield bytes(_PIECE)
+
+
+def send_half(host: str, content: bytes) -> None:
+    """Declare a whole upload, send half of it, and go away."""
+    with closing(_connect(host)) as connection, suppress(OSError):
+        _begin(connection, host, len(_HEAD) + len(content) + 100)
+        connection.send(_HEAD)
+        connection.send(content[: len(content) // 2])
+        # Long enough for the service to have read it, so that there is something to clean up.
+        time.sleep(0.1)
