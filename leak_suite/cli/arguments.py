@@ -8,6 +8,7 @@ from pathlib import Path
 
 from leak_suite import __version__
 from leak_suite.cli import commands
+from leak_suite.cli.fit_command import add_fit, fit
 
 __all__ = ["parse"]
 
@@ -23,8 +24,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         if not argv:
             _parser().error("no command after --; give one, like: -- python server.py {port}")
     namespace = _parser().parse_args(own)
-    if argv and namespace.command is not commands.run:
-        _parser().error("only `leak-suite run` takes a command after --")
+    if argv and namespace.command not in (commands.run, fit):
+        _parser().error("only `leak-suite run` and `fit` take a command after --")
     namespace.argv = tuple(argv)
     return namespace
 
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"leak-suite {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(subparsers)
+    add_fit(subparsers)
     _add_show(subparsers)
     _add_probes(subparsers)
     return parser

@@ -18,7 +18,7 @@ from leak_suite.result import RunResult
 if TYPE_CHECKING:
     from leak_suite.subject import Spec
 
-__all__ = ["FORMATS", "probes", "run", "show"]
+__all__ = ["FORMATS", "named", "probes", "progress", "run", "show", "told"]
 
 FORMATS = ("console", "json", "markdown", "annotations", "html")
 
@@ -29,9 +29,9 @@ def run(arguments: Namespace) -> int:
     flags = {name: value for name, value in vars(arguments).items() if name in names}
     options = resolve(flags, Path.cwd(), workload=_workload_name(arguments))
     spec = _spec(arguments, options)
-    with _progress(options) as on_progress:
+    with progress(options) as on_progress:
         result = (arguments.check or _real_check())(spec, options, on_progress=on_progress)
-    print(_told(result, options), end="", flush=True)  # first, in case the file cannot be written
+    print(told(result, options), end="", flush=True)  # first, in case the file cannot be written
     if options.output is not None:
         result.write(options.output)
     return result.outcome.status
@@ -96,14 +96,14 @@ def _spec(arguments: Namespace, options: Options) -> Spec:
 def _callable_spec(arguments: Namespace, options: Options) -> Spec:
     if arguments.workload is not None:
         raise ConfigurationError("a TARGET is its own workload; leave --workload out")
-    target = _named(arguments.target, "TARGET")
+    target = named(arguments.target, "TARGET")
     from leak_suite.subject import CallableSpec
 
     return CallableSpec(target, options.python)
 
 
 def _app_spec(arguments: Namespace, options: Options) -> Spec:
-    app = _named(arguments.app, "--app")
+    app = named(arguments.app, "--app")
     workload = _workload(arguments, "--app needs --workload module:callable to drive it")
     from leak_suite.subject import AppSpec
 
@@ -147,10 +147,11 @@ _SPECS: dict[str, Callable[[Namespace, Options], Spec]] = {
 def _workload(arguments: Namespace, otherwise: str = "") -> str:
     if arguments.workload is None:
         raise ConfigurationError(otherwise)
-    return _named(arguments.workload, "--workload")
+    return named(arguments.workload, "--workload")
 
 
-def _named(target: str, what: str) -> str:
+def named(target: str, what: str) -> str:
+    """`target` itself, if it is written as one must be."""
     place, _, name = target.rpartition(":")
     if not place or not all(part.isidentifier() for part in name.split(".")):
         raise ConfigurationError(
@@ -171,7 +172,8 @@ def _alive(pid: int) -> bool:
     return pid > 0
 
 
-def _told(result: RunResult, options: Options) -> str:
+def told(result: RunResult, options: Options) -> str:
+    """What is printed at the end."""
     from leak_suite.render import headline
 
     if options.json:
@@ -185,6 +187,8 @@ def _rendered(result: RunResult, form: str) -> str:
     from leak_suite.render import console, render, workflow_commands
 
     if form == "console":
+        if "fit" in result.details:
+            from leak_suite.render.fit import fit_console as console
         return console(result, width=_width(), colour=_colour())
     if form == "annotations":
         return workflow_commands(result, Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()))
@@ -210,7 +214,7 @@ def _width() -> int:
 
 
 @contextmanager
-def _progress(options: Options) -> Iterator[Callable[[Any], None] | None]:
+def progress(options: Options) -> Iterator[Callable[[Any], None] | None]:
     """A moving line on a terminal, nothing anywhere else."""
     if options.quiet or not sys.stderr.isatty() or not _terminal_can_draw():
         yield None

@@ -1,0 +1,261 @@
+"""A memory control group, version 1 or 2: its limit, its books and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from leak_suite.errors import LeakSuiteError
+
+__all__ = ["Books", "Group", "GroupV1", "GroupV2", "NoGroup"]
+
+_INSIDE = Path(__file__).with_name("inside.py")
+_END_SECONDS = 10.0
+
+
+class NoGroup(LeakSuiteError):
+    """Limiting memory this way does not work here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Books:
+    """One look at a group. Bytes, but for the counters; None is "the kernel does not tell"."""
+
+    anon: int | None
+    file: int | None
+    kernel: int | None
+    shmem: int | None = None
+    oom_kills: int | None = None
+    limit_hits: int | None = None
+    major_faults: int | None = None
+    refaults: int | None = None
+    stalled_seconds: float | None = None
+
+    @property
+    def held(self) -> int | None:
+        """What cannot be dropped: anonymous memory, files in memory (tmpfs), the kernel's own."""
+        if self.anon is None:
+            return None
+        return self.anon + (self.kernel or 0) + (self.shmem or 0)
+
+
+class Group(Protocol):
+    """Where a subject is put. Closing it ends what still runs inside, and removes it."""
+
+    name: str
+
+    def wrap(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """The command that runs `argv` inside from its first instruction."""
+        ...
+
+    def books(self) -> Books:
+        """Read what the kernel keeps of the group."""
+        ...
+
+    def pids(self) -> tuple[int, ...]:
+        """Who is inside."""
+        ...
+
+    def close(self) -> None:
+        """End every process inside and remove the group."""
+        ...
+
+
+class _FolderGroup:
+    """What both versions share: a folder in the control group file system."""
+
+    def __init__(self, folder: Path, *, adopted: bool = False) -> None:
+        self.folder = folder
+        self._adopted = adopted
+        if not adopted:
+            try:
+                folder.mkdir()
+            except OSError as error:
+                raise NoGroup(f"{folder} cannot be made: {error.strerror}") from error
+
+    def wrap(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """See `Group`."""
+        procs = str(self.folder / "cgroup.procs")
+        return (sys.executable, "-I", "-S", str(_INSIDE), procs, "--", *argv)
+
+    def pids(self) -> tuple[int, ...]:
+        """See `Group`."""
+        found: list[int] = []
+        for path in [self.folder, *_folders_below(self.folder)]:
+            with contextlib.suppress(OSError):
+                found += map(int, (path / "cgroup.procs").read_text().split())
+        return tuple(found)
+
+    def close(self) -> None:
+        """See `Group`."""
+        until = time.monotonic() + _END_SECONDS
+        while (pids := self.pids()) and time.monotonic() < until:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+        if self._adopted:
+            return
+        self._give_back()
+        for path in [*_folders_below(self.folder), self.folder]:
+            _remove(path, until)
+
+    def _give_back(self) -> None:
+        """Let go of the page cache that is charged to the group, where the kernel offers it."""
+
+    def _set(self, name: str, value: int | str) -> None:
+        try:
+            (self.folder / name).write_text(f"{value}\n")
+        except OSError as error:
+            raise NoGroup(f"{self.folder / name} cannot be set: {error.strerror}") from error
+
+
+class GroupV2(_FolderGroup):
+    """The unified hierarchy."""
+
+    name = "cgroup v2"
+
+    def __init__(self, folder: Path, limit: int | None, *, adopted: bool = False) -> None:
+        super().__init__(folder, adopted=adopted)
+        try:
+            if not (folder / "memory.max").exists():
+                raise NoGroup(f"{folder} has no memory controller")
+            if limit is not None and not adopted:
+                self._set("memory.max", limit)
+                if (folder / "memory.swap.max").exists():
+                    self._set("memory.swap.max", 0)
+        except BaseException:
+            self.close()
+            raise
+
+    def books(self) -> Books:
+        """See `Group.books`."""
+        stat = _table(self.folder / "memory.stat")
+        events = _table(self.folder / "memory.events")
+        kernel = stat.get("kernel")
+        if kernel is None and stat:  # before Linux 5.18
+            parts = ("kernel_stack", "pagetables", "percpu", "sock", "slab")
+            kernel = sum(stat.get(name, 0) for name in parts)
+        refaults = [stat[n] for n in stat if n.startswith("workingset_refault")]
+        return Books(
+            anon=stat.get("anon"),
+            file=stat.get("file"),
+            kernel=kernel,
+            shmem=stat.get("shmem"),
+            oom_kills=events.get("oom_kill"),
+            limit_hits=events.get("max"),
+            major_faults=stat.get("pgmajfault"),
+            refaults=sum(refaults) if refaults else None,
+            stalled_seconds=_stalled(self.folder / "memory.pressure"),
+        )
+
+    def _give_back(self) -> None:
+        with contextlib.suppress(OSError):
+            (self.folder / "memory.reclaim").write_text("1G\n")
+
+
+class GroupV1(_FolderGroup):
+    """The memory controller of version 1."""
+
+    name = "cgroup v1"
+
+    def __init__(self, folder: Path, limit: int | None) -> None:
+        super().__init__(folder)
+        try:
+            if not (folder / "memory.limit_in_bytes").exists():
+                raise NoGroup(f"{folder} has no memory controller")
+            if limit is not None:
+                self._set("memory.limit_in_bytes", limit)
+                if (folder / "memory.memsw.limit_in_bytes").exists():
+                    self._set("memory.memsw.limit_in_bytes", limit)
+                else:
+                    self._set("memory.swappiness", 0)
+        except BaseException:
+            self.close()
+            raise
+
+    def books(self) -> Books:
+        """See `Group.books`."""
+        stat = _table(self.folder / "memory.stat")
+        refaults = [stat[n] for n in stat if n.startswith("total_workingset_refault")]
+        return Books(
+            anon=stat.get("total_rss"),
+            file=stat.get("total_cache"),
+            kernel=_number(self.folder / "memory.kmem.usage_in_bytes"),
+            shmem=stat.get("total_shmem"),
+            oom_kills=_table(self.folder / "memory.oom_control").get("oom_kill"),
+            limit_hits=_number(self.folder / "memory.failcnt"),
+            major_faults=stat.get("total_pgmajfault"),
+            refaults=sum(refaults) if refaults else None,
+        )
+
+    def _give_back(self) -> None:
+        with contextlib.suppress(OSError):
+            (self.folder / "memory.force_empty").write_text("0\n")
+
+
+def _folders_below(folder: Path) -> list[Path]:
+    """Deepest first: the order in which they can be removed."""
+    return sorted((p for p in _walk(folder)), key=lambda p: len(p.parts), reverse=True)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir():
+                yield path
+                yield from _walk(path)
+
+
+def _remove(folder: Path, until: float) -> None:
+    """A group is busy for a moment after its last process; its files need no removing."""
+    while True:
+        try:
+            folder.rmdir()
+            return
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if time.monotonic() > until:
+                raise LeakSuiteError(
+                    f"the control group {folder} could not be removed ({error.strerror}); "
+                    "remove it by rmdir"
+                ) from error
+        time.sleep(0.02)
+
+
+def _table(path: Path) -> Mapping[str, int]:
+    """{name: number} of lines like "anon 4096"; empty where the file cannot be read."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return {}
+    pairs = (line.split() for line in lines)
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _stalled(path: Path) -> float | None:
+    """Seconds in which every process waited for memory: "full ... total=MICROSECONDS"."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("full ") and "total=" in line:
+            return int(line.rpartition("total=")[2]) / 1e6
+    return None
