@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,17 @@ from leak_suite.attribution.plan import (
     ALLOCATIONS,
     OBJECTS,
     ORIGINS,
+    deciding,
+    first_length,
+    lengths,
     longest,
     needs_sites,
-    next_lengths,
+    too_much,
+    well_explained,
 )
-from leak_suite.attribution.runs import Launch, Record, Tracer, launch
-from leak_suite.attribution.sites import Amount, Traced, rank
+from leak_suite.attribution.runs import Launcher, Record, Tracer
+from leak_suite.attribution.sites import JUMP, Amount, Traced, rank
+from leak_suite.attribution.together import at_once
 from leak_suite.errors import LeakSuiteError
 from leak_suite.options import Options
 from leak_suite.result import Finding, Site
@@ -27,13 +32,18 @@ from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec, Spec
 
 __all__ = ["attribute"]
 
-MOST_SECONDS = 12.0
-"""What all traced runs of a fast workload may take together, starts included."""
-LEAST_SECONDS = 3.0
-"""What one kind of trace may take however long those before it took ..."""
-LAST_SECONDS = 30.0
-"""... but none is begun after so much time."""
+MOST_SECONDS = 30.0
+"""After so long, traced runs that have not ended are killed."""
+_GRACE_SECONDS = 5.0
+AGAIN_SECONDS = 3.0
+"""Longer runs are only begun while less than this has gone by."""
+FIRST_SECONDS, LATER_SECONDS = 1.0, 2.0
+"""How long the longest of several runs may work: in the first turn, in later ones."""
+TURNS = 3
+LONGER = 8
+"""A turn that explains too little, or too much, is followed by one of so many times its length."""
 LEAST_ITERATIONS = 20
+WARM_UP_SHARE = 4
 EXPLAINED_SHARE = 0.1
 """Sites that carry less than this share of the growth of the heap are not its cause."""
 CONTAINERS_SHOWN = 2
@@ -48,12 +58,15 @@ def attribute(
     iterations: int,
     warm_up: int,
     options: Options,
+    pace: float = 0.0,
+    seconds: float = MOST_SECONDS,
 ) -> tuple[Finding, ...]:
     """The findings, those that grow with the sites that they grow from.
 
-    `iterations` are those that the verdict saw after `warm_up`; the traced runs go beyond them as
-    far as time allows. A finding whose line cannot be told says in its reason why. Never raises
-    for what goes wrong in a traced run: the verdict stands without it.
+    `iterations` are those that the verdict saw after `warm_up`, each of `pace` seconds (0 if that
+    is not known); the traced runs are shorter where that is enough. After `seconds` they are ended.
+    A finding whose line cannot be told says in its reason why. Never raises for what goes wrong in
+    a traced run: the verdict stands without it.
     """
     growing = [finding for finding in findings if needs_sites(finding)]
     if not growing:
@@ -61,30 +74,33 @@ def attribute(
     if not isinstance(spec, (CallableSpec, AppSpec, InProcessSpec)):
         note = "No line is named: this subject is seen from outside only."
         return tuple(_told(f, note) if needs_sites(f) else f for f in findings)
-    memory = [finding for finding in growing if finding.metric in ALLOCATIONS]
-    objects = [finding for finding in growing if finding.metric.startswith(OBJECTS)]
-    things = [finding for finding in growing if finding.metric in ORIGINS]
     named = {f.metric: f for f in growing}
-    own = _own_names(spec)
-    with tempfile.TemporaryDirectory(prefix="leak-suite-trace-") as folder:
-        work = _Work(spec, Path(folder), iterations, warm_up, options)
-        kinds = ((work.things, things), (work.memory, memory), (work.objects, objects))
-        tasks = [(trace, wanted) for trace, wanted in kinds if wanted]
-        begun = time.monotonic()
-        last = min(LAST_SECONDS, options.max_seconds)
-        for done, (trace, wanted) in enumerate(tasks):
-            spent = time.monotonic() - begun
-            share = (min(MOST_SECONDS, options.max_seconds) - spent) / (len(tasks) - done)
-            if done and spent > last:
-                note = "No line is named: the time for tracing was up."
-                named |= {finding.metric: _told(finding, note) for finding in wanted}
-            else:
-                seconds = max(LEAST_SECONDS, share)
-                named |= _guarded(partial(trace, own=own, seconds=seconds), wanted)
+    until = time.monotonic() + min(seconds, MOST_SECONDS)
+    with tempfile.TemporaryDirectory(
+        prefix="leak-suite-trace-", ignore_cleanup_errors=True
+    ) as folder:
+        work = _Work(spec, Path(folder), iterations, warm_up, pace, options, until)
+        kinds = [(kind, wanted) for kind in _KINDS if (wanted := _of_kind(growing, kind))]
+        turns = [partial(work.sites, kind, wanted) for kind, wanted in kinds]
+        # A kind gives up by itself at that time; what it does afterwards is short.
+        ended = work.each(turns, until + _GRACE_SECONDS)
+        for (_, wanted), end in zip(kinds, ended, strict=True):
+            named |= _failed(wanted, end) if isinstance(end, LeakSuiteError) else end
     for metric, finding in named.items():
         if metric.startswith("counter:"):
             named[metric] = _told(finding, "No line is named for a counter that the app declares.")
     return tuple(named[f.metric] if needs_sites(f) else f for f in findings)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One way to trace, the metrics that it is for, and how its records become sites."""
+
+    metrics: Callable[[str], bool]
+    trace: str
+    shorter: bool
+    sites: Callable[[Finding, Sequence[Record]], tuple[Site, ...]]
+    plan: Callable[[Sequence[Finding]], dict[str, Any]]
 
 
 class _Work:
@@ -92,83 +108,89 @@ class _Work:
 
     def __init__(
         self,
-        spec: Spec,
+        spec: CallableSpec | AppSpec | InProcessSpec,
         folder: Path,
         iterations: int,
         warm_up: int,
+        pace: float,
         options: Options,
+        until: float,
     ) -> None:
-        self._launch: Launch = partial(launch, spec)
-        self._same_process = isinstance(spec, InProcessSpec)
+        self._launch = Launcher(spec)
+        self._own = _own_names(spec)
         self._folder = folder
         self._iterations = max(iterations, LEAST_ITERATIONS)
         self._warm_up = warm_up
+        self._pace = pace
         self._growth = options.max_growth_bytes / 2
+        self._begun = time.monotonic()
+        self._until = until
 
-    def memory(
-        self, findings: Sequence[Finding], *, own: Sequence[str], seconds: float
-    ) -> dict[str, Finding]:
-        """Bytes and blocks: runs of n/2, n and 2n under memray (or tracemalloc)."""
-        plan = {"own": list(own), "holders": True}
+    def each(
+        self, works: Sequence[Callable[[], dict[str, Finding]]], until: float
+    ) -> list[dict[str, Finding] | LeakSuiteError]:
+        """What each returned or how it failed; one after the other in this very process."""
+        if not self._launch.same_process:
+            return at_once(works, until=until, give_up=lambda: None)
+        return [_caught(work) for work in works]
+
+    def sites(self, kind: _Kind, findings: Sequence[Finding]) -> dict[str, Finding]:
+        """The findings with sites, from runs as long as it takes to explain their growth."""
+        tracer = self._tracer(kind, findings)
+        cap = longest(findings, self._growth)
+        most = self._iterations if cap is None else min(self._iterations, cap // 2)
+        n = first_length(deciding(findings), self._pace, most)
+        warm_up = min(self._warm_up, max(1, n // WARM_UP_SHARE))
+        found: dict[str, Finding] = {}
+        for turn in range(TURNS):
+            seconds = LATER_SECONDS if turn else FIRST_SECONDS
+            plan = lengths(n, self._pace, seconds, shorter=kind.shorter)
+            try:
+                runs = tracer.run(plan, warm_up)
+            except LeakSuiteError:
+                if not found:
+                    raise
+                break
+            found = {f.metric: self._with_sites(f, kind, runs) for f in findings}
+            if n >= most or not self._again(found[deciding(findings).metric]):
+                break
+            n = most if turn == TURNS - 2 else min(most, n * LONGER)
+        return found
+
+    def _tracer(self, kind: _Kind, findings: Sequence[Finding]) -> Tracer:
         metrics = {finding.metric for finding in findings}
-        # Python's own allocations have a Python line; symbols help where there are none.
-        native = "heap" in metrics and "blocks" not in metrics
-        runs = self._runs("memray", plan, findings, seconds, shorter_first=True, native=native)
-        return {f.metric: _with_allocations(f, runs, self._words(runs)) for f in findings}
-
-    def objects(
-        self, findings: Sequence[Finding], *, own: Sequence[str], seconds: float
-    ) -> dict[str, Finding]:
-        """Objects by type: runs of n and 2n under tracemalloc, which knows each object's line."""
-        plan = {"own": list(own), "objects": True, "holders": True, "allocations": False}
-        plan["frames"] = OBJECT_FRAMES
-        runs = self._runs("tracemalloc", plan, findings, seconds, shorter_first=False)
-        return {f.metric: _with_objects(f, runs, self._words(runs)) for f in findings}
-
-    def things(
-        self, findings: Sequence[Finding], *, own: Sequence[str], seconds: float
-    ) -> dict[str, Finding]:
-        """What is opened: runs of n and 2n with a look after each line of the subject's own."""
-        plan = {"own": list(own), "watch": sorted({ORIGINS[f.metric] for f in findings})}
-        runs = self._runs("none", plan, findings, seconds, shorter_first=False)
-        return {f.metric: _with_origins(f, runs, self._words(runs)) for f in findings}
-
-    def _runs(
-        self,
-        kind: str,
-        plan: Mapping[str, Any],
-        findings: Sequence[Finding],
-        seconds: float,
-        *,
-        shorter_first: bool,
-        native: bool = False,
-    ) -> list[Record]:
-        tracer = Tracer(
-            self._launch, self._folder, self._warm_up, plan, same_process=self._same_process
+        return Tracer(
+            self._launch,
+            self._folder,
+            kind.trace,
+            {"own": self._own, **kind.plan(findings)},
+            until=self._until,
+            # Python's own allocations have a Python line; symbols help where there are none.
+            native=kind.trace == "memray" and "heap" in metrics and "blocks" not in metrics,
+            same_process=self._launch.same_process,
         )
-        most = longest(findings, self._growth)
-        n = self._iterations if most is None else min(self._iterations, most // 2)
-        first = n // 2 if shorter_first else n
-        run = partial(tracer.run, kind, native=native)
-        # Half of the time for work; n/2, n and 2n are seven parts of it, n and 2n are three.
-        part = seconds / (14 if shorter_first else 6)
-        runs = [run(max(1, first), seconds=part, holders=not shorter_first)]
-        begun = runs[0]
-        pace = begun.seconds / begun.iterations
-        following = next_lengths(
-            begun.iterations,
-            shorter_first=shorter_first,
-            pace=pace,
-            overhead=begun.overhead,
-            seconds=seconds - begun.seconds - begun.overhead,
-        )
-        # A leak slows a traced run down, but a hang must not last.
-        runs += [run(length, seconds=max(4 * part, 3 * pace * length)) for length in following]
-        if runs[-1].iterations <= runs[-2].iterations:
-            raise LeakSuiteError("it became too slow to be repeated twice as often")
-        return runs
 
-    def _words(self, runs: Sequence[Record]) -> str:
+    def _again(self, finding: Finding) -> bool:
+        """Whether longer runs may show what these did not: a rare jump, or a cache when full."""
+        if time.monotonic() - self._begun > AGAIN_SECONDS:
+            return False
+        return not well_explained(finding, _total(finding.sites)) or _is_jump(finding.sites[0])
+
+    def _with_sites(self, finding: Finding, kind: _Kind, runs: Sequence[Record]) -> Finding:
+        sites = kind.sites(finding, runs)
+        words = self._words(runs, filling=too_much(finding, _total(sites)))
+        if sites:
+            return _told(replace(finding, sites=sites), words)
+        if finding.metric == "heap":
+            return _told(
+                finding,
+                "No line is named: traced allocations carry less than a tenth of the bytes that an "
+                "iteration adds; the rest is taken where tracing cannot see, as by C code that "
+                f"calls the C library through ctypes. {words}",
+            )
+        return _told(finding, f"No line is named: nothing grew where tracing looks. {words}")
+
+    def _words(self, runs: Sequence[Record], *, filling: bool) -> str:
         """How the sites were found, and what that could not do."""
         longest_run = runs[-1]
         words = f"Sites: {runs[-2].iterations} against {longest_run.iterations} iterations"
@@ -176,7 +198,7 @@ class _Work:
             words += f" under {longest_run.kind}"
         if note := longest_run.data.get("note"):
             words += f" ({note})"
-        if longest_run.kind != "none" and runs[-2].iterations < self._iterations:
+        if filling and runs[-2].iterations < self._iterations:
             words += (
                 f"; the verdict saw {self._iterations}, so that what a cache was still filling "
                 "with may stand beside the leak"
@@ -184,50 +206,84 @@ class _Work:
         return words + "."
 
 
-def _with_allocations(finding: Finding, runs: Sequence[Record], words: str) -> Finding:
+def _allocated(finding: Finding, runs: Sequence[Record]) -> tuple[Site, ...]:
+    """Lines that take memory; none where they take far less of the heap than it grows by."""
     unit = ALLOCATIONS[finding.metric]
-    rate = finding.rate or 0.0
     heap = finding.metric == "heap"
-    sites = _ranked(runs, [run.allocations(unit, heap_only=heap) for run in runs])
-    if heap and _total(sites) < EXPLAINED_SHARE * rate:
+    least = EXPLAINED_SHARE * (finding.rate or 0.0)
+    sites = _ranked(finding, runs, [run.allocations(unit, heap_only=heap) for run in runs])
+    if heap and _total(sites) < least:
         # Stacks that make small and large things are told apart by their mean size only.
-        sites = _ranked(runs, [run.allocations(unit) for run in runs])
-    found = _total(sites)
-    if heap and found < EXPLAINED_SHARE * rate:
-        return _told(
-            finding,
-            f"No line is named: traced allocations carry {found:.4g} of the {rate:.4g} bytes that "
-            "an iteration adds; the rest is taken where tracing cannot see, as by C code that "
-            f"calls the C library through ctypes. {words}",
-        )
+        sites = _ranked(finding, runs, [run.allocations(unit) for run in runs])
+        if _total(sites) < least:
+            return ()
     if sites and (note := _grown_containers(runs)):
         first = sites[0]
         sites = (replace(first, note=f"{first.note}; {note}".removeprefix("; ")), *sites[1:])
-    return _told(replace(finding, sites=sites), words)
+    return sites
 
 
-def _with_objects(finding: Finding, runs: Sequence[Record], words: str) -> Finding:
+def _made(finding: Finding, runs: Sequence[Record]) -> tuple[Site, ...]:
+    """Lines that make objects."""
     name = finding.metric.partition(":")[2].rpartition(":")[2].rpartition(".")[2]
-    sites = _ranked(runs, [run.objects(name) for run in runs], noun="objects")
-    return _named(finding, sites, words)
+    return _ranked(finding, runs, [run.objects(name) for run in runs], noun="objects")
 
 
-def _with_origins(finding: Finding, runs: Sequence[Record], words: str) -> Finding:
+def _opened(finding: Finding, runs: Sequence[Record]) -> tuple[Site, ...]:
+    """Lines that open what stays open."""
     watch = ORIGINS[finding.metric]
-    return _named(finding, _ranked(runs, [run.origins(watch) for run in runs]), words)
+    return _ranked(finding, runs, [run.origins(watch) for run in runs])
 
 
-def _named(finding: Finding, sites: tuple[Site, ...], words: str) -> Finding:
-    if not sites:
-        return _told(finding, f"No line is named: nothing grew where tracing looks. {words}")
-    return _told(replace(finding, sites=sites), words)
+_KINDS = (
+    _Kind(
+        metrics=lambda metric: metric in ORIGINS,
+        trace="none",
+        shorter=False,
+        sites=_opened,
+        plan=lambda findings: {"watch": sorted({ORIGINS[f.metric] for f in findings})},
+    ),
+    _Kind(
+        metrics=lambda metric: metric in ALLOCATIONS,
+        trace="memray",
+        shorter=True,
+        sites=_allocated,
+        plan=lambda _: {"holders": True},
+    ),
+    _Kind(
+        metrics=lambda metric: metric.startswith(OBJECTS),
+        trace="tracemalloc",  # it knows each object's line
+        shorter=False,
+        sites=_made,
+        plan=lambda _: {
+            "objects": True,
+            "holders": True,
+            "allocations": False,
+            "frames": OBJECT_FRAMES,
+        },
+    ),
+)
+
+
+def _of_kind(findings: Sequence[Finding], kind: _Kind) -> list[Finding]:
+    return [finding for finding in findings if kind.metrics(finding.metric)]
+
+
+def _is_jump(site: Site) -> bool:
+    return JUMP in site.note
 
 
 def _ranked(
-    runs: Sequence[Record], amounts: Sequence[tuple[Amount, ...]], *, noun: str = ""
+    finding: Finding,
+    runs: Sequence[Record],
+    amounts: Sequence[tuple[Amount, ...]],
+    *,
+    noun: str = "",
 ) -> tuple[Site, ...]:
+    # A metric in bytes of another kind of thing (temporary files) has a rate of its own.
+    rate = None if finding.metric == "temp_bytes" else finding.rate
     traced = [Traced(run.iterations, each) for run, each in zip(runs, amounts, strict=True)]
-    return rank(traced, runs[-1].owner, noun=noun)
+    return rank(traced, runs[-1].owner, rate=rate, noun=noun)
 
 
 def _total(sites: Sequence[Site]) -> float:
@@ -248,13 +304,16 @@ def _grown_containers(runs: Sequence[Record]) -> str:
     return "longer after each iteration: " + ", ".join(named[:CONTAINERS_SHOWN]) if named else ""
 
 
-def _guarded(work: Any, findings: Sequence[Finding]) -> dict[str, Finding]:
+def _caught(work: Callable[[], dict[str, Finding]]) -> dict[str, Finding] | LeakSuiteError:
     try:
-        result: dict[str, Finding] = work(findings)
+        return work()
     except LeakSuiteError as error:
-        note = f"No line is named: the traced run did not succeed ({error})."
-        result = {finding.metric: _told(finding, note) for finding in findings}
-    return result
+        return error
+
+
+def _failed(findings: Sequence[Finding], error: LeakSuiteError) -> dict[str, Finding]:
+    note = f"No line is named: the traced run did not succeed ({error})."
+    return {finding.metric: _told(finding, note) for finding in findings}
 
 
 def _told(finding: Finding, note: str) -> Finding:

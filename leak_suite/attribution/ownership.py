@@ -16,7 +16,17 @@ from typing import Any
 __all__ = ["Ownership"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_MACHINERY = ("agent", "attribution", "subject", "runner", "settle", "probes", "check")
+_MACHINERY = (
+    "agent",
+    "attribution",
+    "check",
+    "cli",
+    "probes",
+    "pytest_plugin",
+    "runner",
+    "settle",
+    "subject",
+)
 
 
 class Ownership:

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
+
+import psutil
 
 from leak_suite.attribution import tracer
 from leak_suite.attribution.ownership import Ownership
+from leak_suite.attribution.plan import Length
 from leak_suite.attribution.sites import Amount, Frame
-from leak_suite.errors import SubjectError
-from leak_suite.subject import InProcessSpec, Round, Spec, Trace, open_subject
+from leak_suite.attribution.together import at_once
+from leak_suite.errors import LeakSuiteError, SubjectError
+from leak_suite.subject import (
+    AppSpec,
+    CallableSpec,
+    InProcessSpec,
+    Round,
+    Trace,
+    open_subject,
+)
+from leak_suite.subject.agent_code import agent_module
+from leak_suite.subject.app import AppSubject
+from leak_suite.subject.inside import CallableSubject
+from leak_suite.subject.process import kill_group
 
-__all__ = ["Launch", "Record", "TracedSubject", "Tracer", "launch"]
+__all__ = ["Launch", "Launcher", "Record", "TracedSubject", "Tracer"]
 
 _NO_GUARD = 1e9
-_PATIENCE = 60.0
+_POLL_SECONDS = 0.01
+_CLEARLY_SHORTER = 0.8
 
 
 class TracedSubject(Protocol):
@@ -31,8 +51,8 @@ class TracedSubject(Protocol):
         """Repeat the workload."""
         ...
 
-    def stop_trace(self) -> None:
-        """Have the tracer write what it recorded."""
+    def stop_trace(self, until: float) -> None:
+        """Have the tracer write what it recorded, by that time of the monotonic clock."""
         ...
 
 
@@ -71,32 +91,89 @@ class InThisProcess:
         """See `TracedSubject.round`."""
         return self._subject.round(iterations, seconds=seconds, scale=scale, patience=patience)
 
-    def stop_trace(self) -> None:
-        """See `TracedSubject.stop_trace`."""
+    def stop_trace(self, until: float) -> None:
+        """See `TracedSubject.stop_trace`. Nothing can end it but itself."""
+        del until
         tracer.stop()
 
 
-def launch(spec: Spec, trace: Trace) -> AbstractContextManager[TracedSubject]:
-    """The subject of `spec`, to be traced; a fresh process wherever the spec can start one."""
-    if isinstance(spec, InProcessSpec):
-        return InThisProcess(spec, trace)
-    # The agent reads every counter once the subject is there: the tracer begins by that.
-    subject = open_subject(spec, trace=trace, counters={"trace": "_leak_suite_tracer:begin"})
-    return cast("AbstractContextManager[TracedSubject]", subject)
+class InFreshProcess:
+    """A subject started anew; it is killed in the end, since tearing down what leaked takes long.
+
+    Of several at once that are driven from here, only one works at a time: their workload is one.
+    """
+
+    def __init__(self, subject: CallableSubject | AppSubject, trace: Trace, turn: Turn) -> None:
+        self._subject = subject
+        self._trace = trace
+        self._turn = turn
+
+    def __enter__(self) -> TracedSubject:
+        self._subject.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        kill_group(self._subject.agent.pid)
+        self._subject.__exit__(*exc)
+
+    def round(
+        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+    ) -> Round:
+        """See `TracedSubject.round`."""
+        with self._turn:
+            return self._subject.round(iterations, seconds=seconds, scale=scale, patience=patience)
+
+    def stop_trace(self, until: float) -> None:
+        """See `TracedSubject.stop_trace`. A late answer to another question is no reason to go."""
+        self._subject.agent.ask("stop_trace", max(0.0, until - time.monotonic()))
+        record = Path(f"{self._trace.output}.json")
+        while not record.exists() and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
+
+
+Turn = AbstractContextManager[Any]
+
+
+class Launcher:
+    """Starts subjects of one spec to be traced; fresh processes wherever the spec can be started.
+
+    `same_process` tells that it cannot.
+    """
+
+    def __init__(self, spec: CallableSpec | AppSpec | InProcessSpec) -> None:
+        self.same_process = isinstance(spec, InProcessSpec)
+        self._spec = spec
+        self._turn: Turn = (
+            threading.Lock() if isinstance(spec, AppSpec) else contextlib.nullcontext()
+        )
+        if isinstance(spec, AppSpec):
+            with contextlib.suppress(Exception):  # it will fail again where that can be told
+                agent_module("target").load(spec.workload)  # not by several threads at once
+
+    def __call__(self, trace: Trace) -> AbstractContextManager[TracedSubject]:
+        """The subject, not yet started."""
+        # The agent reads every counter once the subject is there: the tracer begins by that.
+        begin = {"trace": "_leak_suite_tracer:begin"}
+        spec = self._spec
+        if isinstance(spec, InProcessSpec):
+            return InThisProcess(spec, trace)
+        subject: CallableSubject | AppSubject
+        if isinstance(spec, AppSpec):
+            subject = AppSubject(spec, trace=trace, counters=begin)
+        else:
+            subject = CallableSubject(spec, trace=trace, counters=begin)
+        return InFreshProcess(subject, trace, self._turn)
 
 
 @dataclass(frozen=True)
 class Record:
     """What one traced run left: how long it was, and the tracer's data.
 
-    `age` counts all iterations that its process had seen by the end; `seconds` went into the
-    workload, `overhead` into starting, warming up and reading.
+    `age` counts all iterations that its process had seen by the end.
     """
 
     iterations: int
     age: int
-    seconds: float
-    overhead: float
     data: Mapping[str, Any]
     owner: Ownership = field(compare=False)
 
@@ -154,67 +231,96 @@ class Record:
 
 
 class Tracer:
-    """Starts runs of one subject, each in a process of its own, in the folder `folder`."""
+    """Runs of one subject, traced by `kind` as `plan` says; their files lie in `folder`.
+
+    None lasts beyond `until` (of the monotonic clock), unless it is in this very process.
+    """
 
     def __init__(
         self,
         launch: Launch,
         folder: Path,
-        warm_up: int,
+        kind: str,
         plan: Mapping[str, Any],
         *,
-        same_process: bool,
+        until: float,
+        native: bool = False,
+        same_process: bool = False,
     ) -> None:
         self._launch = launch
         self._same_process = same_process
         self._age = 0
         self._folder = folder
-        self._warm_up = warm_up
+        self._kind = kind
         self._plan = plan
-        self._runs = 0
+        self._until = until
+        self._native = native
+        self._numbers = itertools.count(1)
 
-    def run(
-        self,
-        kind: str,
-        iterations: int,
-        *,
-        seconds: float,
-        native: bool = False,
-        holders: bool = True,
-    ) -> Record:
-        """Warm up, then up to `iterations` in up to `seconds` (but one at least).
+    def run(self, lengths: Sequence[Length], warm_up: int) -> list[Record]:
+        """A record for each length, the shorter ones first; all at once where that can be."""
+        outputs = [self._folder / f"{self._kind}-{next(self._numbers)}.bin" for _ in lengths]
+        works = [
+            # Only the last two are compared by what can be reached by name.
+            partial(self._one, length, warm_up, output, holders=position >= len(lengths) - 2)
+            for position, (length, output) in enumerate(zip(lengths, outputs, strict=True))
+        ]
+        if self._same_process:
+            return _longer_and_longer([work() for work in works])
+        names = [str(output) for output in outputs]
+        ended = at_once(works, until=self._until, give_up=partial(_kill_traced, names))
+        for end in ended:
+            if isinstance(end, LeakSuiteError):
+                raise end
+        return _longer_and_longer([end for end in ended if isinstance(end, Record)])
 
-        The first run's warm-up ends after `seconds` too; the others are as long as that one.
-        """
-        self._runs += 1
+    def _one(self, length: Length, warm_up: int, output: Path, *, holders: bool) -> Record:
         plan = {**self._plan, "wait": not self._same_process}
         plan["holders"] = holders and plan.get("holders", False)
-        output = self._folder / f"{self._runs}-{kind}.bin"
         Path(f"{output}.plan").write_text(json.dumps(plan), encoding="utf-8")
-        begun = time.monotonic()
-        with self._launch(Trace(kind, output, native)) as subject:
-            subject.round(0, seconds=0.0)
-            limit = seconds if self._runs == 1 else _PATIENCE
-            self._warm_up = warmed = _repeat(subject, self._warm_up, seconds=limit)
-            started = time.monotonic()
-            done = _repeat(subject, iterations, seconds=seconds)
-            spent = time.monotonic() - started
-            subject.stop_trace()
+        with self._launch(Trace(self._kind, output, self._native)) as subject:
+            self._repeat(subject, 0, 0.0)
+            warmed = self._repeat(subject, warm_up, self._left())
+            done = self._repeat(subject, length.least, self._left())
+            if more := length.iterations - done:
+                done += self._repeat(subject, more, length.seconds)
+            subject.stop_trace(self._until)
         data = _read(Path(f"{output}.json"))
         facts = data["ownership"]
         owner = Ownership(facts["names"], facts["libraries"], facts["machinery"])
         self._age = warmed + done + (self._age if self._same_process else 0)
-        overhead = time.monotonic() - begun - spent
-        return Record(done, self._age, spent, overhead, data, owner)
+        return Record(done, self._age, data, owner)
+
+    def _repeat(self, subject: TracedSubject, iterations: int, seconds: float) -> int:
+        left = self._left()
+        done = subject.round(
+            iterations, seconds=min(seconds, left), scale=_NO_GUARD, patience=max(1.0, left)
+        )
+        if done.error is not None and not done.done:
+            raise SubjectError(f"the workload failed while it was traced: {done.error}")
+        return done.done
+
+    def _left(self) -> float:
+        return max(0.0, self._until - time.monotonic())
 
 
-def _repeat(subject: TracedSubject, iterations: int, *, seconds: float) -> int:
-    if iterations < 1:
-        return 0
-    done = subject.round(iterations, seconds=seconds, scale=_NO_GUARD, patience=seconds + _PATIENCE)
-    if done.error is not None and not done.done:
-        raise SubjectError(f"the workload failed while it was traced: {done.error}")
-    return done.done
+def _longer_and_longer(records: Sequence[Record]) -> list[Record]:
+    """Those of clearly different length; SubjectError if these are fewer than two."""
+    kept: list[Record] = []
+    for record in sorted(records, key=lambda record: -record.iterations):
+        if not kept or record.iterations <= _CLEARLY_SHORTER * kept[0].iterations:
+            kept.insert(0, record)
+    if len(kept) < 2:
+        raise SubjectError("it became too slow to be repeated twice as often")
+    return kept
+
+
+def _kill_traced(outputs: Sequence[str]) -> None:
+    """End those children of ours that write to `outputs`, whatever they are doing."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            if any(f"trace_output={output}" in child.cmdline() for output in outputs):
+                kill_group(child.pid)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from leak_suite.attribution.ownership import Ownership
 from leak_suite.result import Site
 
-__all__ = ["Amount", "Frame", "Traced", "rank"]
+__all__ = ["JUMP", "Amount", "Frame", "Traced", "rank"]
 
 MOST_SITES = 8
 LEAST_SHARE = 0.02
@@ -21,6 +21,9 @@ LEAST_SHARE = 0.02
 STEADY_SHARE = 0.25
 """What the shorter window must show of a site's growth for it to count as steady."""
 MOST_FRAMES = 25
+NEXT_TO_NOTHING = 0.05
+"""A line with less than this share of the growth does not stand before one that has more."""
+JUMP = "grew in one of two windows only: perhaps one jump"
 ALIKE = 0.2
 """Lines within this share of the fastest are ordered by their bytes first."""
 
@@ -64,38 +67,68 @@ class _Place:
     details: dict[tuple[tuple[Frame, ...], str], str] = field(default_factory=dict)
 
 
-def rank(runs: Sequence[Traced], owner: Ownership, *, noun: str = "") -> tuple[Site, ...]:
+def rank(
+    runs: Sequence[Traced], owner: Ownership, *, rate: float | None = None, noun: str = ""
+) -> tuple[Site, ...]:
     """The lines that hold more at the end of a longer run, the fastest growing first.
 
     The last two runs give the rate; an earlier, shorter one tells steady growth from one jump.
-    A line that grew in the last window only comes after all that grew in both. `noun` is what is
-    counted ("objects"), where the kinds of things at a line shall be told in its note.
+    A line that grew in the last window only comes after all that grew in both, but for those that
+    are next to nothing of the finding's `rate`. `noun` is what is counted ("objects"), where the
+    kinds of things at a line shall be told in its note.
     """
     runs = sorted(runs, key=lambda run: run.iterations)
     if len(runs) < 2 or runs[-1].iterations == runs[-2].iterations:
         raise ValueError("growth needs two runs of different length")
-    places = _places(runs, owner)
     lengths = [run.iterations for run in runs]
-    grown = [(_rate(lengths, place.totals), place, frame) for frame, place in places.items()]
-    grown = [entry for entry in grown if entry[0] > 0]
+    grown = [
+        _Grown(_rate(lengths, place.totals), place, frame)
+        for frame, place in _places(runs, owner).items()
+    ]
+    grown = [entry for entry in grown if entry.rate > 0]
     # What has no line is told only where nothing has one.
-    grown = [entry for entry in grown if entry[2].file] or grown
+    grown = [entry for entry in grown if entry.frame.line] or grown
     if not grown:
         return ()
-    grown.sort(key=lambda entry: -entry[0])
-    most: dict[bool, float] = {}
-
-    def order(entry: tuple[float, _Place, Frame]) -> tuple[bool, bool, float, float]:
-        rate, place, _ = entry
-        behind = not _steady(lengths, place.totals)
-        alike = rate >= (1 - ALIKE) * most.setdefault(behind, rate)
-        return (behind, not alike, -_rate(lengths, place.weights) if alike else 0.0, -rate)
-
-    grown = sorted(grown, key=order)
-    least = LEAST_SHARE * grown[0][0]
+    grown = _ordered(grown, lengths, rate)
+    least = LEAST_SHARE * grown[0].rate
     return tuple(
-        _site(frame, place, lengths, owner, noun) for rate, place, frame in grown if rate >= least
+        _site(entry.frame, entry.place, lengths, owner, noun)
+        for entry in grown
+        if entry.rate >= least
     )[:MOST_SITES]
+
+
+class _Grown(NamedTuple):
+    """A line that holds more at the end of the longest run, and how much per iteration."""
+
+    rate: float
+    place: _Place
+    frame: Frame
+
+
+def _ordered(grown: Sequence[_Grown], lengths: Sequence[int], rate: float | None) -> list[_Grown]:
+    """Steady before sudden, fast before slow; of lines as fast, more bytes first."""
+    fastest = max(entry.rate for entry in grown)
+    # Where nothing comes near the finding's rate, the lines are compared with one another.
+    whole = min(max(0.0, rate or 0.0), fastest)
+    tiers: dict[int, list[_Grown]] = {0: [], 1: [], 2: []}
+    for entry in grown:
+        sudden = not _steady(lengths, entry.place.totals)
+        tiers[2 if entry.rate < NEXT_TO_NOTHING * whole else int(sudden)].append(entry)
+    return [entry for tier in tiers.values() for entry in _by_rate(tier, lengths)]
+
+
+def _by_rate(tier: list[_Grown], lengths: Sequence[int]) -> list[_Grown]:
+    if not tier:
+        return []
+    alike = (1 - ALIKE) * max(entry.rate for entry in tier)
+
+    def order(entry: _Grown) -> tuple[bool, float, float]:
+        near = entry.rate >= alike
+        return (not near, -_rate(lengths, entry.place.weights) if near else 0.0, -entry.rate)
+
+    return sorted(tier, key=order)
 
 
 def _places(runs: Sequence[Traced], owner: Ownership) -> dict[Frame, _Place]:
@@ -119,8 +152,16 @@ def _site_frame(stack: Sequence[Frame], owner: Ownership) -> Frame:
     seen = [frame for frame in stack if not owner.is_machinery(frame.file)]
     for frame in seen:
         if owner.is_own(frame.file):
-            return frame
+            return _with_line(frame)
     return seen[0] if seen else Frame("", 0, "")
+
+
+def _with_line(frame: Frame) -> Frame:
+    """What a call makes before its first line (cells of a closure) belongs to its `def`."""
+    if frame.line > 0 or not frame.function:
+        return frame
+    spans = [span for span in _functions(frame.file) if span[2] == frame.function]
+    return frame._replace(line=spans[0][0] if spans else 0)
 
 
 def _rate(lengths: Sequence[int], totals: Sequence[float]) -> float:
@@ -148,7 +189,7 @@ def _site(frame: Frame, place: _Place, lengths: Sequence[int], owner: Ownership,
     if detail := place.details.get((stack, kind)):
         notes.append(detail)
     if not _steady(lengths, place.totals):
-        notes.append("grew in one of two windows only: perhaps one jump")
+        notes.append(JUMP)
     return Site(
         file=frame.file,
         line=frame.line,
