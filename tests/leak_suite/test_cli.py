@@ -108,7 +108,7 @@ def test_debug_shows_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--url", "http://127.0.0.1:1/"], "--url needs --metric"),
         (["run", "--", "python", "x.py"], "-- COMMAND needs --workload"),
         (["run", "--workload", "a:b", "--"], "no command after --"),
-        (["show", "run.json", "--", "ls"], "only `leak-suite run` takes a command"),
+        (["show", "run.json", "--", "ls"], "`leak-suite run` and `fit` take a command"),
         (["run", "--pid", "999999999"], "there is no process 999999999"),
         (["run", "--pid", "0"], "there is no process 0"),
         (["run", "job:f", "--pid", "many"], "invalid int value"),
