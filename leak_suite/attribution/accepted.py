@@ -37,7 +37,8 @@ def explain(finding: Finding, accepted: Iterable[Accepted], today: date) -> Expl
         frames = (f"{site.file}:{site.line} {site.function}", *site.stack)
         entry = next((item for item in entries if item.covers(frames, rate, today)), None)
         if entry is not None:
-            words.append(f"{_name(site)} is accepted: {entry.reason}")
+            until = f" until {entry.expires}" if entry.expires is not None else ""
+            words.append(f"accepted: {entry.reason}{until} ({_name(site)})")
             continue
         left += rate
         words.extend(_refusals(site, frames, entries, today))

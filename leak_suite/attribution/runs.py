@@ -12,9 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
-
-import psutil
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from leak_suite.attribution import tracer
 from leak_suite.attribution.ownership import Ownership
@@ -31,9 +29,11 @@ from leak_suite.subject import (
     open_subject,
 )
 from leak_suite.subject.agent_code import agent_module
-from leak_suite.subject.app import AppSubject
-from leak_suite.subject.inside import CallableSubject
 from leak_suite.subject.process import kill_group
+
+if TYPE_CHECKING:
+    from leak_suite.subject.app import AppSubject
+    from leak_suite.subject.inside import CallableSubject
 
 __all__ = ["Launch", "Launcher", "Record", "TracedSubject", "Tracer"]
 
@@ -157,11 +157,9 @@ class Launcher:
         spec = self._spec
         if isinstance(spec, InProcessSpec):
             return InThisProcess(spec, trace)
-        subject: CallableSubject | AppSubject
-        if isinstance(spec, AppSpec):
-            subject = AppSubject(spec, trace=trace, counters=begin)
-        else:
-            subject = CallableSubject(spec, trace=trace, counters=begin)
+        subject = cast(
+            "CallableSubject | AppSubject", open_subject(spec, counters=begin, trace=trace)
+        )
         return InFreshProcess(subject, trace, self._turn)
 
 
@@ -317,6 +315,8 @@ def _longer_and_longer(records: Sequence[Record]) -> list[Record]:
 
 def _kill_traced(outputs: Sequence[str]) -> None:
     """End those children of ours that write to `outputs`, whatever they are doing."""
+    import psutil  # only here, where something went wrong
+
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
             if any(f"trace_output={output}" in child.cmdline() for output in outputs):

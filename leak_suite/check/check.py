@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 from leak_suite.check.environment import environment
 from leak_suite.errors import SubjectError
-from leak_suite.options import Options
+from leak_suite.options import Accepted, Options
 from leak_suite.probes import probe_for
 from leak_suite.result import Finding, Outcome, RunResult, Series
 from leak_suite.runner import Limits, Runner, Stop
 from leak_suite.subject import InProcessSpec, PidSpec, Spec, Subject, UrlSpec, open_subject
-from leak_suite.verdict import Tolerance, Verdict, judge_all
+from leak_suite.subject.inside import CallableSubject
+from leak_suite.subject.process import kill_group
+from leak_suite.verdict import Tolerance, Verdict, fold, judge_all
 
 __all__ = ["Progress", "check"]
 
 _MIB = 1 << 20
 _SOFT_STOPS = {"deadline", "growth"}
+_RUN_SECONDS = 55.0
+_ATTRIBUTION_SECONDS = 8.0
+"""Attribution has what is left of the first, but at least the second."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
     SubjectError if it cannot even be started; a subject that dies or hangs later is a result.
     """
     tell = on_progress or (lambda _: None)
+    begun = time.monotonic()
     tell(Progress("starting"))
     limits = Limits(options.max_seconds, options.max_growth_bytes, options.max_threads)
     subject = open_subject(spec, tracked=options.tracked, counters=options.counters)
@@ -54,9 +62,15 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
         verdict = _measure(runner, options, tell)
         evidence = _evidence(subject, runner, verdict)
         result = _result(spec, subject, runner, verdict, evidence)
+        if result.outcome is Outcome.GROWING and isinstance(subject, CallableSubject):
+            kill_group(
+                subject.agent.pid
+            )  # tearing down what leaked may take longer than finding it
     if result.outcome is Outcome.GROWING and options.attribution:
         tell(Progress("finding what grew", result.iterations, result.seconds))
-        result = _attributed(spec, result, runner, options)
+        left = max(_ATTRIBUTION_SECONDS, _RUN_SECONDS - (time.monotonic() - begun))
+        result = _attributed(spec, result, runner, options, left)
+        result = _accepted(result, verdict, runner.stop, options.accepted)
     return result
 
 
@@ -187,19 +201,46 @@ def _outcome(verdict: Verdict, stop: Stop | None) -> tuple[Outcome, str]:
     return Outcome.INCONCLUSIVE, stop.text
 
 
-def _attributed(spec: Spec, result: RunResult, runner: Runner, options: Options) -> RunResult:
+def _attributed(
+    spec: Spec, result: RunResult, runner: Runner, options: Options, seconds: float
+) -> RunResult:
     """The same result, with the places that the growth came from."""
     from leak_suite.attribution import attribute
 
+    done = result.iterations - runner.warm_up_iterations
     try:
         findings: tuple[Finding, ...] = attribute(
             spec,
             result.findings,
-            iterations=result.iterations - runner.warm_up_iterations,
+            iterations=done,
             warm_up=runner.warm_up_iterations,
             options=options,
+            pace=result.seconds / max(1, done),
+            seconds=seconds,
         )
     except Exception as error:  # the verdict stands without its sites
         details = {**result.details, "attribution_error": f"{type(error).__name__}: {error}"}
         return replace(result, details=details)
     return replace(result, findings=findings)
+
+
+def _accepted(
+    result: RunResult, verdict: Verdict, stop: Stop | None, accepted: Sequence[Accepted]
+) -> RunResult:
+    """The same result, where growth that comes from accepted leaks only does not count as such."""
+    if not accepted:
+        return result
+    from leak_suite.attribution import explain
+
+    today = date.today()
+    findings = []
+    for finding in result.findings:
+        if finding.outcome is Outcome.GROWING:
+            found = explain(finding, accepted, today)
+            finding = replace(finding, reason=f"{found.reason}. {finding.reason}".lstrip(". "))
+            if found.explained:
+                finding = replace(finding, outcome=Outcome.STABLE, cause=found.reason)
+        findings.append(finding)
+    judged = replace(verdict, findings=tuple(findings), outcome=fold(findings))
+    outcome, reason = _outcome(judged, stop)
+    return replace(result, findings=judged.findings, outcome=outcome, reason=reason)
