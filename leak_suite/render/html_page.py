@@ -17,7 +17,7 @@ from leak_suite.result import Outcome, RunResult
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["fill", "html", "render_many", "worst"]
+__all__ = ["fill", "html", "render_many", "seconds", "worst"]
 
 _HERE = Path(__file__).parent
 _GLYPHS = {
@@ -106,7 +106,7 @@ def _figures(runs: Sequence[RunView]) -> tuple[tuple[str, str], ...]:
     figures = [("runs", str(len(runs)))] if len(runs) > 1 else []
     figures += [
         ("iterations", f"{sum(run.result.iterations for run in runs):,}"),
-        ("seconds", _seconds(sum(run.result.seconds for run in runs))),
+        ("seconds", seconds(sum(run.result.seconds for run in runs))),
         ("metrics judged", str(judged)),
         ("of them growing", str(growing)),
     ]
@@ -160,13 +160,14 @@ def _environment() -> Environment:
         "token": lambda outcome: outcome.value.replace(" ", "-"),
         "glyph": lambda outcome: _GLYPHS[outcome],
         "breakable": _breakable,
-        "seconds": _seconds,
+        "seconds": seconds,
     }
     environment.filters.update(filters)
     return environment
 
 
-def _seconds(value: float) -> str:
+def seconds(value: float) -> str:
+    """Seconds as far as they matter: `115.7`, `0.042`."""
     return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from leak_suite.errors import ConfigurationError, RunFileError
-from leak_suite.render.html_page import fill, html, worst
+from leak_suite.render.html_page import fill, html, seconds, worst
 from leak_suite.render.words import in_order, site_line, verdict
 from leak_suite.result import Outcome, RunResult
 
@@ -53,7 +53,7 @@ class Entry:
     @property
     def seconds(self) -> str:
         """How long they took."""
-        return "" if self.result is None else f"{self.result.seconds:,.1f}"
+        return "" if self.result is None else seconds(self.result.seconds)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from leak_suite.result import Finding, Outcome, RunResult, Site
 
 __all__ = [
@@ -70,12 +72,18 @@ def in_order(result: RunResult) -> tuple[Finding, ...]:
 
 
 def verdict(result: RunResult) -> str:
-    """One sentence that says why the outcome is what it is."""
-    if result.reason:
-        return result.reason
+    """One sentence that says why the outcome is what it is, and what else the run has to tell."""
     found = [finding for finding in in_order(result) if finding.outcome is result.outcome]
+    if result.outcome is Outcome.INCONCLUSIVE and result.reason:
+        unclear = [f"; {f.metric}: {f.cause}" for f in found if f.required and f.cause]
+        return result.reason + "".join(unclear[:1])
     if not found:
-        return "nothing was judged"
+        return result.reason or "nothing was judged"
+    return _said(found) + (f"; {result.reason}" if result.reason else "")
+
+
+def _said(found: Sequence[Finding]) -> str:
+    """What the findings of a run's own outcome come to."""
     first = found[0]
     if first.outcome is Outcome.GROWING:
         speed = per_iteration(first.rate, first.unit)

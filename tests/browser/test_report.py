@@ -113,7 +113,8 @@ def test_a_chart_shows_readings_warm_up_rate_interval_and_tolerance(visit: Visit
     for part in ("readings", "fitted: 1.02 KiB per iteration", "interval", "tolerated", "warm-up"):
         assert part in said
     assert chart.locator(".scatterlayer .point").count() == COUNT + 1  # one belongs to both
-    assert chart.locator(".shapelayer path").count() == 1
+    shade = chart.locator(".shapelayer path").bounding_box()
+    assert shade["width"] > 30
     assert chart.locator(".fills path, .js-fill").count() >= 1
 
 
@@ -181,6 +182,8 @@ def test_the_keyboard_reaches_every_chart_and_reads_it(visit: Visit) -> None:
     page.keyboard.press("ArrowLeft")
     assert "after 19,000 iterations: " in said.inner_text()
     assert "MiB (" in said.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert "after 19,500 iterations: " in said.inner_text()
     page.keyboard.press("Home")
     assert "after 0 iterations: " in said.inner_text()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
@@ -212,6 +215,14 @@ def test_a_link_to_a_folded_metric_unfolds_it(visit: Visit) -> None:
     page = visit(html(LEAK))
     page.get_by_role("link", name="gc_objects").click()
     page.locator("details.metric[open] .scatterlayer .trace").first.wait_for(state="attached")
+
+
+def test_a_stable_run_among_others_is_folded_and_a_link_into_it_unfolds_it(visit: Visit) -> None:
+    page = visit(render_many([LEAK, CALM]))
+    assert page.locator("#run1 .fold").count() == 0
+    assert not page.locator("#run2-m1").is_visible()
+    page.evaluate("location.hash = 'run2-m1'")
+    page.locator("#run2-m1 .scatterlayer .trace").first.wait_for(state="attached")
 
 
 @pytest.mark.parametrize("name", ["one", "several", "index"])

@@ -103,6 +103,15 @@ def test_bytes_are_said_in_binary_units(value: float | None, said: str) -> None:
     assert amount(value, "bytes") == said
 
 
+def test_why_a_run_ended_does_not_hide_what_it_found() -> None:
+    ended = replace(RESULT, reason="the 60 s for the run were up")
+    assert headline(ended).startswith("GROWING: heap grows by 1.02 KiB per iteration; the 60 s")
+    unclear = replace(ended, outcome=Outcome.INCONCLUSIVE, findings=(FDS, BLIND))
+    assert headline(unclear) == "INCONCLUSIVE: the 60 s for the run were up; pss: blind"
+    died = replace(unclear, findings=(), reason="it died")
+    assert headline(died) == "INCONCLUSIVE: it died"
+
+
 def test_markdown_cannot_be_broken_by_a_name() -> None:
     rude = replace(HEAP, metric="a|b <img> @team", sites=(Site("a`b.py", 1, "f|g"),))
     text = render(replace(RESULT, findings=(rude,)), "markdown")

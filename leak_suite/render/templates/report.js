@@ -151,7 +151,8 @@
   function open() {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
-    if (target.tagName === "DETAILS") { target.open = true; target.querySelector("summary").focus(); }
+    for (let at = target.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
+    if (target.tagName === "DETAILS") target.querySelector("summary").focus();
     target.scrollIntoView();
   }
   addEventListener("hashchange", open);
