@@ -7,14 +7,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from leak_suite.errors import LeakSuiteError
 
-__all__ = ["Books", "Group", "GroupV1", "GroupV2", "NoGroup"]
+__all__ = ["Books", "Folders", "Group", "GroupV1", "GroupV2", "NoGroup"]
 
 _INSIDE = Path(__file__).with_name("inside.py")
 _END_SECONDS = 10.0
@@ -68,15 +68,27 @@ class Group(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Folders:
+    """How folders are made and removed; in the kernel's file system they come with files."""
+
+    make: Callable[[Path], None] = Path.mkdir
+    remove: Callable[[Path], None] = Path.rmdir
+
+
+_KERNEL = Folders()
+
+
 class _FolderGroup:
     """What both versions share: a folder in the control group file system."""
 
-    def __init__(self, folder: Path, *, adopted: bool = False) -> None:
+    def __init__(self, folder: Path, *, adopted: bool, folders: Folders) -> None:
         self.folder = folder
         self._adopted = adopted
+        self._folders = folders
         if not adopted:
             try:
-                folder.mkdir()
+                folders.make(folder)
             except OSError as error:
                 raise NoGroup(f"{folder} cannot be made: {error.strerror}") from error
 
@@ -96,16 +108,13 @@ class _FolderGroup:
     def close(self) -> None:
         """See `Group`."""
         until = time.monotonic() + _END_SECONDS
-        while (pids := self.pids()) and time.monotonic() < until:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+        while _kill_all(self.pids()) and time.monotonic() < until:
             time.sleep(0.01)
         if self._adopted:
             return
         self._give_back()
         for path in [*_folders_below(self.folder), self.folder]:
-            _remove(path, until)
+            _remove(path, until, self._folders.remove)
 
     def _give_back(self) -> None:
         """Let go of the page cache that is charged to the group, where the kernel offers it."""
@@ -122,8 +131,15 @@ class GroupV2(_FolderGroup):
 
     name = "cgroup v2"
 
-    def __init__(self, folder: Path, limit: int | None, *, adopted: bool = False) -> None:
-        super().__init__(folder, adopted=adopted)
+    def __init__(
+        self,
+        folder: Path,
+        limit: int | None,
+        *,
+        adopted: bool = False,
+        folders: Folders = _KERNEL,
+    ) -> None:
+        super().__init__(folder, adopted=adopted, folders=folders)
         try:
             if not (folder / "memory.max").exists():
                 raise NoGroup(f"{folder} has no memory controller")
@@ -166,12 +182,19 @@ class GroupV1(_FolderGroup):
 
     name = "cgroup v1"
 
-    def __init__(self, folder: Path, limit: int | None) -> None:
-        super().__init__(folder)
+    def __init__(
+        self,
+        folder: Path,
+        limit: int | None,
+        *,
+        adopted: bool = False,
+        folders: Folders = _KERNEL,
+    ) -> None:
+        super().__init__(folder, adopted=adopted, folders=folders)
         try:
             if not (folder / "memory.limit_in_bytes").exists():
                 raise NoGroup(f"{folder} has no memory controller")
-            if limit is not None:
+            if limit is not None and not adopted:
                 self._set("memory.limit_in_bytes", limit)
                 if (folder / "memory.memsw.limit_in_bytes").exists():
                     self._set("memory.memsw.limit_in_bytes", limit)
@@ -201,6 +224,19 @@ class GroupV1(_FolderGroup):
             (self.folder / "memory.force_empty").write_text("0\n")
 
 
+def _kill_all(pids: tuple[int, ...]) -> bool:
+    """Whether any of them was there to be killed."""
+    return sum(_kill(pid) for pid in pids) > 0
+
+
+def _kill(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
 def _folders_below(folder: Path) -> list[Path]:
     """Deepest first: the order in which they can be removed."""
     return sorted((p for p in _walk(folder)), key=lambda p: len(p.parts), reverse=True)
@@ -214,11 +250,11 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield from _walk(path)
 
 
-def _remove(folder: Path, until: float) -> None:
+def _remove(folder: Path, until: float, remove: Callable[[Path], None]) -> None:
     """A group is busy for a moment after its last process; its files need no removing."""
     while True:
         try:
-            folder.rmdir()
+            remove(folder)
             return
         except FileNotFoundError:
             return

@@ -37,10 +37,8 @@ def smallest_passing(
     if best is None:
         return None
     step = best - low
-    while passes(low):
-        best, low = low, low - step
-        if low <= tolerance:
-            return best
+    while low > 0 and passes(low):
+        best, low = low, max(0, low - step)
     while best - low > tolerance:
         middle = (best + low) // 2
         if passes(middle):

@@ -245,18 +245,10 @@ def _group_of(proc: Path) -> Group | None:
     for controller in ("memory", ""):
         for folder in _parents(proc, controller)[:1]:
             if controller and (folder / "memory.limit_in_bytes").exists():
-                return _Reader(folder)
+                return GroupV1(folder, None, adopted=True)
             if not controller and (folder / "memory.max").exists():
                 return GroupV2(folder, None, adopted=True)
     return None
-
-
-class _Reader(GroupV1):
-    """A version 1 group of somebody else, read only."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._adopted = True
 
 
 def _docker_way(image: str | None) -> Opener:

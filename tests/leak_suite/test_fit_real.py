@@ -1,0 +1,242 @@
+"""Real services under real kernel limits; skipped, with the reason, where none can be set."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from leak_suite.cli import main
+from leak_suite.fit import FitOptions, fit
+from leak_suite.fit.ways import choose
+from leak_suite.result import Outcome, RunResult
+from leak_suite.subject import CommandSpec
+
+MIB = 1 << 20
+ROOT = Path(__file__).resolve().parents[2]
+CHOSEN = choose()
+needs_a_limit = pytest.mark.skipif(
+    not CHOSEN.enforced, reason=f"NO MEMORY LIMIT CAN BE SET HERE: {CHOSEN.refused}"
+)
+
+SERVER = """
+import mmap, os, subprocess, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+CHILD = "import mmap,sys; m=mmap.mmap(-1,int(sys.argv[1])<<20); m[::4096]=b'x'*len(m[::4096])"
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        _, what, size = self.path.split("/")
+        size = int(size)
+        if what == "own":
+            held = b"x" * (size << 20)
+        elif what == "child":
+            subprocess.run([sys.executable, "-c", CHILD, str(size)])
+        elif what == "read":
+            with open(sys.argv[2], "rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+                for _ in range(size):
+                    sum(mapped[at] for at in range(0, len(mapped), 65536))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+WORKLOADS = """
+import time
+def small(client): client.get("/own/1").raise_for_status()
+def medium(client): client.get("/own/60").raise_for_status()
+def big(client): client.get("/own/300").raise_for_status()
+def child(client): client.get("/child/300").raise_for_status()
+def read(client): client.get("/read/3").raise_for_status()
+def slow(client): time.sleep(600)
+"""
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Path:
+    (tmp_path / "server.py").write_text(SERVER)
+    (tmp_path / "work.py").write_text(WORKLOADS)
+    return tmp_path
+
+
+def spec(folder: Path, workload: str) -> CommandSpec:
+    argv = (sys.executable, str(folder / "server.py"), "{port}", str(folder / "data"))
+    return CommandSpec(argv, f"{folder / 'work.py'}:{workload}")
+
+
+def tried(folder: Path, workload: str, mib: int = 128, **options: object) -> RunResult:
+    chosen = FitOptions(mib * MIB, iterations=3, max_seconds=30, **options)  # type: ignore[arg-type]
+    return fit(spec(folder, workload), chosen)
+
+
+def left_over() -> list[str]:
+    return [path for path, *_ in os.walk("/sys/fs/cgroup") if f"/leak-suite-{os.getpid()}-" in path]
+
+
+@needs_a_limit
+def test_a_small_service_fits_and_its_peak_is_split(service: Path) -> None:
+    result = tried(service, "small")
+    assert result.outcome is Outcome.STABLE
+    found = result.details["fit"]
+    assert (found["fits"], found["how"], found["oom_kills"]) == (True, "fits", 0)
+    assert found["enforced_by"] == CHOSEN.name
+    assert 2 * MIB < found["peak"]["anon"] < 64 * MIB
+    assert found["peak"]["kernel"] > 0
+    assert found["headroom"] == 128 * MIB - found["peak"]["held"]
+    assert {series.metric for series in result.series} == {"anon", "file", "kernel", "pss"}
+    assert left_over() == []
+
+
+@needs_a_limit
+def test_a_server_that_is_killed_does_not_fit(service: Path) -> None:
+    result = tried(service, "big")
+    assert result.outcome is Outcome.OVER_BUDGET
+    found = result.details["fit"]
+    assert found["how"] == "killed"
+    assert [one["is_server"] for one in found["killed"]] == [True]
+    assert found["server_alive"] is False
+    assert left_over() == []
+
+
+@needs_a_limit
+def test_a_child_that_is_killed_is_named_although_the_server_lives(service: Path) -> None:
+    result = tried(service, "child")
+    assert result.outcome is Outcome.OVER_BUDGET
+    found = result.details["fit"]
+    assert (found["how"], found["server_alive"]) == ("killed", True)
+    assert all(not one["is_server"] for one in found["killed"])
+    assert "mmap" in found["killed"][0]["command"]
+    assert "although the server lives" in result.reason
+
+
+@needs_a_limit
+@pytest.mark.slow
+def test_a_service_that_only_pages_is_thrashing(service: Path) -> None:
+    (service / "data").write_bytes(os.urandom(96 * MIB))
+    result = tried(service, "read", mib=40)
+    assert result.outcome is Outcome.OVER_BUDGET
+    assert result.details["fit"]["how"] == "thrashing"
+    assert result.details["fit"]["oom_kills"] == 0
+
+
+@needs_a_limit
+@pytest.mark.slow
+def test_the_smallest_limit_that_passes_lies_above_what_the_service_holds(service: Path) -> None:
+    result = tried(service, "medium", find_minimum=True, tolerance_bytes=4 * MIB)
+    minimum = result.details["fit"]["minimum"]
+    assert 60 * MIB < minimum["bytes"] < 100 * MIB
+    assert result.details["fit"]["headroom"] == 128 * MIB - minimum["bytes"]
+    failed = [one["limit"] for one in minimum["trials"] if not one["passed"]]
+    assert minimum["bytes"] - max(failed) <= 4 * MIB
+
+
+@needs_a_limit
+def test_the_pages_of_its_files_are_dropped_before(service: Path) -> None:
+    data = service / "data"
+    data.write_bytes(os.urandom(8 * MIB))
+    cold = tried(service, "read").details["fit"]["cold"]
+    assert cold["files"] > 3
+    assert cold["bytes"] > 8 * MIB
+
+
+def test_without_a_way_nothing_is_enforced_and_the_status_is_2(
+    service: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(service)
+    command = [sys.executable, str(service / "server.py"), "{port}"]
+    flags = ["fit", "--memory", "128M", "--way", "docker", "--iterations", "2"]
+    status = main([*flags, "--workload", "work.py:small", "-o", "out/run.json", "--", *command])
+    assert status == 2
+    assert "NOT ENFORCED" in capsys.readouterr().out
+    result = RunResult.read(service / "out" / "run.json")
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert result.details["fit"]["enforced"] is False
+    assert result.details["fit"]["peak"]["pss"] > 4 * MIB
+
+
+@needs_a_limit
+def test_the_command_tells_all_of_it_and_shows_the_file_again(
+    service: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(service)
+    command = [sys.executable, str(service / "server.py"), "{port}"]
+    flags = ["fit", "--plan", "render-starter", "--users", "2", "--iterations", "4"]
+    assert main([*flags, "--workload", "work.py:small", "-o", "run.json", "--", *command]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("FITS: fits in render-starter (512 MiB, as of")
+    for word in ("peak anonymous", "headroom", CHOSEN.name, "swap off"):
+        assert word in told
+    assert main(["show", "run.json"]) == 0
+    assert capsys.readouterr().out == told
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--memory", "512M", "--plan", "render-free"], "give the limit"),
+        (["--memory", "lots"], "is not a size"),
+        (["--plan", "render-huge"], "known are render-free"),
+        (["--memory", "512M", "--users", "0"], "users must be above zero"),
+        (["--memory", "512M", "--way", "magic"], "known are cgroup v2"),
+        (["--memory", "512M", "--app", "a:b", "--workload", "nonsense"], "must be written"),
+    ],
+)
+def test_a_wrong_option_is_status_2_and_says_what_to_give(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "--app" not in flags:
+        flags = [*flags, "--app", "a:b", "--workload", "w:f"]
+    assert main(["fit", *flags]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_service_that_does_not_even_work_unlimited_is_status_2(service: Path) -> None:
+    command = [sys.executable, "-c", "raise SystemExit('no such luck')", "{port}"]
+    flags = ["fit", "--memory", "128M", "--workload", f"{service / 'work.py'}:small"]
+    assert main([*flags, "--", *command]) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_no_group_and_no_process(service: Path, number: int) -> None:
+    command = [sys.executable, str(service / "server.py"), "{port}"]
+    flags = ["fit", "--memory", "128M", "--workload", f"{service / 'work.py'}:slow"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "leak_suite", *flags, "--", *command],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    began = time.monotonic()
+    server: psutil.Process | None = None
+    while server is None and time.monotonic() - began < 30:
+        with contextlib.suppress(psutil.Error):
+            found = psutil.Process(run.pid).children()
+            server = next((c for c in found if "server.py" in " ".join(c.cmdline())), None)
+        time.sleep(0.01)
+    assert server is not None
+    run.send_signal(number)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 2
+    assert "stopped before it could judge" in said
+    assert not server.is_running()
+    groups = [path for path, *_ in os.walk("/sys/fs/cgroup") if f"leak-suite-{run.pid}-" in path]
+    assert groups == []
+
+
+def test_the_run_file_of_a_fit_is_one_like_every_other(service: Path) -> None:
+    result = tried(service, "small", way="docker")
+    assert RunResult.from_json(result.to_json()).to_json() == result.to_json()
+    assert json.loads(result.to_json())["findings"][0]["metric"] == "memory limit"
