@@ -2,7 +2,8 @@
 
 glibc keeps one arena per thread and raises its own thresholds as large blocks are freed; both make
 a process that works in bursts stay as big as its largest burst. Elsewhere (musl, macOS, Windows)
-these calls do nothing.
+these calls do nothing, nor do they with ALLOCATOR=default in the environment, which shows what
+the service would need without them.
 """
 
 from __future__ import annotations
@@ -22,8 +23,14 @@ _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
 
+def _wanted() -> bool:
+    return os.environ.get("ALLOCATOR", "tuned") != "default"
+
+
 @functools.cache
 def _glibc() -> ctypes.CDLL | None:
+    if not _wanted():
+        return None
     try:
         version = os.confstr("CS_GNU_LIBC_VERSION")
     except (AttributeError, ValueError, OSError):
@@ -62,10 +69,13 @@ def worker_environment() -> dict[str, str]:
     The thread counts are one because two jobs side by side already fill the machine, and every
     further thread brings buffers of its own.
     """
-    return {
+    allocator = {
         "MALLOC_ARENA_MAX": "1",
         "MALLOC_TRIM_THRESHOLD_": str(THRESHOLD_BYTES),
         "MALLOC_MMAP_THRESHOLD_": str(THRESHOLD_BYTES),
+    }
+    return {
+        **(allocator if _wanted() else {}),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         # glog and absl write a line per detector to the error stream otherwise.

@@ -1,0 +1,34 @@
+"""The switch that the positive control needs: the service as it would be with glibc's defaults."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TOLD = (
+    "from reference_app.allocator import configure_memory, worker_environment as e;"
+    "print(configure_memory(), 'MALLOC_ARENA_MAX' in e(), 'OPENBLAS_NUM_THREADS' in e())"
+)
+
+
+def told(**environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_allocator_default_leaves_arenas_and_thresholds_as_they_are() -> None:
+    assert told(ALLOCATOR="default") == "False False True"
+
+
+def test_without_it_workers_are_told_to_use_one_arena() -> None:
+    assert told().endswith("True True")
