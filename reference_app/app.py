@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any
+from weakref import WeakSet
 
 from fastapi import FastAPI
 
 from reference_app import errors
 from reference_app.allocator import configure_memory
+from reference_app.connections import Connections
 from reference_app.parts import AppParts
-from reference_app.requests import InFlight
 from reference_app.routes import ROUTERS
 from reference_app.service import Service
 from reference_app.settings import Settings
@@ -26,7 +27,7 @@ __all__ = ["create_app"]
 def create_app(settings: Settings, parts: AppParts | None = None) -> FastAPI:
     """The service with these limits, put together from these parts."""
     parts = parts or AppParts()
-    in_flight: set[asyncio.Task[Any]] = set()
+    connections: WeakSet[asyncio.Transport] = WeakSet()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -35,7 +36,7 @@ def create_app(settings: Settings, parts: AppParts | None = None) -> FastAPI:
         app.state.service = service
         try:
             await service.open()
-            with _on_termination(lambda: _begin_drain(service, in_flight)):
+            with _on_termination(lambda: _begin_drain(service, connections)):
                 async with _background(service):
                     yield
                     # Event streams end before the server waits for its connections, where the
@@ -53,20 +54,20 @@ def create_app(settings: Settings, parts: AppParts | None = None) -> FastAPI:
         redoc_url=None,
     )
     errors.install(app)
-    app.add_middleware(InFlight, tasks=in_flight)
+    app.add_middleware(Connections, connections=connections)
     for router in ROUTERS:
         app.include_router(router)
     return app
 
 
-def _begin_drain(service: Service, in_flight: set[asyncio.Task[Any]]) -> None:
+def _begin_drain(service: Service, connections: WeakSet[asyncio.Transport]) -> None:
     service.begin_drain()
 
-    def end_requests() -> None:
-        for task in tuple(in_flight):
-            task.cancel("the drain is over")
+    def end_connections() -> None:
+        for connection in tuple(connections):
+            connection.abort()
 
-    asyncio.get_running_loop().call_later(service.settings.drain_seconds, end_requests)
+    asyncio.get_running_loop().call_later(service.settings.drain_seconds, end_connections)
 
 
 @asynccontextmanager
