@@ -20,8 +20,8 @@ def quick_job() -> bytes:
 
 @cache
 def long_job() -> bytes:
-    """Ten seconds of video: holds a slot while the queue behind it is filled."""
-    return clip(width=640, height=480, seconds=10.0).path.read_bytes()
+    """Six seconds of video: holds a slot while the queue behind it is filled."""
+    return clip(width=640, height=480, seconds=6.0).path.read_bytes()
 
 
 @cache

@@ -77,8 +77,8 @@ class Rejection(LoadUser):
             self._wrong_type,
             self._garbage,
             self._memory,
-            self._full_queue,
             self._ordinary,
+            self._full_queue,
         )
         steps[self.session.round % len(steps)]()
 
@@ -86,7 +86,8 @@ class Rejection(LoadUser):
         self.session.ledger.saw(invariant, holds, detail)
 
     def _ordinary(self) -> None:
-        answer = self.upload(files.quick_job())
+        """A job like those that will fill the queue: the service learns how long one takes."""
+        answer = self.upload(files.long_job())
         job = self.take(answer)
         self._saw(OPEN_AGAIN, job is not None, f"it was answered {answer.status_code}")
         if job is not None:
@@ -182,8 +183,8 @@ class Rejection(LoadUser):
         plan = self.session.plan
         running = frozenset({"processing"})
         jobs = [self.follow(self.send(files.long_job()), running) for _ in range(plan.slots)]
-        jobs += [self.send(files.quick_job()) for _ in range(plan.pending)]
-        answer = self.upload(files.quick_job(), label="[queue full]")
+        jobs += [self.send(files.long_job()) for _ in range(plan.pending)]
+        answer = self.upload(files.long_job(), label="[queue full]")
         still_running = all(self._still_runs(job.job_id) for job in jobs[: plan.slots])
         extra = self.take(answer)
         # A slot that came free meanwhile makes room for one more: then nothing was shown.
@@ -192,8 +193,15 @@ class Rejection(LoadUser):
             self._saw(invariants.FULL, answer.status_code == 503, text)
         if extra is None:
             extra = self._come_back(retry_seconds(answer) or 1)
-        for job in [*jobs, *([extra] if extra else [])]:
-            self.finish(job)
+        for job in reversed([*jobs, *([extra] if extra else [])]):
+            self._abandon(job)
+
+    def _abandon(self, job: Job) -> None:
+        """All has been seen: what still waits or runs need not be waited for."""
+        answer = self.client.post(f"/api/cancel/{job.job_id}", name="/api/cancel/[id]", timeout=30)
+        if answer.status_code == 200:
+            job.ends |= {"cancelled"}
+        self.finish(job)
 
     def _still_runs(self, job_id: str) -> bool:
         answer = self.client.get(f"/api/status/{job_id}", name="/api/status/[id]", timeout=30)
@@ -202,7 +210,7 @@ class Rejection(LoadUser):
     def _come_back(self, seconds: int) -> Job | None:
         for _ in range(_RETURNS):
             gevent.sleep(seconds)
-            answer = self.upload(files.quick_job(), label="[after Retry-After]")
+            answer = self.upload(files.long_job(), label="[after Retry-After]")
             job = self.take(answer)
             if job is not None:
                 break
