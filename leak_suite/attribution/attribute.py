@@ -45,7 +45,7 @@ LONGER = 8
 LEAST_ITERATIONS = 20
 WARM_UP_SHARE = 4
 EXPLAINED_SHARE = 0.1
-"""Sites that carry less than this share of the growth of the heap are not its cause."""
+"""Sites that carry less than this share of the growth are not its cause."""
 CONTAINERS_SHOWN = 2
 OBJECT_FRAMES = 16
 """Of stacks of objects: own code is near where an object is made, and tracemalloc is slow."""
@@ -152,9 +152,12 @@ class _Work:
                     raise
                 break
             found = {f.metric: self._with_sites(f, kind, runs) for f in findings}
-            if n >= most or not self._again(found[deciding(findings).metric]):
+            judged = found[deciding(findings).metric]
+            if n >= most or not self._again(judged):
                 break
-            n = most if turn == TURNS - 2 else min(most, n * LONGER)
+            # What is rare or late needs as many as the verdict did; a cache may be full before.
+            nothing = _total(judged.sites) < EXPLAINED_SHARE * (judged.rate or 0.0)
+            n = most if nothing or turn == TURNS - 2 else min(most, n * LONGER)
         return found
 
     def _tracer(self, kind: _Kind, findings: Sequence[Finding]) -> Tracer:
@@ -174,19 +177,19 @@ class _Work:
         """Whether longer runs may show what these did not: a rare jump, or a cache when full."""
         if time.monotonic() - self._begun > AGAIN_SECONDS:
             return False
-        return not well_explained(finding, _total(finding.sites)) or _is_jump(finding.sites[0])
+        return not well_explained(finding, _total(finding.sites)) or JUMP in finding.sites[0].note
 
     def _with_sites(self, finding: Finding, kind: _Kind, runs: Sequence[Record]) -> Finding:
         sites = kind.sites(finding, runs)
         words = self._words(runs, filling=too_much(finding, _total(sites)))
         if sites:
             return _told(replace(finding, sites=sites), words)
-        if finding.metric == "heap":
+        if finding.metric in ALLOCATIONS:
             return _told(
                 finding,
-                "No line is named: traced allocations carry less than a tenth of the bytes that an "
-                "iteration adds; the rest is taken where tracing cannot see, as by C code that "
-                f"calls the C library through ctypes. {words}",
+                "No line is named: traced allocations carry less than a tenth of what an iteration "
+                "adds; the rest is taken where tracing cannot see, as by C code that calls the C "
+                f"library through ctypes. {words}",
             )
         return _told(finding, f"No line is named: nothing grew where tracing looks. {words}")
 
@@ -207,14 +210,13 @@ class _Work:
 
 
 def _allocated(finding: Finding, runs: Sequence[Record]) -> tuple[Site, ...]:
-    """Lines that take memory; none where they take far less of the heap than it grows by."""
-    unit = ALLOCATIONS[finding.metric]
-    heap = finding.metric == "heap"
-    least = EXPLAINED_SHARE * (finding.rate or 0.0)
-    sites = _ranked(finding, runs, [run.allocations(unit, heap_only=heap) for run in runs])
-    if heap and _total(sites) < least:
-        # Stacks that make small and large things are told apart by their mean size only.
-        sites = _ranked(finding, runs, [run.allocations(unit) for run in runs])
+    """Lines that take memory; none where they take far less than what it grows by."""
+    metric, unit = finding.metric, ALLOCATIONS[finding.metric]
+    least = EXPLAINED_SHARE * (finding.rate or 0.0) if metric in ("heap", "blocks") else 0.0
+    sites = _ranked(finding, runs, [run.allocations(metric, unit) for run in runs])
+    if _total(sites) < least:
+        # A record joins what one stack took, of all kinds: telling them apart may go wrong.
+        sites = _ranked(finding, runs, [run.allocations(metric, unit, every=True) for run in runs])
         if _total(sites) < least:
             return ()
     if sites and (note := _grown_containers(runs)):
@@ -267,10 +269,6 @@ _KINDS = (
 
 def _of_kind(findings: Sequence[Finding], kind: _Kind) -> list[Finding]:
     return [finding for finding in findings if kind.metrics(finding.metric)]
-
-
-def _is_jump(site: Site) -> bool:
-    return JUMP in site.note
 
 
 def _ranked(

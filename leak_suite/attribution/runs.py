@@ -180,15 +180,16 @@ class Record:
         """What really traced the allocations."""
         return str(self.data["kind"])
 
-    def allocations(self, unit: str, *, heap_only: bool = False) -> tuple[Amount, ...]:
-        """Live allocations as "bytes" or as "count" of Python's blocks.
+    def allocations(self, metric: str, unit: str, *, every: bool = False) -> tuple[Amount, ...]:
+        """Live allocations as "bytes" or as "count": those that `metric` sees, or `every` one.
 
-        `heap_only` leaves out what pymalloc serves from its arenas: malloc never sees it.
+        Malloc, and so the heap, never sees what pymalloc serves from its arenas; blocks are
+        Python's own.
         """
         rows = self.data["records"]
-        if unit == "count":
+        if metric == "blocks" and not every:
             rows = [row for row in rows if row["python"]]
-        if heap_only:
+        if metric == "heap" and not every:
             rows = [row for row in rows if not _small(row)]
         return tuple(
             Amount(
