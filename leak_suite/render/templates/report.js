@@ -46,11 +46,11 @@
     return {
       paper_bgcolor: colour.surface, plot_bgcolor: colour.surface, separators: ".,",
       font: { family: getComputedStyle(document.body).fontFamily, color: colour.muted, size: 12 },
-      margin: { l: 8, r: narrow ? 8 : 16, t: 34, b: 8 }, hovermode: "x",
+      margin: { l: 8, r: narrow ? 8 : 16, t: 30, b: 8 }, hovermode: "x",
       dragmode: coarse ? false : "zoom",
       hoverlabel: { bgcolor: colour.surface, bordercolor: colour.accent, font: { color: colour.text, size: 12.5 } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour.muted, activecolor: colour.accent },
-      legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom", font: { size: narrow ? 10.5 : 12 }, itemclick: false, itemdoubleclick: false },
+      legend: { orientation: "h", traceorder: "normal", x: 0, y: 0, yref: "container", yanchor: "bottom", font: { size: narrow ? 10.5 : 12 }, itemclick: false, itemdoubleclick: false },
       xaxis: { ...axis, title: { text: "iterations", standoff: 6 }, tickformat: ",d", nticks: narrow ? 4 : 9, range: chart.span },
       yaxis: { ...axis, title: { text: chart.unit, standoff: 8 }, range: chart.range, tickformat: chart.whole ? ",d" : undefined,
         nticks: 7 },
@@ -74,7 +74,6 @@
     const narrow = plot.clientWidth < 520;
     const shape = layout(chart, theme(), narrow);
     if (printing) { shape.width = 660; shape.height = 220; shape.font.size = 10; shape.legend.font.size = 9.5; shape.yaxis.nticks = 5; }
-    if (narrow) shape.margin.t = 62;
     plot.querySelector(".wait")?.remove();
     const config = printing ? { ...still, displayModeBar: false, responsive: false } : still;
     const first = !drawn.has(figure);
