@@ -61,10 +61,12 @@ class Accepted:
 class Options:
     """What a run may spend, what it looks at beyond the usual metrics, and how it tells.
 
+    A `soak` uses the whole time even where all is stable, and ends early only for what is not.
     `budgets` bound a metric's level, `tolerances` its growth per iteration, both in its unit.
     """
 
     max_seconds: float = 60.0
+    soak: bool = False
     max_growth_bytes: int = GIB
     max_threads: int = 200
     python: Path | None = None
@@ -240,6 +242,7 @@ def _acceptance(table: Mapping[str, Any]) -> Accepted:
 
 _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "max_seconds": parse_duration,
+    "soak": _flag,
     "max_growth_bytes": _bytes,
     "max_threads": _count,
     "python": _path,

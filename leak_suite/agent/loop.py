@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
 
 __all__ = ["Guard", "Loop", "describe_error", "is_coroutine_function"]
 
-_CHUNK_SECONDS = 0.02
+_CHUNK_SECONDS = 0.03
 _COROUTINE = 0x80
 _MIB = 1 << 20
 

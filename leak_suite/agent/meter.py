@@ -169,9 +169,8 @@ class Meter:
 
     def glance(self) -> tuple[int, int, int, int, int]:
         """(resident bytes, descriptors, threads, children, temp files): cheap, for the guard."""
-        rss = self.proc.memory()[0]
         return (
-            rss or 0,
+            self.proc.resident() or 0,
             self.proc.fds() or 0,
             self.proc.threads() or 0,
             self.proc.children() or 0,

@@ -6,6 +6,8 @@ import os
 
 __all__ = ["Proc"]
 
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
 
 class Proc:
     """Reads of one process folder; every figure is None where the system does not tell it."""
@@ -13,6 +15,7 @@ class Proc:
     def __init__(self, folder: str = "/proc/self") -> None:
         self._folder = folder
         self._status = folder + "/status"
+        self._statm = folder + "/statm"
         self._fds = folder + "/fd"
         self._tasks = folder + "/task"
 
@@ -20,6 +23,11 @@ class Proc:
         """(resident, anonymous resident, high-water resident) in bytes."""
         text = _text(self._status)
         return _kib(text, b"VmRSS:"), _kib(text, b"RssAnon:"), _kib(text, b"VmHWM:")
+
+    def resident(self) -> int | None:
+        """Resident bytes, a little behind at times but at a quarter of what `memory` costs."""
+        words = _text(self._statm).split()
+        return int(words[1]) * _PAGE if len(words) > 1 else None
 
     def reset_peak(self) -> bool:
         """Start the high-water mark anew; False where the kernel does not let us."""

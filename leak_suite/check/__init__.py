@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from leak_suite.check.check import Progress, check
+from leak_suite.check.check import STILL_RUNNING, Interrupted, Progress, check
 
-__all__ = ["Progress", "check"]
+__all__ = ["STILL_RUNNING", "Interrupted", "Progress", "check"]

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Any
 
+from leak_suite.check.allowed import tolerances
 from leak_suite.check.environment import environment
 from leak_suite.errors import SubjectError
 from leak_suite.options import Accepted, Options
@@ -15,14 +17,12 @@ from leak_suite.probes import probe_for
 from leak_suite.result import Finding, Outcome, RunResult, Series
 from leak_suite.runner import Limits, Runner, Stop
 from leak_suite.subject import InProcessSpec, PidSpec, Spec, Subject, UrlSpec, open_subject
-from leak_suite.subject.inside import CallableSubject
-from leak_suite.subject.process import kill_group
-from leak_suite.verdict import Tolerance, Verdict, fold, judge_all
+from leak_suite.verdict import Verdict, fold, judge_all
 
-__all__ = ["Progress", "check"]
+__all__ = ["STILL_RUNNING", "Interrupted", "Progress", "check"]
 
-_MIB = 1 << 20
-_SOFT_STOPS = {"deadline", "growth"}
+STILL_RUNNING = "still running"
+_SOFT_STOPS = {"deadline", "growth", "interrupted"}
 _RUN_SECONDS = 55.0
 _ATTRIBUTION_SECONDS = 8.0
 """Attribution has what is left of the first, but at least the second."""
@@ -30,16 +30,25 @@ _ATTRIBUTION_SECONDS = 8.0
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is; as text, a line for people."""
+    """Where a run is; as text, a line for people. `result`, if there is one, tells all so far."""
 
     stage: str
     iterations: int = 0
     seconds: float = 0.0
+    result: Callable[[], RunResult] | None = None
 
     def __str__(self) -> str:
         if not self.iterations:
             return self.stage
         return f"{self.stage}: {self.iterations:,} iterations in {self.seconds:.1f} s"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came while measuring; `result` is the verdict on what had been read by then."""
+
+    def __init__(self, result: RunResult) -> None:
+        super().__init__("interrupted")
+        self.result = result
 
 
 Listener = Callable[[Progress], None]
@@ -49,6 +58,7 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
     """Run the workload on the subject of `spec` until its growth can be judged.
 
     SubjectError if it cannot even be started; a subject that dies or hangs later is a result.
+    Ctrl-C while measuring becomes `Interrupted`, which carries the verdict on what there is.
     """
     tell = on_progress or (lambda _: None)
     begun = time.monotonic()
@@ -59,33 +69,57 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
         runner = Runner(subject, limits)
         if isinstance(spec, InProcessSpec):
             _rehearse(subject.read(), options)
-        verdict = _measure(runner, options, tell)
+
+        def so_far(verdict: Verdict) -> RunResult:
+            known = _result(spec, subject, runner, verdict, {})
+            return replace(known, outcome=Outcome.INCONCLUSIVE, reason=STILL_RUNNING)
+
+        verdict = _measure(runner, options, tell, so_far)
         evidence = _evidence(subject, runner, verdict)
         result = _result(spec, subject, runner, verdict, evidence)
-        if result.outcome is Outcome.GROWING and isinstance(subject, CallableSubject):
-            kill_group(
-                subject.agent.pid
-            )  # tearing down what leaked may take longer than finding it
+    if _was_interrupted(runner):
+        raise Interrupted(result)
     if result.outcome is Outcome.GROWING and options.attribution:
-        tell(Progress("finding what grew", result.iterations, result.seconds))
+        tell(Progress("finding what grew", result.iterations, result.seconds, lambda: result))
         left = max(_ATTRIBUTION_SECONDS, _RUN_SECONDS - (time.monotonic() - begun))
         result = _attributed(spec, result, runner, options, left)
         result = _accepted(result, verdict, runner.stop, options.accepted)
     return result
 
 
-def _measure(runner: Runner, options: Options, tell: Listener) -> Verdict:
+def _measure(
+    runner: Runner, options: Options, tell: Listener, so_far: Callable[[Verdict], RunResult]
+) -> Verdict:
     tell(Progress("warming up"))
-    runner.warm_up()
-    more: int | None = None
-    while True:
-        runner.advance(more)
-        tell(Progress("measuring", runner.iterations, runner.seconds))
-        verdict = _judged(runner, options, final=runner.stop is not None)
-        if verdict.done or runner.stop is not None:
-            return verdict
-        more = verdict.more_iterations
-        del verdict  # it would stand in the next reading when the subject is this process
+    try:
+        runner.warm_up()
+        more: int | None = None
+        while True:
+            runner.advance(more)
+            verdict = _judged(runner, options, final=runner.stop is not None)
+            if runner.stop is not None or _is_over(verdict, options):
+                return verdict
+            more = verdict.more_iterations
+            now = partial(so_far, verdict)
+            tell(Progress("measuring", runner.iterations, runner.seconds, now))
+            del (
+                verdict,
+                now,
+            )  # they would stand in the next reading when the subject is this process
+    except KeyboardInterrupt:
+        runner.interrupt()
+        return _judged(runner, options, final=True)
+
+
+def _is_over(verdict: Verdict, options: Options) -> bool:
+    """Whether no more rounds are wanted. A soak only ends early for what is wrong."""
+    if options.soak:
+        return verdict.done and verdict.outcome in (Outcome.GROWING, Outcome.OVER_BUDGET)
+    return verdict.done
+
+
+def _was_interrupted(runner: Runner) -> bool:
+    return runner.stop is not None and runner.stop.reason == "interrupted"
 
 
 def _rehearse(metrics: Iterable[str], options: Options) -> None:
@@ -117,29 +151,9 @@ def _judged(runner: Runner, options: Options, *, final: bool) -> Verdict:
     )
 
 
-def tolerances(series: Sequence[Series], options: Options) -> dict[str, Tolerance]:
-    """What each metric is allowed: as the options say, else by the table of probes.
-
-    The peak only has budgets.
-    """
-    names = (one.metric for one in series if one.metric != "peak")
-    return {name: _tolerance(name, options.tolerances.get(name)) for name in names}
-
-
-def _tolerance(metric: str, floor: float | None) -> Tolerance:
-    probe = probe_for(metric)
-    if floor is not None:
-        return Tolerance(probe.exact, probe.unit, floor)
-    if metric.startswith("counter:") and not probe.exact:  # somebody's resident memory
-        return Tolerance(
-            probe.exact, probe.unit, probe.floor, minimum_growth=2 * _MIB, max_detectable=4096.0
-        )
-    return Tolerance(probe.exact, probe.unit, probe.floor)
-
-
 def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, list[Any]]:
     """The rows behind each growing metric, while the subject is still there to be asked."""
-    if runner.stop is not None and runner.stop.reason in ("died", "hung"):
+    if runner.stop is not None and runner.stop.reason in ("died", "hung", "interrupted"):
         return {}
     growing = [f.metric for f in verdict.findings if f.outcome is Outcome.GROWING]
     if any(metric in ("heap", "blocks", "gc_objects") for metric in growing):

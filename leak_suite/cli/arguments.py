@@ -70,6 +70,9 @@ def _add_options(run: argparse.ArgumentParser) -> None:
     """Flags default to None, so that one which was not given never hides a configured value."""
     limits = run.add_argument_group("limits and extra metrics")
     limits.add_argument("--max-seconds", metavar="S", help="time to judge in (60)")
+    limits.add_argument(
+        "--hours", metavar="H", help="soak: run for so long, even where all is stable"
+    )
     limits.add_argument("--python", metavar="PATH", help="run the subject in this interpreter")
     limits.add_argument("--max-growth", metavar="SIZE", dest="max_growth_bytes", help="(1GiB)")
     limits.add_argument("--max-threads", metavar="N", help="(200)")

@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leak_suite.cli.listening import listened
 from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.options import Options, resolve
 from leak_suite.result import RunResult
@@ -27,14 +28,22 @@ def run(arguments: Namespace) -> int:
     """Judge one subject."""
     names = {item.name for item in fields(Options)}
     flags = {name: value for name, value in vars(arguments).items() if name in names}
+    if arguments.hours is not None:
+        flags |= _soak(arguments)
     options = resolve(flags, Path.cwd(), workload=_workload_name(arguments))
     spec = _spec(arguments, options)
-    with progress(options) as on_progress:
-        result = (arguments.check or _real_check())(spec, options, on_progress=on_progress)
+    with progress(options) as shown:
+        result = listened(arguments.check or _real_check(), spec, options, shown)
     print(told(result, options), end="", flush=True)  # first, in case the file cannot be written
     if options.output is not None:
         result.write(options.output)
     return result.outcome.status
+
+
+def _soak(arguments: Namespace) -> dict[str, Any]:
+    if arguments.max_seconds is not None:
+        raise ConfigurationError("--hours and --max-seconds are the same limit; give one of them")
+    return {"max_seconds": f"{arguments.hours}h", "soak": True}
 
 
 def _real_check() -> Callable[..., RunResult]:

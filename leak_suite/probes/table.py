@@ -15,7 +15,8 @@ class Probe:
 
     `exact` metrics are judged exactly after settling, the others as a trend with `floor` (growth in
     `unit` per iteration that does not matter). `covered_by` names metrics that see what this one
-    would have seen when it is blind. A `required` one must be judged for a run to be conclusive.
+    would have seen. Where a `required` one cannot be judged and nothing covers it, neither can the
+    run; one that is not leaves no hole where it is blind, or covered.
     """
 
     name: str
@@ -39,7 +40,7 @@ _ALL = (
         blind_to="Python objects up to 512 bytes (see blocks); everything where another allocator "
         "is preloaded, or without glibc",
         floor=1.0,
-        covered_by=("rss",),
+        covered_by=("rss_anon", "rss", "pss"),
     ),
     Probe(
         "blocks",
@@ -49,7 +50,7 @@ _ALL = (
         blind_to="memory of C extensions and objects above 512 bytes (see heap); everything "
         "under PYTHONMALLOC=malloc",
         floor=0.02,
-        covered_by=("heap", "gc_objects"),
+        covered_by=("gc_objects", "heap", "rss_anon", "rss", "pss"),
     ),
     Probe(
         "gc_objects",
@@ -58,7 +59,7 @@ _ALL = (
         description="container objects that the garbage collector knows",
         blind_to="strings, bytes, numbers and native memory",
         floor=0.02,
-        covered_by=("blocks",),
+        covered_by=("blocks", "heap", "rss_anon", "rss", "pss"),
         required=False,
     ),
     Probe(
@@ -77,7 +78,7 @@ _ALL = (
         blind_to="leaks smaller than the allocator's slack, for a long time",
         outside=True,
         floor=64.0,
-        covered_by=("heap", "blocks"),
+        covered_by=("rss_anon", "pss"),
     ),
     Probe(
         "rss_anon",
@@ -99,7 +100,7 @@ _ALL = (
         inside=False,
         outside=True,
         floor=64.0,
-        covered_by=("rss",),
+        covered_by=("rss", "rss_anon"),
         required=False,
     ),
     Probe(
@@ -117,6 +118,7 @@ _ALL = (
         description="threads that the system counts, native ones included",
         blind_to="greenlets and tasks",
         outside=True,
+        covered_by=("python_threads",),
     ),
     Probe(
         "python_threads",

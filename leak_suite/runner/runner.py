@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,14 +26,21 @@ _OVERHEAD = 1 / 75
 _ROUNDS_AT_LEAST = 14
 # Each round after the first ones is this part of all before it: sample counts stay small.
 _ROUND_SHARE = 0.08
+# A long run is still looked at every few seconds, and leaves some thousand readings at most.
+_LONGEST_ROUND_SECONDS = 5.0
+_ROUNDS_AT_MOST = 2000
+# Rounds of equal length would see a saw-tooth always at the same height.
+_JITTER = 0.1
 _WIDEST_GUARD = 64.0
+# Where a reading is dear, growth that is real may go on for so many times longer between two.
+_WIDEST_WHILE_GROWING = 8.0
 _GRACE_SECONDS = 2.0
 _UNBOUNDED = 1 << 40
 # What the guard inside a round ends it at (see the agent's loop), by metric.
 _GUARDED = {"rss": 4 << 20, "fds": 16, "threads": 8, "children": 8, "temp_files": 128}
 
 T = TypeVar("T")
-Reason = Literal["deadline", "growth", "failed", "hung", "died"]
+Reason = Literal["deadline", "growth", "failed", "hung", "died", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class Runner:
         self._scale = 1.0
         self._settling = 0.0
         self._pace = 0.0
+        self._random = random.Random(0)  # noqa: S311 - lengths of rounds, and the same every time
         self.frozen = 0
         self.iterations = 0
         self.seconds = 0.0
@@ -113,9 +122,20 @@ class Runner:
             self._end("deadline", f"the {self._limits.seconds:g} s for the run were up")
             return
         seconds = max(_ROUND_SECONDS, self._settling / _OVERHEAD)
-        seconds = min(seconds, self._limits.seconds / _ROUNDS_AT_LEAST)
-        seconds = min(max(seconds, _ROUND_SHARE * self.seconds), remaining)
-        self._round(max(1, min(more_iterations or _UNBOUNDED, _UNBOUNDED)), seconds)
+        seconds = max(min(seconds, self._limits.seconds / _ROUNDS_AT_LEAST), self._usual_round)
+        uneven = self._random.uniform(1 - _JITTER, 1 + _JITTER)
+        count = _UNBOUNDED if more_iterations is None else more_iterations
+        fewer = round(count * uneven / (1 + _JITTER))
+        self._round(max(1, min(fewer, _UNBOUNDED)), min(seconds * uneven, remaining))
+
+    def interrupt(self) -> None:
+        """No more rounds: the person or the machine in charge wants an end."""
+        self._end("interrupted", f"the run was interrupted after {self.iterations:,} iterations")
+
+    @property
+    def _usual_round(self) -> float:
+        longest = max(_LONGEST_ROUND_SECONDS, self._limits.seconds / _ROUNDS_AT_MOST)
+        return min(_ROUND_SHARE * self.seconds, longest)
 
     def _round(self, count: int, seconds: float) -> Round | None:
         patience = max(0.0, self._until - self._clock()) + _GRACE_SECONDS
@@ -143,19 +163,29 @@ class Runner:
     def _record(self, done: Round) -> None:
         self._samples.add(self.iterations, done.values)
         first = self._first = self._first or done.values
-        if done.why == "growth" and not self._really_grew(done.values):
-            self._scale = min(_WIDEST_GUARD, self._scale * 2)
+        if done.why == "growth":
+            self._widen(done)
         self._last = done.values
         if self.stop is None and (text := self._limits.exceeded(first, done.values)):
             self._end("growth", text)
 
-    def _really_grew(self, now: Values) -> bool:
-        """Whether the guard rang for something that settling did not undo."""
+    def _widen(self, done: Round) -> None:
+        """Let the next round grow more, if the guard cut this one short in vain or too dearly."""
+        grew = self._really_grew(done.values)
+        dear = done.overhead > 1.5 * _OVERHEAD * done.seconds
+        if not grew:
+            self._scale = min(_WIDEST_GUARD, self._scale * 2)
+        elif grew == {"rss"} and dear and self._scale < _WIDEST_WHILE_GROWING:
+            self._scale *= 2  # of handles and threads there may be few left before it fails
+
+    def _really_grew(self, now: Values) -> set[str]:
+        """What the guard rang for and settling did not undo."""
+        grew = set()
         for metric, limit in _GUARDED.items():
             before, value = self._last.get(metric), now.get(metric)
             if before is not None and value is not None and value - before >= limit / 2:
-                return True
-        return False
+                grew.add(metric)
+        return grew
 
     def _asked(self, question: Callable[[], T]) -> T | None:
         """The subject's answer; None if it is dead or hangs, which `stop` then tells."""

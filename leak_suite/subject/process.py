@@ -122,7 +122,12 @@ class AgentProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(self._answering, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
-                if not selector.select(max(0.0, until - time.monotonic())):
+                try:
+                    ready = selector.select(max(0.0, until - time.monotonic()))
+                except KeyboardInterrupt:  # it is still at work and would not hear "stop"
+                    self._patience = 0.0
+                    raise
+                if not ready:
                     self._patience = 0.0
                     raise SubjectHung(f"the subject did not answer within {seconds:.0f} s")
                 data = os.read(self._answering, 1 << 20)

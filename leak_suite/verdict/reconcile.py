@@ -11,20 +11,9 @@ from leak_suite.verdict.run import LIVE, Run
 from leak_suite.verdict.tolerance import RESIDENT, Tolerance
 from leak_suite.verdict.words import amount, rate_of
 
-__all__ = ["COVERED_BY", "Verdict", "fold", "judge_all"]
+__all__ = ["Verdict", "fold", "judge_all"]
 
-# Which metrics see, more coarsely, what a blind one cannot.
-COVERED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "heap": ("rss_anon", "rss", "pss"),
-        "blocks": ("gc_objects", "heap", "rss_anon", "rss", "pss"),
-        "gc_objects": ("blocks", "heap", "rss_anon", "rss", "pss"),
-        "rss": ("rss_anon", "pss"),
-        "threads": ("python_threads",),
-    }
-)
-# A blind probe of one of these says nothing about the run: there may be nothing to read.
-_OPTIONAL = frozenset({"garbage", "tasks", "children", "temp_files"})
+_SHARED = "shared pages"
 _REMEDY = (
     "limit the arenas (MALLOC_ARENA_MAX=1 or 2), give freed memory back (MALLOC_TRIM_THRESHOLD_="
     "131072, or malloc_trim after each job)"
@@ -97,15 +86,11 @@ def _covered(run: Run, findings: Mapping[str, Finding], finding: Finding) -> Fin
     name = finding.metric
     if name in run.budgets:
         return finding
-    if name in run.supporting():
+    if name in RESIDENT and run.sees_live:
         return replace(finding, required=False)
-    if run.is_blind(name) and name in _OPTIONAL:
+    eyes = run.eyes(name, findings)
+    if not run.is_required(name) and (eyes or run.is_blind(name)):
         return replace(finding, required=False)
-    eyes = [
-        other
-        for other in COVERED_BY.get(name, ())
-        if other in findings and findings[other].outcome is not Outcome.INCONCLUSIVE
-    ]
     if run.is_blind(name) and eyes:
         reason = f"{finding.reason} {eyes[0]} covers for it, with a coarser view."
         return replace(finding, required=False, reason=reason)
@@ -123,6 +108,12 @@ def _resident(run: Run, findings: Mapping[str, Finding], finding: Finding) -> Fi
     """Say whether resident memory follows live memory, is kept by the allocator, or is mapped."""
     name, unit = finding.metric, finding.unit
     live = [other for other in LIVE if other in findings and not run.is_blind(other)]
+    if run.is_only_shared(name, findings) and finding.outcome is Outcome.GROWING:
+        reason = (
+            f"{name} rose, but resident memory did not: others that shared pages with it let go."
+        )
+        doubt = Outcome.INCONCLUSIVE
+        return replace(finding, outcome=doubt, cause=_SHARED, reason=reason, required=False)
     if finding.outcome is Outcome.STABLE:
         kept = bool(live) and finding.cause in {Cause.PLATEAU, Cause.FIRST_USE}
         if not kept or run.rise(name) < 4 * 1024**2 or run.rise("heap") > 0.5 * run.rise(name):

@@ -15,8 +15,6 @@ from leak_suite.verdict.tolerance import RESIDENT, Tolerance
 __all__ = ["LIVE", "Run"]
 
 LIVE = ("heap", "blocks", "gc_objects")
-# Read where they can be; a run is neither held up nor spoiled because they cannot tell.
-_SUPPORTING = frozenset({"python_threads", "temp_bytes", "peak"})
 _KEPT = 8 * 1024.0**2  # with live memory flat, less resident growth than this is the kernel's noise
 _STRAIGHT = 0.02  # spread around the line, as a share of the growth, of memory mapped call by call
 _PAGE = 4096.0
@@ -107,9 +105,26 @@ class Run:
         values = [v for _, v in self.series[name].judged()] if name in self.series else []
         return max(values) - values[0] if values else 0.0
 
-    def supporting(self) -> frozenset[str]:
-        """Metrics whose silence is no gap."""
-        return _SUPPORTING | (RESIDENT if self.sees_live else frozenset())
+    def is_required(self, name: str) -> bool:
+        """Whether the run cannot be judged without it, or something that covers for it."""
+        return name not in self.tolerances or self.tolerances[name].required
+
+    def eyes(self, name: str, found: Found) -> list[str]:
+        """The metrics that see what this one should, and have been judged."""
+        covers = self.tolerances[name].covered_by if name in self.tolerances else ()
+        judged = ((other, found.get(other)) for other in covers)
+        return [other for other, f in judged if f and f.outcome is not Outcome.INCONCLUSIVE]
+
+    def is_only_shared(self, name: str, found: Found) -> bool:
+        """Whether resident memory of the whole tree is stable, so that shares are all that move.
+
+        Seen from outside, rss is over the tree as pss is, and pss is never above it. With an agent
+        inside rss is of one process, and pss that grows may be a child.
+        """
+        if name != "pss" or self.sees_live or "rss" not in found:
+            return False
+        flat = [found[other] for other in ("rss", "rss_anon") if other in found]
+        return all(f is not None and f.outcome is Outcome.STABLE for f in flat)
 
     def rings(self, name: str, found: Found) -> bool:
         """Whether this finding ends the run."""
@@ -119,6 +134,8 @@ class Run:
             return True
         if finding is None or finding.outcome is not Outcome.GROWING:
             return False
+        if self.is_only_shared(name, found):
+            return False
         if name not in RESIDENT or not self.sees_live:
             return True
         return any(self._ramps.get(live) for live in LIVE) or self.is_mapped(name)
@@ -126,12 +143,18 @@ class Run:
     def awaits(self, name: str, found: Found) -> bool:
         """Whether the run goes on for the sake of this metric."""
         finding = found[name]
+        if self.is_only_shared(name, found):
+            return False
         if finding is not None:
             held = name in RESIDENT and finding.outcome is Outcome.GROWING
             return held and not self.rings(name, found)
         if self.is_blind(name):
             return len(self.series[name].samples) - self.series[name].warm_up < 3
-        return name not in self.supporting() or self._ramps.get(name, False) or self.creeps(name)
+        if self._ramps.get(name, False) or self.creeps(name):
+            return True
+        if name in RESIDENT and self.sees_live:
+            return False
+        return self.is_required(name) or not self.eyes(name, found)
 
     def creeps(self, name: str) -> bool:
         """Whether resident memory rises to the end, though too unevenly to be a ramp."""

@@ -26,6 +26,10 @@ class Tolerance:
     from the metric and its unit: `minimum_growth` is the total growth below which nothing is
     claimed, `implausible` the size above which no cache or pool is expected, `max_detectable` the
     coarsest view (per iteration) with which a series may still be called stable.
+
+    `covered_by` names metrics that see, more coarsely, what this one would have seen. One that is
+    not `required` leaves no hole where it is blind, nor where it cannot be judged but a metric that
+    covers it can.
     """
 
     exact: bool
@@ -34,6 +38,8 @@ class Tolerance:
     minimum_growth: float | None = None
     implausible: float | None = None
     max_detectable: float | None = None
+    required: bool = True
+    covered_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

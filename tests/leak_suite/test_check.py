@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leak_suite.check import Progress, check
-from leak_suite.check.check import tolerances
+from leak_suite.check.allowed import tolerances
 from leak_suite.check.environment import environment
 from leak_suite.options import Options
 from leak_suite.probes import PROBES

@@ -108,7 +108,34 @@ def test_what_the_verdict_asks_for_bounds_a_round() -> None:
     subject = Scripted(0.00001, fds=0)
     runner = run(subject, rounds=0)
     runner.advance(17)
-    assert subject.rounds[-1] == 17
+    assert 14 <= subject.rounds[-1] <= 17
+
+
+def test_rounds_are_of_uneven_length_and_the_same_every_time() -> None:
+    first, second = (Scripted(0.0001, fds=0) for _ in range(2))
+    run(first, rounds=12)
+    run(second, rounds=12)
+    lengths = first.rounds[-12:]
+    assert len(set(lengths)) >= 6
+    assert max(lengths) <= 1.25 * min(lengths)
+    assert first.rounds == second.rounds
+
+
+def test_a_run_of_hours_is_looked_at_every_few_seconds() -> None:
+    subject = Scripted(0.05, fds=0)
+    run(subject, rounds=150, seconds=7200.0)
+    assert max(subject.rounds) * subject.pace < 6.0
+
+
+def test_a_run_that_is_interrupted_has_no_more_rounds() -> None:
+    subject = Scripted(0.001, fds=0)
+    runner = run(subject, rounds=2)
+    before = list(subject.rounds)
+    runner.interrupt()
+    runner.advance()
+    assert subject.rounds == before
+    assert runner.stop is not None
+    assert runner.stop.reason == "interrupted"
 
 
 def test_the_deadline_ends_a_run() -> None:
@@ -165,8 +192,22 @@ def test_the_guard_is_widened_for_what_only_looks_like_growth() -> None:
 
 def test_the_guard_stays_tight_for_what_grows() -> None:
     subject = Scripted(0.01, rss=2 << 20)
-    subject.trips = True
+    subject.trips, subject.overhead = True, 0.00001
     run(subject, rounds=8)
+    assert set(subject.scales[2:]) == {subject.scales[2]}
+
+
+def test_where_a_reading_is_dear_more_memory_may_grow_between_two() -> None:
+    subject = Scripted(0.01, rss=1 << 20)
+    subject.trips, subject.overhead = True, 0.1
+    run(subject, rounds=12)
+    assert subject.scales[-1] == 8.0
+
+
+def test_the_guard_stays_tight_for_handles_however_dear_a_reading_is() -> None:
+    subject = Scripted(0.01, rss=1 << 20, fds=2)
+    subject.trips, subject.overhead = True, 0.1
+    run(subject, rounds=12, fds=10**6)
     assert set(subject.scales[2:]) == {subject.scales[2]}
 
 

@@ -1,0 +1,34 @@
+"""What each metric of a run may do: the table of probes, and what the options say instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from leak_suite.options import Options
+from leak_suite.probes import probe_for
+from leak_suite.result import Series
+from leak_suite.verdict import Tolerance
+
+__all__ = ["tolerances"]
+
+_MIB = 1 << 20
+
+
+def tolerances(series: Iterable[Series], options: Options) -> dict[str, Tolerance]:
+    """The tolerance of each metric; the peak has none, only budgets."""
+    names = (one.metric for one in series if one.metric != "peak")
+    return {name: _tolerance(name, options.tolerances.get(name)) for name in names}
+
+
+def _tolerance(metric: str, floor: float | None) -> Tolerance:
+    probe = probe_for(metric)
+    told_memory = metric.startswith("counter:") and not probe.exact
+    return Tolerance(
+        probe.exact,
+        probe.unit,
+        probe.floor if floor is None else floor,
+        minimum_growth=2.0 * _MIB if told_memory else None,  # somebody's resident memory
+        max_detectable=4096.0 if told_memory and floor is None else None,
+        required=probe.required,
+        covered_by=probe.covered_by,
+    )
