@@ -42,6 +42,10 @@ def create_app(settings: Settings, parts: AppParts | None = None) -> FastAPI:
                     # Event streams end before the server waits for its connections, where the
                     # signal came first; else, here.
                     service.begin_drain()
+        except errors.StartupError as error:
+            # The server prints how it came here; this line says what to do.
+            service.log.error("the service did not start", reason=str(error))
+            raise
         finally:
             await service.close()
 

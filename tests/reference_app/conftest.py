@@ -210,8 +210,21 @@ def _alive(server: Server) -> bool:
         return False
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """The service as a process, with worker processes, and the stand-in for the pipeline."""
-    with served(tmp_path / "spool") as running_server:
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One service for all tests of a file: starting one costs seconds."""
+    with served(tmp_path_factory.mktemp("served") / "spool") as running_server:
         yield running_server
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """The service as a process, with worker processes, and the stand-in for the pipeline.
+
+    It comes without jobs, and is left so.
+    """
+    yield shared_server
+    for job in shared_server.http.get("/api/jobs").json()["jobs"]:
+        shared_server.http.delete(f"/api/cleanup/{job['job_id']}")
+    (shared_server.spool / RELEASE).unlink(missing_ok=True)
+    until(lambda: not shared_server.workers())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -83,6 +84,7 @@ def test_cancel_ends_the_process_within_two_seconds(server: Server) -> None:
     assert server.files() == []
 
 
+@pytest.mark.slow
 def test_jobs_leave_no_descriptor_thread_or_process(server: Server) -> None:
     def footprint() -> tuple[int, int]:
         process = psutil.Process(server.process.pid)
@@ -171,6 +173,7 @@ def test_open_streams_and_stalled_uploads_end_at_once(tmp_path: Path) -> None:
             assert time.monotonic() - before < 15, server.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_service_leaves_no_process_and_the_next_start_no_folder(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     with served(spool) as server:
@@ -193,6 +196,7 @@ def test_a_killed_service_leaves_no_process_and_the_next_start_no_folder(tmp_pat
         assert server.wait(server.start())["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_the_api_process_never_loads_what_only_workers_need(tmp_path: Path) -> None:
     clip = drawn_clip(width=320, height=240, seconds=0.3)
     with served(tmp_path / "spool", "reference_app.main:app") as server:
@@ -288,5 +292,6 @@ def test_a_spool_in_memory_is_refused_at_the_start(tmp_path: Path) -> None:
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode != 0
-    assert "SPOOL_DIR" in ended.stderr
+    (line,) = (line for line in ended.stderr.splitlines() if '"the service did not start"' in line)
+    assert "Point SPOOL_DIR at a disk" in json.loads(line)["reason"]
     assert not Path(environment["SPOOL_DIR"]).exists()

@@ -7,12 +7,16 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from reference_app.errors import TooLarge
+from reference_app.admission import Admission, Reservation
+from reference_app.artifacts import ArtifactStore
+from reference_app.errors import TooLarge, UploadTimeout
+from reference_app.intake import Intake
 from reference_app.settings import MIB, MULTIPART_ALLOWANCE_BYTES
 from reference_app.upload import SOURCE_NAME, save
 from tests.reference_app.conftest import Running, settings_for, until
@@ -270,3 +274,36 @@ def test_a_disk_that_is_full_is_said_and_leaves_nothing(
     answer = service.upload()
     assert answer.status_code == 507
     assert nothing_left(service)
+
+
+def test_a_piece_that_arrives_with_the_end_does_not_put_the_end_off(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "spool", upload_idle_seconds=60)
+    artifacts = ArtifactStore(settings.spool_dir, allow_tmpfs=True)
+    artifacts.open()
+    pieces = 0
+
+    async def receive() -> Message:
+        nonlocal pieces
+        pieces += 1
+        if pieces > 1:
+            await asyncio.sleep(60)
+        # The service begins to drain while this piece is on its way up.
+        intake.end_all()
+        return {"type": "http.request", "body": HEAD, "more_body": True}
+
+    class Open:
+        closed = False
+
+        async def reserve(self) -> Reservation:
+            return Reservation(lambda: None)
+
+        def check_open(self, *, close: bool = False) -> None:
+            pass
+
+    intake = Intake(settings, artifacts, cast("Admission", Open()), cast("Any", None))
+    headers = [(b"content-type", b"multipart/form-data; boundary=" + BOUNDARY)]
+    request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+    with pytest.raises(UploadTimeout):
+        asyncio.run(asyncio.wait_for(intake.receive(request), 10))
+    assert [path for path in artifacts.root.iterdir() if path.is_dir()] == []
+    artifacts.close()
