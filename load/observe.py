@@ -43,6 +43,16 @@ class Observed:
     #: (steady seconds, readings by metric)
     memory: list[tuple[float, dict[str, float]]] = field(default_factory=list)
 
+    def undisturbed(self, punctual_ms: float) -> list[float]:
+        """Answers to /health before and after which the watch itself woke in time."""
+        return [
+            took
+            for took, late, next_late in zip(
+                self.health_ms, self.late_ms, self.late_ms[1:], strict=False
+            )
+            if max(late, next_late) <= punctual_ms
+        ]
+
 
 def read(path: Path) -> Observed:
     """What the watch wrote; a last line that was cut off is left out."""

@@ -20,9 +20,9 @@ from load.table import table
 
 __all__ = ["main"]
 
-#: Users of each scenario; the scenarios themselves live in Locust's process.
+#: Users of each scenario; `concurrency` counts its own: one for every place, and some too many.
 USERS = {
-    "concurrency": 15,
+    "concurrency": 0,
     "rejection": 1,
     "steady": 1,
     "burst": 5,
@@ -31,6 +31,7 @@ USERS = {
     "soak": 12,
     "hostile": 3,
 }
+_TOO_MANY = 3
 CI = ("concurrency", "rejection")
 _APP = "reference_app.main:app"
 _SOAK_SECONDS = 300.0
@@ -118,8 +119,14 @@ def _loaded(plan: Plan, options: argparse.Namespace) -> int:
             plan = replace(
                 plan, pid=service.pid, spool=str(service.spool), ballast=str(service.ballast)
             )
-        users = options.users if options.users is not None else USERS[plan.scenario]
+        users = options.users if options.users is not None else _users(plan)
         return _locust(plan, host, users, options.max_seconds)
+
+
+def _users(plan: Plan) -> int:
+    if plan.scenario == "concurrency":
+        return plan.slots + plan.pending + _TOO_MANY
+    return USERS[plan.scenario]
 
 
 def _locust(plan: Plan, host: str, users: int, max_seconds: float) -> int:

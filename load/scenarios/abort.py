@@ -24,7 +24,6 @@ _GONE_SECONDS = 5.0
 class Abort(LoadUser):
     """Three kinds of clients that go away, and jobs that must not notice."""
 
-    users = 6
     rounds = 10
     required = (
         GONE,

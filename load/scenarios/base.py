@@ -30,8 +30,7 @@ class LoadUser(HttpUser):
     session: ClassVar[Session]
     #: Invariants and limits that a run must have tried, or it was not exercised.
     required: ClassVar[tuple[str, ...]] = ()
-    #: How many users `python -m load` starts with two slots and ten places, and rounds by default.
-    users: ClassVar[int] = 1
+    #: How many rounds, unless the plan says otherwise. How many users is Locust's `--users`.
     rounds: ClassVar[int] = 10
 
     def on_start(self) -> None:

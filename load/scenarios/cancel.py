@@ -21,7 +21,6 @@ _STATES = ("pending", "processing", "completed")
 class Cancel(LoadUser):
     """Every other user cancels, each in its own state of the job."""
 
-    users = 8
     rounds = 10
     required = (
         QUICK,

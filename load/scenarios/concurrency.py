@@ -22,7 +22,6 @@ _FAILING = 2
 class Concurrency(LoadUser):
     """Openers take the slots, fillers the places behind, the others have to come again."""
 
-    users = 15
     rounds = 8
     required = (
         invariants.SLOTS,

@@ -20,7 +20,6 @@ _TRIES = 20
 class Hostile(LoadUser):
     """The first user sends the catalogue of hostile files, the others send good ones meanwhile."""
 
-    users = 3
     rounds = -(-len(HOSTILE) // _PER_ROUND)
     required = (
         STATUS,

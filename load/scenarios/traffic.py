@@ -18,7 +18,6 @@ _COMMON = (invariants.LOST, invariants.ERRORS, invariants.SLOTS, invariants.HEAL
 class Steady(LoadUser):
     """Twenty uploads one after the other, of 5, 10 and 20 MB in turn."""
 
-    users = 1
     rounds = 20
     required = _COMMON
 
@@ -37,7 +36,6 @@ class Steady(LoadUser):
 class Burst(LoadUser):
     """Five at once, then silence, again and again."""
 
-    users = 5
     rounds = 10
     required = (*_COMMON, invariants.SLOTS_BUSY)
 
@@ -57,7 +55,6 @@ class Burst(LoadUser):
 class Soak(LoadUser):
     """Many users for a given time, each sending again as soon as its job is done."""
 
-    users = 12
     rounds = 10_000
     required = (*_COMMON, invariants.SLOTS_BUSY)
 
