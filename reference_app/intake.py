@@ -18,7 +18,9 @@ from reference_app.jobs import Job
 from reference_app.settings import Settings
 from reference_app.upload import Upload, check_header, save
 
-__all__ = ["Intake"]
+__all__ = ["Accept", "Intake"]
+
+Accept = Callable[[str, Upload], Job]
 
 
 class Intake:
@@ -29,7 +31,7 @@ class Intake:
         settings: Settings,
         artifacts: ArtifactStore,
         admission: Admission,
-        accept: Callable[[str, Upload], Job],
+        accept: Accept,
     ) -> None:
         self._settings = settings
         self._artifacts = artifacts

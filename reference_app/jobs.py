@@ -39,7 +39,7 @@ _MOVES = {
 }
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Job:
     """One uploaded video on its way: plain data, of bounded size, changed in few places."""
 

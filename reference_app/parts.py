@@ -16,6 +16,7 @@ from reference_app.admission import Admission
 from reference_app.artifacts import ArtifactStore
 from reference_app.clock import Clock, SystemClock
 from reference_app.events import EventHub
+from reference_app.intake import Accept, Intake
 from reference_app.jobs import JobRegistry
 from reference_app.logs import Logger
 from reference_app.memory_guard import MemoryGuard
@@ -99,6 +100,7 @@ class AppParts:
     admission: Callable[[Settings, WorkerPool, MemoryGuard, Callable[[], float]], Admission] = (
         make_admission
     )
+    intake: Callable[[Settings, ArtifactStore, Admission, Accept], Intake] = Intake
     workers: Callable[[Settings, Engine], WorkerFactory] = make_worker_factory
     hub: Callable[[], EventHub] = EventHub
     pipeline: Parts = field(default_factory=Parts)

@@ -9,7 +9,6 @@ from typing import Any
 import anyio.to_thread
 
 from reference_app.errors import JobFailed, NotFound
-from reference_app.intake import Intake
 from reference_app.jobs import Job, State
 from reference_app.logs import make_logger
 from reference_app.metrics import Metrics
@@ -41,7 +40,7 @@ class Service:
         self.admission = parts.admission(settings, self.pool, self.guard, self._job_seconds)
         self._make_worker = parts.workers(settings, parts.engine(parts.pipeline))
         self._job_seconds_seen: float | None = None
-        self.intake = Intake(settings, self.artifacts, self.admission, self.accept)
+        self.intake = parts.intake(settings, self.artifacts, self.admission, self.accept)
         self._drain_ends = float("inf")
 
     async def open(self) -> None:

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from leak_suite.app_tests.measured import OUT, ROOT, Runs
+from leak_suite.app_tests import under_test
+from leak_suite.app_tests.measured import OUT, Runs
 from leak_suite.render import console as render
 
 _RUNS = pytest.StashKey[Runs]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The app, and the folder for run files."""
+    group = parser.getgroup("the suite on a service")
+    group.addoption("--app", help=f"module:attribute of the app (default: {under_test.target()})")
+    group.addoption("--out", type=Path, default=OUT, help=f"folder for run files (default: {OUT})")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the subjects, which are other processes, by the environment."""
+    if target := config.getoption("app"):
+        patch = pytest.MonkeyPatch()
+        patch.setenv(under_test.VARIABLE, target)
+        config.add_cleanup(patch.undo)
+
+
 @pytest.fixture(scope="session")
 def runs(pytestconfig: pytest.Config) -> Runs:
     """The runs of this session; a workload is measured when the first check asks for it."""
-    pytestconfig.stash[_RUNS] = Runs()
+    pytestconfig.stash[_RUNS] = Runs(pytestconfig.getoption("out"))
     return pytestconfig.stash[_RUNS]
 
 
@@ -21,7 +39,10 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Print the verdict on every workload that was measured."""
-    for name, result in config.stash.get(_RUNS, ()):
+    runs = config.stash.get(_RUNS, None)
+    if runs is None:
+        return
+    for name, result in runs:
         terminalreporter.section(name)
         terminalreporter.write(render(result))
-        terminalreporter.write_line(f"run file: {(OUT / name).relative_to(ROOT)}.json")
+        terminalreporter.write_line(f"run file: {runs.file(name)}")

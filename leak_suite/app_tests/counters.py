@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from reference_app.main import app
+from leak_suite.app_tests.under_test import app
+from reference_app.service import Service
 
 __all__ = ["job_folders", "jobs", "listeners", "taken_places"]
 
 
+def _service() -> Service:
+    service: Service = app().state.service
+    return service
+
+
 def jobs() -> int:
     """Jobs in the registry, in whatever state."""
-    return len(app.state.service.registry)
+    return len(_service().registry)
 
 
 def job_folders() -> int:
     """Folders of jobs on disk."""
-    root = app.state.service.artifacts.root
-    return sum(path.is_dir() for path in root.iterdir())
+    return sum(path.is_dir() for path in _service().artifacts.root.iterdir())
 
 
 def listeners() -> int:
     """Open event streams."""
-    return len(app.state.service.hub)
+    return len(_service().hub)
 
 
 def taken_places() -> int:
     """Places in the queue and at work that are not free."""
-    pool = app.state.service.pool
+    pool = _service().pool
     return int(pool.waiting + pool.running)

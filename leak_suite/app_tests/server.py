@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
+from leak_suite.app_tests import under_test
 from leak_suite.app_tests.measured import ROOT
 from leak_suite.errors import SubjectError
 
@@ -35,8 +36,9 @@ class Server:
             self._port = probe.getsockname()[1]
 
     def __enter__(self) -> Server:
-        uvicorn = [sys.executable, "-m", "uvicorn", "reference_app.main:app"]
+        uvicorn = [sys.executable, "-m", "uvicorn", under_test.target()]
         place = ["--host", "127.0.0.1", "--port", str(self._port), "--log-level", "warning"]
+        self._log_path.parent.mkdir(exist_ok=True)
         self._log = self._log_path.open("wb")
         self._process = subprocess.Popen(
             [*uvicorn, *place],

@@ -7,7 +7,14 @@ import pytest
 from leak_suite.app_tests.measured import Runs
 from leak_suite.result import Outcome, RunResult
 
-WORKLOADS = ("finished_job", "failed_job", "cancelled_job", "expired_job")
+WORKLOADS = (
+    "finished_job",
+    "failed_job",
+    "cancelled_job",
+    "expired_job",
+    "abandoned_upload",
+    "abandoned_stream",
+)
 
 
 @pytest.fixture(params=WORKLOADS)
@@ -42,8 +49,14 @@ def test_captures_release(run: RunResult) -> None:
 
 
 def test_the_job_registry_empties(run: RunResult) -> None:
-    _assert_stable(run, "counter:jobs", "counter:job_folders", "counter:taken_places")
+    _assert_stable(
+        run, "tracked:Job", "counter:jobs", "counter:job_folders", "counter:taken_places"
+    )
     assert all(value == 0 for _, value in _samples(run, "counter:jobs"))
+
+
+def test_listeners_are_forgotten(run: RunResult) -> None:
+    _assert_stable(run, "tracked:Subscription", "counter:listeners", "tasks")
 
 
 def test_the_peak_of_a_job_stays_in_its_budget(run: RunResult) -> None:

@@ -1,23 +1,30 @@
-"""What people do with the service, each as a workload of the harness: it takes an `httpx.Client`.
-
-The clip is tiny, so that a round of real MediaPipe jobs takes a second and not a minute.
-"""
+"""What people do with the service: workloads of the harness, which take an `httpx.Client`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from functools import cache
-from typing import Any
 
 import httpx
 
-from fixtures.clips import clip
+from leak_suite.app_tests.asking import (
+    damaged_video,
+    in_pieces,
+    longer_video,
+    send,
+    until,
+    video,
+    wait,
+)
 
-__all__ = ["cancelled_job", "expired_job", "failed_job", "finished_job"]
+__all__ = [
+    "abandoned_stream",
+    "abandoned_upload",
+    "cancelled_job",
+    "expired_job",
+    "failed_job",
+    "finished_job",
+]
 
-_FINAL = {"completed", "failed", "cancelled"}
-_PATIENCE_SECONDS = 60.0
 _EXPIRY_PATIENCE_SECONDS = 1.5
 _PAUSE_SECONDS = 0.02
 _OUTPUTS = ("csv", "video", "preview", "thumbnail")
@@ -25,32 +32,28 @@ _OUTPUTS = ("csv", "video", "preview", "thumbnail")
 
 def finished_job(client: httpx.Client) -> None:
     """Upload, wait, fetch everything, clean up."""
-    job = _wait(client, _upload(client, _video()), lambda job: job["status"] in _FINAL)
+    job = wait(client, send(client, video()))
     assert job["status"] == "completed", job["error"]
     for output in _OUTPUTS:
         assert client.get(f"/api/download/{job['job_id']}/{output}").raise_for_status().content
-    client.delete(f"/api/cleanup/{job['job_id']}").raise_for_status()
+    _remove(client, job["job_id"])
 
 
 def failed_job(client: httpx.Client) -> None:
-    """Upload a video whose end is missing: the job fails with a reason, or 422 says it at once."""
-    response = _send(client, _damaged_video())
-    if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-        return
-    job_id = response.raise_for_status().json()["job_id"]
-    job = _wait(client, job_id, lambda job: job["status"] in _FINAL)
+    """Upload a video whose pictures become noise: the job fails with a reason, half-way."""
+    job = wait(client, send(client, damaged_video()))
     assert job["status"] == "failed", job["status"]
     assert job["error"]
-    client.delete(f"/api/cleanup/{job_id}").raise_for_status()
+    _remove(client, job["job_id"])
 
 
 def cancelled_job(client: httpx.Client) -> None:
     """Cancel a job while its frames are being worked on."""
-    job_id = _upload(client, _longer_video())
-    _wait(client, job_id, lambda job: job["progress"] > 0 or job["status"] in _FINAL)
+    job_id = send(client, longer_video())
+    wait(client, job_id, lambda job: job["progress"] > 0)
     client.post(f"/api/cancel/{job_id}").raise_for_status()
-    _wait(client, job_id, lambda job: job["status"] in _FINAL)
-    client.delete(f"/api/cleanup/{job_id}").raise_for_status()
+    wait(client, job_id)
+    _remove(client, job_id)
 
 
 def expired_job(client: httpx.Client) -> None:
@@ -58,49 +61,28 @@ def expired_job(client: httpx.Client) -> None:
 
     Waits only so long: a registry that forgets nothing must be seen to grow, not to hang.
     """
-    job_id = _upload(client, _video())
-    _wait(client, job_id, lambda job: job["status"] in _FINAL)
-    until = time.monotonic() + _EXPIRY_PATIENCE_SECONDS
-    while time.monotonic() < until:
+    job_id = send(client, video())
+    wait(client, job_id)
+    end = time.monotonic() + _EXPIRY_PATIENCE_SECONDS
+    while time.monotonic() < end:
         if client.get(f"/api/status/{job_id}").status_code == httpx.codes.NOT_FOUND:
             return
         time.sleep(_PAUSE_SECONDS)
 
 
-@cache
-def _video() -> bytes:
-    return clip(width=320, height=240, seconds=0.3, fps=30).path.read_bytes()
+def abandoned_upload(client: httpx.Client) -> None:
+    """Go away in the middle of an upload, and wait until the service has noticed."""
+    in_pieces(client, video(), stop_at=len(video()) // 2)
+    until(lambda: client.get("/health/memory").json()["jobs"]["uploading"] == 0)
 
 
-@cache
-def _longer_video() -> bytes:
-    return clip(width=320, height=240, seconds=3.0, fps=30).path.read_bytes()
+def abandoned_stream(client: httpx.Client) -> None:
+    """Listen to a job, go away after the first event, and remove the job."""
+    job_id = send(client, longer_video())
+    with client.stream("GET", f"/api/jobs/{job_id}/events") as events:
+        next(events.iter_lines())
+    _remove(client, job_id)
 
 
-@cache
-def _damaged_video() -> bytes:
-    # The index of an mp4 stands first or last: with its last third gone, frames are missing.
-    whole = _video()
-    return whole[: 2 * len(whole) // 3]
-
-
-def _send(client: httpx.Client, video: bytes) -> httpx.Response:
-    return client.post("/api/upload", files={"file": ("walk.mp4", video, "video/mp4")})
-
-
-def _upload(client: httpx.Client, video: bytes) -> str:
-    response = _send(client, video).raise_for_status()
-    return str(response.json()["job_id"])
-
-
-def _wait(
-    client: httpx.Client, job_id: str, wanted: Callable[[dict[str, Any]], bool]
-) -> dict[str, Any]:
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        job: dict[str, Any] = client.get(f"/api/status/{job_id}").raise_for_status().json()
-        if wanted(job):
-            return job
-        if time.monotonic() > until:
-            raise TimeoutError(f"job {job_id} is still {job['status']} ({job['message']})")
-        time.sleep(_PAUSE_SECONDS)
+def _remove(client: httpx.Client, job_id: str) -> None:
+    client.delete(f"/api/cleanup/{job_id}").raise_for_status()
