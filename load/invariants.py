@@ -54,8 +54,12 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def queue_complaint(views: Sequence[Mapping[str, Any]]) -> str:
-    """What is wrong with the positions in one answer of /api/jobs; empty if nothing is."""
+def queue_complaint(views: Sequence[Mapping[str, Any]], slots: int) -> str:
+    """What is wrong with the positions in one answer of /api/jobs; empty if nothing is.
+
+    A job that is just being started has left the queue and is not called processing yet: as many
+    as there are slots may be pending without a position.
+    """
     positions = sorted(
         view["queue_position"] for view in views if view.get("queue_position") is not None
     )
@@ -64,8 +68,9 @@ def queue_complaint(views: Sequence[Mapping[str, Any]]) -> str:
     for view in views:
         if view.get("queue_position") is not None and view.get("status") != "pending":
             return f"a {view.get('status')} job has position {view['queue_position']}"
-        if view.get("queue_position") is None and view.get("status") == "pending":
-            return f"pending job {view.get('job_id')} has no position"
+    pending = sum(view.get("status") == "pending" for view in views)
+    if pending > len(positions) + slots:
+        return f"{pending} pending jobs, {len(positions)} with a position"
     return ""
 
 

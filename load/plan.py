@@ -33,7 +33,7 @@ class Plan:
     seconds: float = 0.0
     #: `small` files come padded to their size, `real` ones are filled with pictures.
     clips: str = "small"
-    #: How long a job may show no sign of life before it counts as lost.
+    #: When no job has moved for so long, those that have not ended count as lost.
     patience_seconds: float = 60.0
     #: /health has to answer faster than this, 99 times of 100.
     health_ms: float = 100.0

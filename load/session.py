@@ -56,7 +56,7 @@ class Session:
         self.over = False
         self.idle: dict[str, Any] | None = None
         self.health: dict[str, Any] | None = None
-        self.began = time.monotonic()
+        self.began = self.last_sign = time.monotonic()
         self.seconds = 0.0
         self._seats = 0
         self._barrier = _Barrier()

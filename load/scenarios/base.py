@@ -109,18 +109,16 @@ class LoadUser(HttpUser):
 
     def follow(self, job: Job, until: frozenset[str] = FINAL) -> Job:
         """Ask for the job until it is in one of these states, or lost."""
-        last, changed = None, time.monotonic()
+        session, last = self.session, None
         while job.status not in until | FINAL and not job.lost:
             gevent.sleep(_POLL_SECONDS)
             self._ask(job)
             sign = tuple(job.view.get(key) for key in ("status", "queue_position", "progress"))
             if sign != last:
-                last, changed = sign, time.monotonic()
-            elif time.monotonic() - changed > self.session.plan.patience_seconds:
-                job.lost = (
-                    f"{job.status} without a sign of life for "
-                    f"{self.session.plan.patience_seconds:g} s"
-                )
+                # A job that waits behind long ones is not lost: any job's progress counts.
+                last, session.last_sign = sign, time.monotonic()
+            elif time.monotonic() - session.last_sign > session.plan.patience_seconds:
+                job.lost = f"{job.status}, and no job moved for {session.plan.patience_seconds:g} s"
         return job
 
     def finish(self, job: Job) -> Job:
@@ -148,7 +146,7 @@ class LoadUser(HttpUser):
         answer = self.client.get("/api/jobs", timeout=30)
         views = answer.json().get("jobs") if answer.status_code == 200 else None
         if isinstance(views, list):
-            complaint = invariants.queue_complaint(views)
+            complaint = invariants.queue_complaint(views, self.session.plan.slots)
             self.session.ledger.saw(invariants.SNAPSHOT, not complaint, complaint)
 
     # -- inside

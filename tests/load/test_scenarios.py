@@ -1,0 +1,151 @@
+"""Load scenarios against the service as it is, and against services that break one promise."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leak_suite.result import RunResult
+from load import invariants
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("--patience-seconds", "20", "--recovery-seconds", "20")
+SHORT = ("--rounds", "1", *QUICK)
+
+
+def load(out: Path, scenario: str, app: str, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """The status of a run against one of the services in `broken.py`, and its outcome."""
+    command = [sys.executable, "-m", "load", scenario, "-o", str(out), "--factory"]
+    command += ["--app", f"tests.load.broken:{app}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    file = out / f"load-{scenario}" / "outcome.json"
+    assert file.exists(), done.stdout + done.stderr
+    return done.returncode, json.loads(file.read_text())
+
+
+def in_state(outcome: dict[str, Any], state: str) -> set[str]:
+    return {check["name"] for check in outcome["checks"] if check["state"] == state}
+
+
+def failures(out: Path, scenario: str) -> set[str]:
+    """What Locust's own list of failures names."""
+    with (out / f"load-{scenario}" / "locust_failures.csv").open() as file:
+        return {row["Name"] for row in csv.DictReader(file)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scenario", ["concurrency", "cancel", "abort"])
+def test_the_healthy_service_passes(tmp_path: Path, scenario: str) -> None:
+    status, outcome = load(tmp_path, scenario, "healthy", *SHORT)
+    assert (status, in_state(outcome, "violated"), outcome["broken"]) == (0, set(), [])
+    result = RunResult.read(tmp_path / f"load-{scenario}" / "run.json")
+    assert {"rss_anon", "pss", "fds"} <= {series.metric for series in result.series}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_healthy_service_refuses_what_it_should(tmp_path: Path) -> None:
+    status, outcome = load(tmp_path, "rejection", "healthy", *QUICK)
+    assert (status, in_state(outcome, "violated"), outcome["broken"]) == (0, set(), [])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("scenario", "app", "broken_promise"),
+    [
+        ("concurrency", "three_slots", invariants.SLOTS),
+        ("concurrency", "eleven_pending", invariants.PLACES),
+        ("concurrency", "no_retry_after", invariants.RETRY_AFTER),
+        ("concurrency", "lost_job", invariants.LOST),
+        ("concurrency", "slot_lost_on_failure", invariants.LOST),
+        ("concurrency", "slow_health", invariants.HEALTH),
+        ("cancel", "slot_lost_on_cancel", "a cancelled job is free within 2 s"),
+    ],
+)
+def test_a_service_that_breaks_a_promise_is_found_out(
+    tmp_path: Path, scenario: str, app: str, broken_promise: str
+) -> None:
+    status, outcome = load(tmp_path, scenario, app, *SHORT)
+    assert (status, broken_promise in in_state(outcome, "violated")) == (1, True)
+    assert broken_promise in failures(tmp_path, scenario)
+    assert broken_promise in (tmp_path / f"load-{scenario}" / "locust.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("app", "broken_promises"),
+    [
+        (
+            "no_size_limit",
+            {
+                "one byte more is refused with 413",
+                "a declared 60 MB is refused unread",
+                "a body without end is cut off at the limit",
+            },
+        ),
+        ("no_retry_after", {invariants.RETRY_AFTER}),
+        ("eleven_pending", {invariants.FULL, invariants.PLACES}),
+        ("no_memory_guard", {"memory over the hard limit refuses with 503"}),
+    ],
+)
+def test_a_service_that_refuses_too_little_is_found_out(
+    tmp_path: Path, app: str, broken_promises: set[str]
+) -> None:
+    status, outcome = load(tmp_path, "rejection", app, *QUICK)
+    assert (status, broken_promises - in_state(outcome, "violated")) == (1, set())
+
+
+@pytest.mark.slow
+def test_a_run_in_which_nothing_happens_is_not_exercised(tmp_path: Path) -> None:
+    status, outcome = load(tmp_path, "steady", "healthy", "--users", "0", "--max-seconds", "3")
+    assert (status, outcome["uploads"]) == (2, 0)
+
+
+@pytest.mark.slow
+def test_too_few_users_do_not_reach_the_limits_and_that_is_no_pass(tmp_path: Path) -> None:
+    status, outcome = load(tmp_path, "concurrency", "healthy", *SHORT, "--users", "2")
+    assert status == 2
+    assert invariants.QUEUE_FULL in in_state(outcome, "not exercised")
+
+
+@pytest.mark.slow
+def test_a_run_cut_off_by_the_clock_is_no_pass(tmp_path: Path) -> None:
+    status, outcome = load(tmp_path, "steady", "healthy", "--max-seconds", "4")
+    assert (status, len(outcome["broken"])) == (2, 1)
+
+
+@pytest.mark.slow
+def test_a_service_that_does_not_start_is_2_and_not_1(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "load", "steady", "-o", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--app", "tests.load.broken:nothing_like_it"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert (done.returncode, "see" in done.stdout) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_host_where_nobody_listens_is_2_and_not_1(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "load", "steady", "-o", str(tmp_path), "--rounds", "1"]
+    done = subprocess.run(
+        [*command, "--host", "http://127.0.0.1:9"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stdout
