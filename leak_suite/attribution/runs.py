@@ -51,6 +51,10 @@ class TracedSubject(Protocol):
         """Repeat the workload."""
         ...
 
+    def begin_trace(self) -> None:
+        """First use is over: record what is allocated from here on."""
+        ...
+
     def stop_trace(self, until: float) -> None:
         """Have the tracer write what it recorded, by that time of the monotonic clock."""
         ...
@@ -91,6 +95,10 @@ class InThisProcess:
         """See `TracedSubject.round`."""
         return self._subject.round(iterations, seconds=seconds, scale=scale, patience=patience)
 
+    def begin_trace(self) -> None:
+        """See `TracedSubject.begin_trace`."""
+        tracer.begin()
+
     def stop_trace(self, until: float) -> None:
         """See `TracedSubject.stop_trace`. Nothing can end it but itself."""
         del until
@@ -123,6 +131,11 @@ class InFreshProcess:
         with self._turn:
             return self._subject.round(iterations, seconds=seconds, scale=scale, patience=patience)
 
+    def begin_trace(self) -> None:
+        """See `TracedSubject.begin_trace`. The agent reads every counter after each round."""
+        Path(f"{self._trace.output}.go").touch()
+        self.round(0, seconds=0.0)
+
     def stop_trace(self, until: float) -> None:
         """See `TracedSubject.stop_trace`. A late answer to another question is no reason to go."""
         self._subject.agent.ask("stop_trace", max(0.0, until - time.monotonic()))
@@ -152,8 +165,7 @@ class Launcher:
 
     def __call__(self, trace: Trace) -> AbstractContextManager[TracedSubject]:
         """The subject, not yet started."""
-        # The agent reads every counter once the subject is there: the tracer begins by that.
-        begin = {"trace": "_leak_suite_tracer:begin"}
+        begin = {"trace": "_leak_suite_tracer:begin_if_wanted"}
         spec = self._spec
         if isinstance(spec, InProcessSpec):
             return InThisProcess(spec, trace)
@@ -274,15 +286,15 @@ class Tracer:
         return _longer_and_longer([end for end in ended if isinstance(end, Record)])
 
     def _one(self, length: Length, warm_up: int, output: Path, *, holders: bool) -> Record:
-        plan = {**self._plan, "wait": not self._same_process}
+        plan = {**self._plan, "wait": True}
         plan["holders"] = holders and plan.get("holders", False)
         Path(f"{output}.plan").write_text(json.dumps(plan), encoding="utf-8")
         with self._launch(Trace(self._kind, output, self._native)) as subject:
-            self._repeat(subject, 0, 0.0)
             warmed = self._repeat(subject, warm_up, self._left())
-            done = self._repeat(subject, length.least, self._left())
-            if more := length.iterations - done:
-                done += self._repeat(subject, more, length.seconds)
+            subject.begin_trace()
+            done = self._repeat(subject, length.iterations, length.seconds)
+            if done < length.least:
+                done += self._repeat(subject, length.least - done, self._left())
             subject.stop_trace(self._until)
         data = _read(Path(f"{output}.json"))
         facts = data["ownership"]

@@ -56,13 +56,11 @@ def at_once(
     try:
         _join(tasks, until)
     finally:
-        if any(task.thread.is_alive() for task in tasks):
+        late = [task for task in tasks if task.thread.is_alive()]
+        if late:
             give_up()
-            _join(tasks, time.monotonic() + _FAREWELL_SECONDS)
-            late = True
-        else:
-            late = False
-    return [task.ended(late=late) for task in tasks]
+            _join(late, time.monotonic() + _FAREWELL_SECONDS)
+    return [task.ended(late=task in late) for task in tasks]
 
 
 def _join(tasks: Sequence[_Task[T]], until: float) -> None:

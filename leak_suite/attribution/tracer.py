@@ -5,9 +5,10 @@ Standard library only, and memray where the subject's environment has it.
 
 `start(kind, output, native)` takes the kind "memray" (tracemalloc takes its place where memray
 cannot be imported, and the record says so), "tracemalloc" or "none". A file `<output>.plan` beside
-the output may ask for more, and to wait for `begin()`: imports are slow to trace (fifty times, for
-a web framework under tracemalloc), and what they keep does not grow. `begin` can be reached as the
-module `_leak_suite_tracer`. `stop()` writes the record to `<output>.json`.
+the output may ask for more, and to wait: imports and first use are slow to trace (fifty times, for
+a web framework under tracemalloc), and what they keep does not grow. `begin_if_wanted()`, which can
+be reached by the module `_leak_suite_tracer`, then begins once there is a file `<output>.go`.
+`stop()` writes the record to `<output>.json`.
 """
 
 # It runs inside the subject, often between two of its lines: os, and not pathlib.
@@ -22,7 +23,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["begin", "start", "stop"]
+__all__ = ["begin", "begin_if_wanted", "start", "stop"]
 
 FRAMES = 40
 TRACEMALLOC_FRAMES = 25  # its time goes up with each
@@ -32,7 +33,7 @@ _state: dict[str, Any] = {}
 
 
 def start(kind: str, output: str | os.PathLike[str], native: bool = False) -> None:
-    """Set up, and begin to trace unless the plan says to wait for `begin`."""
+    """Set up, and begin to trace unless the plan says to wait."""
     if _state:
         raise RuntimeError("this process is being traced already")
     output = os.fspath(output)
@@ -49,17 +50,23 @@ def start(kind: str, output: str | os.PathLike[str], native: bool = False) -> No
         _state["origins"].start()
     if plan.get("wait"):
         module = types.ModuleType(MODULE)
-        module.begin = begin  # type: ignore[attr-defined]
+        module.begin_if_wanted = begin_if_wanted  # type: ignore[attr-defined]
         sys.modules[MODULE] = module
     else:
         begin()
 
 
-def begin() -> int:
-    """Everything allocated from here on is recorded; later calls do nothing. Returns 0."""
+def begin() -> None:
+    """Everything allocated from here on is recorded; later calls do nothing."""
     if _state and not _state.get("begun"):
         _state["begun"] = True
         _start_allocations()
+
+
+def begin_if_wanted() -> int:
+    """Begin if the file that says so is there. Returns 0, since it is called as a counter."""
+    if _state and not _state.get("begun") and os.path.exists(_state["output"] + ".go"):
+        begin()
     return 0
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 
+from leak_suite import attribution
 from leak_suite.attribution import attribute, explain
 from leak_suite.attribution.ownership import Ownership
 from leak_suite.attribution.plan import longest
@@ -194,3 +196,32 @@ def test_a_subject_seen_from_outside_keeps_its_verdict_and_says_why_no_line_is_n
     assert found[0] is stable
     assert found[1].outcome is Outcome.GROWING
     assert "seen from outside" in found[1].reason
+
+
+def test_a_line_that_is_next_to_nothing_never_stands_before_one_that_jumped() -> None:
+    made = runs(50, 100, 200, dust=(CACHE, [1, 2, 4]), leak=(LEAK, [0, 0, 600]))
+    assert [site.line for site in rank(made, OWNER, rate=6.0)] == [LEAK.line]
+    steady = runs(50, 100, 200, leak=(CACHE, [50, 100, 200]), jump=(LEAK, [0, 0, 600]))
+    assert [site.line for site in rank(steady, OWNER, rate=7.0)] == [CACHE.line, LEAK.line]
+
+
+def test_windows_that_were_cut_count_by_their_own_iterations() -> None:
+    made = runs(90, 100, 200, leak=(LEAK, [540, 600, 1200]), dust=(CACHE, [0, 1, 2]))
+    (site,) = rank(made, OWNER, rate=6.0)
+    assert (site.line, site.per_iteration) == (LEAK.line, 6)
+    assert "jump" not in site.note
+
+
+def test_what_a_call_makes_before_its_first_line_belongs_to_its_definition(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.py"
+    path.write_text("KEPT = []\n\ndef job():\n    held = []\n    return lambda: held\n")
+    (site,) = rank(runs(10, 20, cells=(Frame(str(path), 0, "job"), [10, 20])), OWNER)
+    assert (site.file, site.line, site.function) == (str(path), 3, "job")
+
+
+def test_what_measures_is_never_named() -> None:
+    package = Path(attribution.__file__).parent.parent
+    owner = Ownership()
+    for place in ("pytest_plugin/calling.py", "cli/commands.py", "check/check.py"):
+        assert owner.is_machinery(str(package / place))
+        assert not owner.is_own(str(package / place))
