@@ -309,7 +309,11 @@ def test_assistive_technology_finds_verdict_charts_and_tables(visit: Visit) -> N
     assert chart.count() == 1
     assert page.get_by_role("table", name="Every metric, what was found").count() == 1
     assert page.get_by_role("columnheader", name="seen from").count() == 1
-    assert page.locator("figure .plot[aria-hidden=true]").count() == len({**GROWS, **STAYS})
+    wait_for_chart(page, "heap")
+    assert chart.get_by_role("button", name="Zoom in").count() == 1
+    assert page.locator("svg.main-svg:not([aria-hidden])").count() == 0
+    hidden = "[aria-hidden=true] :is(a, button, [tabindex], summary)"
+    assert page.locator(hidden).count() == 0
 
 
 def test_without_scripts_everything_but_the_drawing_is_there(visit: Visit) -> None:

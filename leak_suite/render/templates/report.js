@@ -12,7 +12,6 @@
 
   const theme = () => charts.themes[dark.matches && !printing ? "dark" : "light"];
 
-  /* What a screen reader has no use for is in here; it reads the table instead. */
   function traces(chart, colour) {
     const line = (name, x, y, more) => ({ type: "scatter", mode: "lines", name, x, y, hoverinfo: "skip", ...more });
     const text = (i) => `after ${chart.x[i].toLocaleString("en")} iterations<br>${chart.text[i]}`;
@@ -79,6 +78,8 @@
     const first = !drawn.has(figure);
     drawn.set(figure, { plot, chart, at: first ? -1 : drawn.get(figure).at });
     Plotly.react(plot, traces(chart, theme()), shape, config);
+    /* A drawing says nothing to a screen reader; its buttons and the table below do. */
+    for (const drawing of plot.querySelectorAll(".main-svg")) drawing.setAttribute("aria-hidden", "true");
     if (first) plot.on("plotly_hover", (event) => told(figure, event.points[0]));
   }
 
