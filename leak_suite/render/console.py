@@ -55,8 +55,9 @@ def console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:
     if findings:
         terminal.print()
         terminal.print(_table(findings))
+    told: set[str] = set()
     for finding in findings:
-        for line in _explained(finding):
+        for line in _explained(finding, told):
             terminal.print(line)
     missed = unseen(result)
     if missed:
@@ -97,8 +98,11 @@ def _rate(finding: Finding, unit: str) -> str:
     return rate(known).replace(" [", "\n[")
 
 
-def _explained(finding: Finding) -> list[Text | Padding]:
-    """Why a metric is not stable and where its growth comes from."""
+def _explained(finding: Finding, told: set[str]) -> list[Text | Padding]:
+    """Why a metric is not stable and where its growth comes from.
+
+    One leak shows in several metrics: the stack of a place in `told` is not printed again.
+    """
     if finding.outcome is Outcome.STABLE and not finding.sites:
         return []
     title = Text(f"\n{finding.metric}", "bold").append(
@@ -108,6 +112,9 @@ def _explained(finding: Finding) -> list[Text | Padding]:
     for site in finding.sites:
         speed = per_iteration(site.per_iteration, finding.unit)
         lines.append(_indented(2, f"{site_line(site)}  {speed}".rstrip()))
+        if site_line(site) in told:
+            continue
+        told.add(site_line(site))
         if site.note:
             lines.append(_indented(4, site.note))
         frames = [frame for frame in site.stack if frame != site_line(site)]

@@ -142,3 +142,15 @@ def test_junit_gets_outcome_metric_rate_and_site() -> None:
     assert ("leak_suite.rate", "heap: 1.02 KiB [1.01, 1.03] per iteration") in said
     assert ("leak_suite.site", "heap: src/jobs.py:12 run") in said
     assert not any("fds" in value for _, value in said)
+
+
+def test_the_stack_of_a_place_that_two_metrics_name_is_told_once() -> None:
+    site = Site("shop.py", 7, "recommend", 1.0, ("main.py:3 serve",), "held by shop.SEEN")
+    findings = tuple(
+        Finding(metric, "bytes", Outcome.GROWING, Cause.LEAK, 1.0, sites=(site,))
+        for metric in ("heap", "rss")
+    )
+    text = console(RunResult("a", {}, Outcome.GROWING, 1, 1.0, findings=findings))
+    assert text.count("shop.py:7 recommend") >= 2
+    assert text.count("main.py:3 serve") == 1
+    assert text.count("held by shop.SEEN") == 1
