@@ -205,7 +205,8 @@ class _Fit:
     ) -> Mapping[str, Any]:
         limit, options = self._options.limit_bytes, self._options
         held = trial.peak.held
-        needs = minimum if minimum is not None else held
+        # What did not fit shows by its peak only where it was stopped, not what it needs.
+        needs = minimum if minimum is not None else held if answer.fits else None
         return {
             "limit": limit,
             "limit_name": name,

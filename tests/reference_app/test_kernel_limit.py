@@ -1,0 +1,130 @@
+"""Two 1080p jobs at once and the API inside a kernel memory limit, from a cold page cache."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import sysconfig
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from fixtures.clips import clip
+from leak_suite.fit.cold import drop_cache
+from leak_suite.fit.groups import Group
+from leak_suite.fit.server import Server
+from leak_suite.fit.ways import choose
+from leak_suite.subject import CommandSpec
+from tests.reference_app.conftest import ROOT, until
+
+pytest.importorskip("mediapipe")
+
+MIB = 1 << 20
+CHOSEN = choose()
+COMMAND = (sys.executable, "-m", "uvicorn", "reference_app.main:app", "--port", "{port}")
+FRAMES, LOOKS, LANDMARKS = 300, 100, 33
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        not CHOSEN.enforced, reason=f"NO MEMORY LIMIT CAN BE SET HERE: {CHOSEN.refused}"
+    ),
+]
+
+
+@dataclass
+class Limited:
+    """The service inside its group, and a client of it."""
+
+    group: Group
+    server: Server
+    http: httpx.Client
+
+    def job(self, path: Path) -> dict[str, Any]:
+        """Send a clip and wait for the end of its job."""
+        with path.open("rb") as file:
+            answer = self.http.post("/api/upload", files={"file": ("walk.mp4", file, "video/mp4")})
+        assert answer.status_code == 202, answer.text
+        url = f"/api/status/{answer.json()['job_id']}"
+        final = {"completed", "failed", "cancelled"}
+        return dict(until(lambda: (v := self.http.get(url).json())["status"] in final and v, 400))
+
+    def held(self) -> int:
+        """Memory of the group that cannot be dropped."""
+        held = self.group.books().held
+        assert held is not None
+        return held
+
+
+@contextmanager
+def limited(mib: int) -> Iterator[Limited]:
+    """The service under a limit, none of its libraries in memory but what others map."""
+    drop_cache(str(path) for path in Path(sysconfig.get_path("platlib")).rglob("*.so*"))
+    group = CHOSEN.open(mib * MIB)
+    try:
+        server = Server(CommandSpec(COMMAND, ""), group)
+        try:
+            server.wait_until_it_listens(120)
+            with httpx.Client(base_url=server.base_url, timeout=120) as http:
+                yield Limited(group, server, http)
+        finally:
+            server.close()
+    finally:
+        group.close()
+
+
+def at(job: dict[str, Any], name: str) -> float:
+    return datetime.fromisoformat(job[name]).timestamp()
+
+
+def overlap(jobs: list[dict[str, Any]]) -> float:
+    """How much of the longer job's time both ran."""
+    spans = [(at(job, "started_at"), at(job, "finished_at")) for job in jobs]
+    both = min(end for _, end in spans) - max(start for start, _ in spans)
+    return both / max(end - start for start, end in spans)
+
+
+@pytest.mark.parametrize("mib", [512, 485])
+def test_two_1080p_jobs_at_once_fit(
+    mib: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = clip(width=1920, height=1080, seconds=10, codec="h264", target_bytes=29_500_000)
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("SPOOL_DIR", str(tmp_path / "spool"))
+    with limited(mib) as service:
+        idle = service.held()
+        jobs: list[dict[str, Any]] = []
+        users = [
+            threading.Thread(target=lambda: jobs.append(service.job(made.path))) for _ in range(2)
+        ]
+        for user in users:
+            user.start()
+        for user in users:
+            user.join()
+        assert [job["status"] for job in jobs] == ["completed", "completed"], jobs
+        for job in jobs:
+            rows_are_right(service.http, job)
+        assert overlap(jobs) >= 0.8
+        assert service.group.books().oom_kills == 0
+        until(lambda: service.held() <= 1.1 * idle, 60)
+    assert service.group.pids() == ()
+
+
+def rows_are_right(http: httpx.Client, job: dict[str, Any]) -> None:
+    """The person is found in nearly every look, and the video is one."""
+    base = f"/api/download/{job['job_id']}"
+    rows = list(csv.DictReader(io.StringIO(http.get(f"{base}/csv").raise_for_status().text)))
+    assert len(rows) % LANDMARKS == 0
+    assert len(rows) >= 0.95 * LOOKS * LANDMARKS
+    assert int(rows[-1]["frame"]) < FRAMES
+    video = http.get(f"{base}/video").raise_for_status().content
+    assert video[4:8] == b"ftyp"
