@@ -63,7 +63,7 @@ MOST_THINGS: Mapping[str, int] = {
 """How many of a thing a traced run may leave open: enough to count, too few to hurt."""
 MOST_COUNTED: Mapping[str, int] = {"blocks": 200_000, "gc_objects": 10_000, "garbage": 10_000}
 """How many it may leave alive: they are walked over one by one at its end."""
-LITTLE, MUCH = 0.5, 1.3
+LITTLE, MUCH = 0.4, 1.3
 """Sites that carry less, or more, than these shares of the rate do not explain it."""
 
 

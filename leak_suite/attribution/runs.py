@@ -269,7 +269,20 @@ class Tracer:
         self._numbers = itertools.count(1)
 
     def run(self, lengths: Sequence[Length], warm_up: int) -> list[Record]:
-        """A record for each length, the shorter ones first; all at once where that can be."""
+        """A record for each length, the shorter ones first; all at once where that can be.
+
+        Where time cut them all to about the same, another is made that is twice as long.
+        """
+        records = self._all(lengths, warm_up)
+        if len(records) < 2:
+            twice = 2 * records[-1].iterations
+            again = Length(twice, twice, self._left())
+            records = _longer_and_longer([*records, *self._all([again], warm_up)])
+        if len(records) < 2:
+            raise SubjectError("it became too slow to be repeated twice as often")
+        return records
+
+    def _all(self, lengths: Sequence[Length], warm_up: int) -> list[Record]:
         outputs = [self._folder / f"{self._kind}-{next(self._numbers)}.bin" for _ in lengths]
         works = [
             # Only the last two are compared by what can be reached by name.
@@ -316,13 +329,11 @@ class Tracer:
 
 
 def _longer_and_longer(records: Sequence[Record]) -> list[Record]:
-    """Those of clearly different length; SubjectError if these are fewer than two."""
+    """Those of clearly different length."""
     kept: list[Record] = []
     for record in sorted(records, key=lambda record: -record.iterations):
         if not kept or record.iterations <= _CLEARLY_SHORTER * kept[0].iterations:
             kept.insert(0, record)
-    if len(kept) < 2:
-        raise SubjectError("it became too slow to be repeated twice as often")
     return kept
 
 

@@ -32,7 +32,7 @@ def runs(*lengths: int, **places: tuple[Frame | tuple[Frame, ...], list[float]])
         Traced(
             length,
             tuple(
-                Amount(values[index], where if isinstance(where[0], Frame) else (where,))  # type: ignore[arg-type]
+                Amount(values[index], where if isinstance(where[0], Frame) else (where,))
                 for where, values in places.values()
             ),
         )
