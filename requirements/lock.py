@@ -23,7 +23,7 @@ LOCKS = {
     "app": ["--extra", "app", *groups("opencv")],
     "load": ["--extra", "load"],
     "report": ["--extra", "report"],
-    "tests": ["--all-extras", *groups("test", "opencv", "analysis", "bench")],
+    "tests": ["--all-extras", *groups("test", "opencv", "analysis", "bench", "browser")],
     "lint": ["--only-group", "lint"],
     "types": ["--all-extras", *groups("types", "test", "opencv", "bench")],
     "docs": ["--all-extras", *groups("docs")],
