@@ -22,7 +22,7 @@ from leak_suite.attribution.plan import (
     too_much,
     well_explained,
 )
-from leak_suite.attribution.runs import Launcher, Record, Tracer
+from leak_suite.attribution.runs import Launcher, Record, Tracer, seen_by
 from leak_suite.attribution.sites import JUMP, Amount, Traced, rank
 from leak_suite.attribution.together import at_once
 from leak_suite.errors import LeakSuiteError
@@ -42,6 +42,8 @@ FIRST_SECONDS, LATER_SECONDS = 0.6, 2.0
 TURNS = 3
 LONGER = 8
 """A turn that explains too little, or too much, is followed by one of so many times its length."""
+SAME = 0.2
+"""Turns that differ by no more than this share found the same: more iterations change nothing."""
 LEAST_ITERATIONS = 20
 WARM_UP_SHARE = 4
 EXPLAINED_SHARE = 0.1
@@ -142,6 +144,7 @@ class _Work:
         n = first_length(deciding(findings), self._pace, most)
         warm_up = min(self._warm_up, max(1, n // WARM_UP_SHARE))
         found: dict[str, Finding] = {}
+        total = 0.0
         for turn in range(TURNS):
             seconds = LATER_SECONDS if turn else FIRST_SECONDS
             plan = lengths(n, self._pace, seconds, shorter=kind.shorter)
@@ -152,11 +155,13 @@ class _Work:
                     raise
                 break
             found = {f.metric: self._with_sites(f, kind, runs) for f in findings}
-            judged = found[deciding(findings).metric]
-            if n >= most or not self._again(judged):
+            judged, before = found[deciding(findings).metric], total
+            total = _total(judged.sites)
+            as_before = turn > 0 and abs(total - before) <= SAME * before and total > 0
+            if n >= most or as_before or not self._again(judged):
                 break
             # What is rare or late needs as many as the verdict did; a cache may be full before.
-            nothing = _total(judged.sites) < EXPLAINED_SHARE * (judged.rate or 0.0)
+            nothing = total < EXPLAINED_SHARE * (judged.rate or 0.0)
             n = most if nothing or turn == TURNS - 2 else min(most, n * LONGER)
         return found
 
@@ -213,10 +218,11 @@ def _allocated(finding: Finding, runs: Sequence[Record]) -> tuple[Site, ...]:
     """Lines that take memory; none where they take far less than what it grows by."""
     metric, unit = finding.metric, ALLOCATIONS[finding.metric]
     least = EXPLAINED_SHARE * (finding.rate or 0.0) if metric in ("heap", "blocks") else 0.0
-    sites = _ranked(finding, runs, [run.allocations(metric, unit) for run in runs])
+    seen = seen_by(metric, runs)
+    sites = _ranked(finding, runs, [run.allocations(unit, seen) for run in runs])
     if _total(sites) < least:
-        # A record joins what one stack took, of all kinds: telling them apart may go wrong.
-        sites = _ranked(finding, runs, [run.allocations(metric, unit, every=True) for run in runs])
+        # What one stack takes in several ways is told apart as a whole, which may go wrong.
+        sites = _ranked(finding, runs, [run.allocations(unit, lambda _: True) for run in runs])
         if _total(sites) < least:
             return ()
     if sites and (note := _grown_containers(runs)):

@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
     from leak_suite.subject.app import AppSubject
     from leak_suite.subject.inside import CallableSubject
 
-__all__ = ["Launch", "Launcher", "Record", "TracedSubject", "Tracer"]
+__all__ = ["Launch", "Launcher", "Record", "TracedSubject", "Tracer", "seen_by"]
 
 _NO_GUARD = 1e9
 _POLL_SECONDS = 0.01
 _CLEARLY_SHORTER = 0.8
+_ARENA_SIZE = 512
+"""Up to so many bytes pymalloc serves from its arenas."""
 
 
 class TracedSubject(Protocol):
@@ -60,6 +63,7 @@ class TracedSubject(Protocol):
         ...
 
 
+Seen = Callable[[tuple[Frame, ...]], bool]
 Launch = Callable[[Trace], AbstractContextManager[TracedSubject]]
 
 
@@ -192,25 +196,17 @@ class Record:
         """What really traced the allocations."""
         return str(self.data["kind"])
 
-    def allocations(self, metric: str, unit: str, *, every: bool = False) -> tuple[Amount, ...]:
-        """Live allocations as "bytes" or as "count": those that `metric` sees, or `every` one.
-
-        Malloc, and so the heap, never sees what pymalloc serves from its arenas; blocks are
-        Python's own.
-        """
-        rows = self.data["records"]
-        if metric == "blocks" and not every:
-            rows = [row for row in rows if row["python"]]
-        if metric == "heap" and not every:
-            rows = [row for row in rows if not _small(row)]
+    def allocations(self, unit: str, seen: Seen) -> tuple[Amount, ...]:
+        """Live allocations as "bytes" or as "count", of those stacks that are `seen`."""
         return tuple(
             Amount(
                 row[unit],
-                _stack(row["stack"]),
+                stack,
                 detail=_native(row.get("native", ())),
                 weight=row["bytes"],
             )
-            for row in rows
+            for row in self.data["records"]
+            if seen(stack := _stack(row["stack"]))
         )
 
     def objects(self, class_name: str = "") -> tuple[Amount, ...]:
@@ -355,8 +351,27 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
-def _small(row: Mapping[str, Any]) -> bool:
-    return bool(row["python"]) and row["bytes"] <= 512 * row["count"]
+def seen_by(metric: str, records: Sequence[Record]) -> Seen:
+    """Whether `metric` sees what a stack allocates.
+
+    Blocks are Python's own; the heap, which is malloc's, never sees what pymalloc serves from its
+    arenas. All records together tell: one row joins what a stack took in whatever way and size,
+    and is called by one of them only.
+    """
+    python: set[tuple[Frame, ...]] = set()
+    size: Counter[tuple[Frame, ...]] = Counter()
+    count: Counter[tuple[Frame, ...]] = Counter()
+    for row in (row for record in records for row in record.data["records"]):
+        stack = _stack(row["stack"])
+        size[stack] += row["bytes"]
+        count[stack] += row["count"]
+        if row["python"]:
+            python.add(stack)
+    if metric == "blocks":
+        return python.__contains__
+    if metric == "heap":
+        return lambda stack: stack not in python or size[stack] > _ARENA_SIZE * count[stack]
+    return lambda _: True
 
 
 def _stack(rows: Any) -> tuple[Frame, ...]:
