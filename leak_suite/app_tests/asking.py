@@ -44,10 +44,10 @@ def longer_video() -> bytes:
 
 @cache
 def damaged_video() -> bytes:
-    """Some frames, then noise; the outline is whole, so only who decodes it finds out."""
-    whole = video()
+    """Some frames that pass all stages, then noise; the outline is whole, so nobody is warned."""
+    whole = clip(width=320, height=240, seconds=0.5, fps=30).path.read_bytes()
     pictures = next(box for box in boxes(whole) if box.kind == b"mdat")
-    good = pictures.body + 2 * (pictures.end - pictures.body) // 5
+    good = (pictures.body + pictures.end) // 2
     noise = random.Random(1).randbytes(pictures.end - good)
     return whole[:good] + noise + whole[pictures.end :]
 

@@ -7,6 +7,7 @@ import pytest
 from leak_suite.app_tests.measured import Runs
 from leak_suite.result import Outcome, RunResult
 
+PEAK_BYTES = 320 * 1024**2
 WORKLOADS = (
     "finished_job",
     "failed_job",
@@ -60,7 +61,8 @@ def test_listeners_are_forgotten(run: RunResult) -> None:
 
 
 def test_the_peak_of_a_job_stays_in_its_budget(run: RunResult) -> None:
-    assert run.finding("peak").outcome is Outcome.STABLE, _words(run, "peak")
+    # No budget of the run: that would end it at the first peak, before anything is known of growth.
+    assert max(value for _, value in _samples(run, "peak")) <= PEAK_BYTES
 
 
 def test_nothing_at_all_grows(run: RunResult) -> None:
