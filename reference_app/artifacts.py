@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -33,6 +34,7 @@ class ArtifactStore:
         self._allow_tmpfs = allow_tmpfs
         self._root: Path | None = None
         self._lock: int | None = None
+        self._undeleted: set[str] = set()
 
     @property
     def root(self) -> Path:
@@ -97,12 +99,25 @@ class ArtifactStore:
 
     def remove(self, job_id: str) -> None:
         """Delete the folder of a job, if it is there."""
-        shutil.rmtree(self.folder(job_id), ignore_errors=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.folder(job_id))
+
+    async def sweep(self) -> None:
+        """Try again to delete the folders that could not be deleted."""
+        waiting, self._undeleted = self._undeleted, set()
+        for job_id in waiting:
+            await self.discard(job_id)
 
     async def discard(self, job_id: str) -> None:
-        """`remove`, off the event loop and to its end, also when the caller is cancelled."""
+        """`remove`, off the event loop and to its end, also when the caller is cancelled.
+
+        What cannot be deleted now is left to `sweep`: a job must not break over it.
+        """
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self.remove, job_id)
+            try:
+                await anyio.to_thread.run_sync(self.remove, job_id)
+            except OSError:
+                self._undeleted.add(job_id)
 
     def _remove_dead_roots(self) -> list[Path]:
         removed = []

@@ -54,14 +54,14 @@ class Intake:
             job_id = secrets.token_hex(16)
             try:
                 upload = await self._save(request, boundary, job_id)
+                # Without a pause in between: the place passes from the upload to its job.
+                reservation.release()
+                return self._accept(job_id, upload)
             except BaseException as error:
                 await self._artifacts.discard(job_id)
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise NoSpace("There is no room on the disk for this upload.") from error
                 raise
-            # Without a pause in between: the place passes from the upload to its job.
-            reservation.release()
-            return self._accept(job_id, upload)
 
     def end_all(self) -> None:
         """End every upload under way, at once."""

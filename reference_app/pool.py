@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from reference_app.logs import Logger
-from reference_app.workers import Worker
+from reference_app.pipeline.task import Summary
+from reference_app.workers import OnProgress, Worker
 
 __all__ = ["WorkerPool"]
 
@@ -18,6 +19,30 @@ _PAUSE_SECONDS = 0.5
 class _Work:
     make: Callable[[], Worker]
     execute: Callable[[Worker], Awaitable[None]]
+
+
+class _Unmade:
+    """Stands for a worker that could not be made: its job fails, and the queue goes on."""
+
+    pid: int | None = None
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def run(self, on_progress: OnProgress) -> Summary:
+        """Raise what kept it from being made."""
+        del on_progress
+        raise self._error
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+
+def _made(make: Callable[[], Worker]) -> Worker:
+    try:
+        return make()
+    except Exception as error:
+        return _Unmade(error)
 
 
 class WorkerPool:
@@ -121,7 +146,7 @@ class WorkerPool:
             return
         job_id = next(iter(self._waiting))
         work = self._waiting.pop(job_id)
-        worker = self._workers[job_id] = work.make()
+        worker = self._workers[job_id] = _made(work.make)
         task = asyncio.create_task(self._run(work, worker), name=f"job-{job_id}")
         self._running[job_id] = task
         task.add_done_callback(lambda _: self._finished(job_id))

@@ -99,10 +99,16 @@ class Service:
             touched=self.clock.steady(),
         )
         self.registry.add(job)
-        self.pool.submit(
-            job_id, partial(self._make_worker, self._task(job_id)), partial(self._execute, job)
-        )
-        self.peak_pending = max(self.peak_pending, self.registry.count()["pending"])
+        try:
+            self.pool.submit(
+                job_id, partial(self._make_worker, self._task(job_id)), partial(self._execute, job)
+            )
+            self.peak_pending = max(self.peak_pending, self.registry.count()["pending"])
+        except BaseException:
+            # The client is told that it was not taken, so it must not be found here either.
+            self.pool.withdraw(job_id)
+            self.registry.remove(job_id)
+            raise
         self.metrics.upload_taken(upload.size_bytes)
         self._tell(job)
         return job
@@ -141,6 +147,7 @@ class Service:
             self.registry.remove(job.job_id)
             await self.artifacts.discard(job.job_id)
             self.log.info("job expired", job_id=job.job_id, status=job.status.value)
+        await self.artifacts.sweep()
 
     async def _has_room(self) -> bool:
         return await self.guard.has_room()
@@ -220,7 +227,7 @@ class Service:
         """Memory for the log; a job must not break because nobody could read it."""
         try:
             return (await self.guard.read()).tree.pss
-        except OSError as error:
+        except Exception as error:
             self.log.warning("memory could not be read", error=repr(error))
             return None
 
@@ -234,7 +241,7 @@ class Service:
         if job.status is State.PROCESSING:
             job.progress = progress.fraction
             job.message = progress.message
-            self.hub.publish(job.job_id, self.view(job))
+            self._publish(job)
 
     def _move(self, job: Job, state: State, *, message: str, error: str | None = None) -> None:
         if not job.move(state, self.clock):
@@ -256,4 +263,11 @@ class Service:
             memory_after_bytes=job.memory_after_bytes,
         )
         self.metrics.job_moved(job.status.value)
-        self.hub.publish(job.job_id, self.view(job), last=job.status.final)
+        self._publish(job, last=job.status.final)
+
+    def _publish(self, job: Job, *, last: bool = False) -> None:
+        """Tell who listens; that nobody could be told is no reason for a job to break."""
+        try:
+            self.hub.publish(job.job_id, self.view(job), last=last)
+        except Exception as error:
+            self.log.error("news of a job were lost", job_id=job.job_id, error=repr(error))

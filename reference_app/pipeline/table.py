@@ -24,7 +24,11 @@ class PoseTable:
         self._path = path
         self._file: TextIO | None = partial_path(path).open("w", newline="", encoding="utf-8")
         self._rows = csv.writer(self._file)
-        self._rows.writerow(COLUMNS)
+        try:
+            self._rows.writerow(COLUMNS)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> PoseTable:
         return self
@@ -47,13 +51,16 @@ class PoseTable:
         """Close the file and give it its name."""
         if self._file is None:
             raise ValueError("the table is closed")
-        file, self._file = self._file, None
-        file.close()
+        self._file.close()
         publish(self._path)
+        self._file = None
 
     def close(self) -> None:
         """Close the file and remove it unless it was finished; a second call does nothing."""
         file, self._file = self._file, None
-        if file is not None:
+        if file is None:
+            return
+        try:
             file.close()
+        finally:
             partial_path(self._path).unlink(missing_ok=True)

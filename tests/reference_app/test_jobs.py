@@ -13,7 +13,11 @@ import psutil
 import pytest
 
 from reference_app.clock import SystemClock
-from reference_app.parts import AppParts
+from reference_app.parts import AppParts, WorkerFactory, make_worker_factory
+from reference_app.pipeline.task import Task
+from reference_app.settings import Settings
+from reference_app.worker_process import Engine
+from reference_app.workers import Worker
 from tests.reference_app.conftest import Running, until
 from tests.reference_app.stand_in import FILES, clip, make_engine
 
@@ -309,3 +313,58 @@ def test_all_jobs_are_listed(service: Running) -> None:
     ids = [service.start() for _ in range(3)]
     listed = service.http.get("/api/jobs").json()
     assert [job["job_id"] for job in listed["jobs"]] == ids
+
+
+def test_files_that_cannot_be_deleted_at_once_are_deleted_later(
+    serve: Callable[..., Running],
+) -> None:
+    service = serve(expiry_interval_seconds=0.05)
+    store = service.service.artifacts
+    real, refusals = store.remove, []
+
+    def refuse(job_id: str) -> None:
+        if len(refusals) < 3:
+            refusals.append(job_id)
+            raise PermissionError(13, "on purpose")
+        real(job_id)
+
+    store.remove = refuse  # type: ignore[method-assign]
+    assert service.wait(service.start("broken"))["status"] == "failed"
+    until(lambda: service.files() == [])
+    assert len(refusals) == 3
+
+
+def test_a_worker_that_cannot_be_made_fails_its_job_and_the_queue_goes_on(
+    serve: Callable[..., Running],
+) -> None:
+    made = []
+
+    def workers(settings: Settings, engine: Engine) -> WorkerFactory:
+        make = make_worker_factory(settings, engine)
+
+        def first_time_not(task: Task) -> Worker:
+            made.append(task)
+            if len(made) == 1:
+                raise OSError(24, "Too many open files")
+            return make(task)
+
+        return first_time_not
+
+    service = serve(AppParts(engine=make_engine, workers=workers))
+    job = service.wait(service.start())
+    assert (job["status"], job["error"]) == ("failed", "The service failed on this job.")
+    assert service.wait(service.start())["status"] == "completed"
+
+
+def test_an_upload_that_cannot_be_queued_leaves_no_job(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.service.pool, "submit", broken)
+        assert service.upload().status_code == 500
+    assert service.files() == []
+    assert len(service.service.registry) == 0
+    assert service.service.admission.uploading == 0

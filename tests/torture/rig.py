@@ -1,0 +1,126 @@
+"""The service in this process, with its jobs in threads, and what must hold when it rests."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from fixtures.clips import clip
+from reference_app.errors import NotFound
+from tests.reference_app.conftest import Running, running, settings_for, until
+from tests.torture.seams import Seams, app_parts, system_calls
+
+#: No turn of the background work: it would take numbers at moments of its own.
+QUIET = {"memory_interval_seconds": 3600, "expiry_interval_seconds": 3600}
+
+
+def tiny() -> bytes:
+    """Nine pictures of a person."""
+    return clip(width=320, height=240, seconds=0.3).path.read_bytes()
+
+
+@dataclass
+class Rig:
+    """A service whose calls can be made to fail."""
+
+    service: Running
+    seams: Seams
+    loop: asyncio.AbstractEventLoop
+
+    def job(self, content: bytes, at: int | None = None, kind: str = "error") -> dict[str, Any]:
+        """Send a video while the call of this number fails; what became of it."""
+        with self.seams.armed(at, kind):
+            answer = self.service.upload(content)
+            if answer.status_code != 202:
+                self._wait_until_idle()
+                return {"status": "refused", "code": answer.status_code, "body": answer.text}
+            job_id = answer.json()["job_id"]
+            job = self.service.service.registry._jobs.get(job_id)
+            until(lambda: job is None or job.status.final, 30)
+            self._wait_until_idle()
+        return job.view() if job else {"status": "lost", "error": None}
+
+    def forget_all(self) -> None:
+        """Remove what is left of earlier jobs, the way a user does."""
+        for job in self.service.http.get("/api/jobs").json()["jobs"]:
+            self.service.http.delete(f"/api/cleanup/{job['job_id']}")
+
+    def _wait_until_idle(self) -> None:
+        pool = self.service.service.pool
+        until(lambda: pool.running == 0 and pool.waiting == 0, 30)
+
+    def footprint(self) -> dict[str, Any]:
+        """Everything countable that a job may hold."""
+        service, process = self.service.service, psutil.Process()
+        return {
+            "files": sorted(path.name for path in self.service.files()),
+            "jobs": len(service.registry),
+            "uploading": service.admission.uploading,
+            "waiting": service.pool.waiting,
+            "running": service.pool.running,
+            "listeners": len(service.hub),
+            "limiter": _borrowed(service),
+            "fds": process.num_fds(),
+            "children": len(process.children()),
+            "open parts": _open_parts(),
+        }
+
+    def cancel_now(self) -> bool:
+        """Cancel the only job, from whatever thread this is; False where there is none."""
+        service = self.service.service
+        jobs = [job for job in service.registry if not job.status.final]
+        if not jobs:
+            return False
+
+        async def cancel() -> None:
+            try:
+                await service.cancel(jobs[0])
+            except NotFound:
+                return
+
+        def begin() -> None:
+            self.cancelling = asyncio.ensure_future(cancel())
+
+        self.loop.call_soon_threadsafe(begin)
+        return True
+
+
+def _borrowed(service: Any) -> int:
+    cells = service._make_worker.__closure__ or ()
+    return sum(getattr(cell.cell_contents, "borrowed_tokens", 0) for cell in cells)
+
+
+def _open_parts() -> dict[str, int]:
+    from reference_app.pipeline.decode import FrameReader
+    from reference_app.pipeline.encode import VideoWriter
+    from reference_app.pipeline.pose import PoseDetector
+    from reference_app.pipeline.table import PoseTable
+
+    gc.collect()
+    kept = {PoseDetector: "_graph", FrameReader: "_container", VideoWriter: "_container"}
+    kept[PoseTable] = "_file"
+    found = dict.fromkeys((one.__name__ for one in kept), 0)
+    for thing in gc.get_objects():
+        attribute = kept.get(type(thing))
+        if attribute and getattr(thing, attribute, None) is not None:
+            found[type(thing).__name__] += 1
+    return found
+
+
+@contextmanager
+def rig(folder: Path, **changes: Any) -> Iterator[Rig]:
+    """A service under seams, warmed by one job."""
+    seams = Seams()
+    settings = settings_for(folder / "spool", **{**QUIET, **changes})
+    with running(settings, app_parts(seams)) as service, system_calls(seams, folder / "spool"):
+        loop = service.service.pool._dispatcher.get_loop()  # type: ignore[union-attr]
+        made = Rig(service, seams, loop)
+        seams.cancel = made.cancel_now
+        yield made

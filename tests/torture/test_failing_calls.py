@@ -1,0 +1,93 @@
+"""Every call of a job that can fail is made to fail, in three ways: nothing is ever left behind.
+
+Replay one: `pytest tests/torture/test_failing_calls.py --torture-k 17 --torture-kind enospc`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.reference_app.conftest import until
+from tests.torture.conftest import Plan
+from tests.torture.rig import Rig, rig, tiny
+from tests.torture.seams import KINDS, chosen_turns
+
+SAMPLE = 12
+
+
+@pytest.fixture(scope="module")
+def tortured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("torture")
+    with rig(folder, frame_source="batch", detection_mode="smart") as made:
+        assert made.job(tiny())["status"] == "completed"
+        yield made
+
+
+@pytest.fixture(scope="module")
+def calls(tortured: Rig) -> list[str]:
+    """The names of all calls that one job makes, in their order."""
+    tortured.job(tiny())
+    return list(tortured.seams.calls)
+
+
+def complaint(tortured: Rig, k: int, kind: str, rest: dict[str, Any]) -> str | None:
+    """Let one call fail; what is wrong afterwards, with how to see it again."""
+    job = tortured.job(tiny(), k, kind)
+    name = tortured.seams.struck
+    wrong = judged(job, kind)
+    tortured.forget_all()
+    try:
+        until(lambda: tortured.footprint() == rest, 5)
+    except AssertionError:
+        now = tortured.footprint()
+        wrong += [f"{key}: {rest[key]} -> {now[key]}" for key in rest if rest[key] != now[key]]
+    after = tortured.job(tiny())
+    if after["status"] != "completed":
+        wrong.append(f"the next job: {after}")
+    tortured.forget_all()
+    replay = f"--torture-k {k} --torture-kind {kind}"
+    return f"{name} ({replay}): {'; '.join(wrong)}" if wrong else None
+
+
+def judged(job: dict[str, Any], kind: str) -> list[str]:
+    """What is wrong with how a job ended."""
+    status = job["status"]
+    if status == "failed" and not job["error"]:
+        return ["failed without a reason"]
+    if status == "lost":
+        return ["accepted, and then not known"]
+    if status == "refused" and kind != "cancel" and "detail" not in job["body"]:
+        return [f"refused without a reason: {job}"]
+    if kind == "enospc" and status == "refused" and job["code"] not in (507, 500, 503):
+        return [f"a full disk was answered with {job['code']}"]
+    return []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.timeout(1500)
+def test_any_call_may_fail_and_nothing_is_left(
+    tortured: Rig, calls: list[str], plan: Plan, kind: str
+) -> None:
+    if plan.kind not in (None, kind):
+        pytest.skip("another kind was asked for")
+    turns = chosen_turns(calls)
+    if not plan.full:
+        turns = sorted(plan.random(kind).sample(turns, SAMPLE))
+    if plan.k is not None:
+        turns = [plan.k]
+    tortured.forget_all()
+    rest = tortured.footprint()
+    complaints = [c for k in turns if (c := complaint(tortured, k, kind, rest))]
+    assert not complaints, f"of {len(calls)} calls, {len(turns)} tried:\n" + "\n".join(complaints)
+
+
+def test_the_seams_see_every_part_of_a_job(calls: list[str]) -> None:
+    seen = {name.partition(".")[0] for name in calls}
+    assert seen >= {"admission", "artifacts", "registry", "pool", "workers", "guard", "hub"}
+    assert seen >= {"open_reader", "make_detector", "open_table", "open_writer", "open_folder"}
+    assert seen >= {"probe", "to_rgb", "plan", "draw", "write_thumbnail", "cut_preview", "system"}
+    assert calls.count("open_reader.next") == 10
+    assert calls.count("open_writer.write") == 9
