@@ -46,7 +46,8 @@ _ONE_PROCESS = {
 _SOON_OVER = {"JOB_TTL_SECONDS": "0.2", "EXPIRY_INTERVAL_SECONDS": "0.05"}
 # MediaPipe's Python side keeps 3 to 5 blocks, 2 collector objects and 0.6 KiB of heap for every
 # graph that was ever made, closed or not; and a job moves heap and resident memory by some to tens
-# of KiB up and down. A worker process ends with its job, so none of this adds up in the service as deployed.
+# of KiB up and down. A worker process ends with its job, so in the service as deployed none of
+# this adds up.
 TOLERANCES = {
     "blocks": 32.0,
     "gc_objects": 16.0,
