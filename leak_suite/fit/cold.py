@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Cold", "drop_cache"]
+__all__ = ["Cold", "cached_bytes", "drop_cache"]
 
 _DROP = Path("/proc/sys/vm/drop_caches")
 _WARM_SHARE = 0.02
@@ -35,9 +35,9 @@ def drop_cache(paths: Iterable[str]) -> Cold:
     total = sum(Path(path).stat().st_size for path in files)
     for path in files:
         _advise(path)
-    method, left = "posix_fadvise", _cached(files)
+    method, left = "posix_fadvise", cached_bytes(files)
     if (left is None or left > _WARM_SHARE * total) and _drop_everything():
-        method, left = "posix_fadvise and drop_caches", _cached(files)
+        method, left = "posix_fadvise and drop_caches", cached_bytes(files)
     return Cold(method, len(files), total, left)
 
 
@@ -63,7 +63,7 @@ def _drop_everything() -> bool:
     return True
 
 
-def _cached(paths: Iterable[str]) -> int | None:
+def cached_bytes(paths: Iterable[str]) -> int | None:
     """Bytes of these files that are in the page cache; None where the kernel does not tell."""
     library = ctypes.CDLL(None, use_errno=True)
     if not hasattr(library, "mincore"):

@@ -88,7 +88,7 @@ class _Fit:
         options = self._options
         load = Load(
             options.users,
-            min(options.iterations, max(3, 2 * options.users)),
+            min(options.iterations, _enough(options.users)),
             _START_SECONDS,
             options.max_seconds,
         )
@@ -127,9 +127,9 @@ class _Fit:
         )
 
     def _minimum(self, passed: bool) -> int | None:
-        """Shorter trials than the main one: the least that keeps all users busy twice."""
+        """Shorter trials than the main one."""
         options = self._options
-        iterations = min(options.iterations, 2 * options.users)
+        iterations = min(options.iterations, _enough(options.users))
 
         def passes(limit: int) -> bool:
             trial = self._under(limit, iterations)
@@ -244,6 +244,11 @@ class _Fit:
                 "trials": self._steps,
             },
         }
+
+
+def _enough(users: int) -> int:
+    """Iterations that show the pace: everybody has worked, and a lone one more than once."""
+    return max(4, users)
 
 
 def _against(pss: int, limit: int) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from leak_suite.cli import main
 from leak_suite.fit import FitOptions, fit
+from leak_suite.fit.cold import cached_bytes, drop_cache
 from leak_suite.fit.ways import choose
 from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import CommandSpec
@@ -240,3 +241,24 @@ def test_the_run_file_of_a_fit_is_one_like_every_other(service: Path) -> None:
     result = tried(service, "small", way="docker")
     assert RunResult.from_json(result.to_json()).to_json() == result.to_json()
     assert json.loads(result.to_json())["findings"][0]["metric"] == "memory limit"
+
+
+def test_a_dropped_file_is_no_longer_in_memory(tmp_path: Path) -> None:
+    if filesystem_of(tmp_path) == "tmpfs":
+        pytest.skip(f"{tmp_path} is in memory itself: nothing of it can be dropped")
+    path = tmp_path / "library.so"
+    path.write_bytes(os.urandom(4 * MIB))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    path.read_bytes()
+    assert cached_bytes([str(path)]) == 4 * MIB
+    cold = drop_cache([str(path), "/dev/null", "[heap]", str(tmp_path / "gone.so")])
+    assert (cold.method, cold.files, cold.bytes) == ("posix_fadvise", 1, 4 * MIB)
+    assert cold.still_cached == 0
+
+
+def filesystem_of(path: Path) -> str:
+    done = subprocess.run(
+        ("stat", "-f", "-c", "%T", str(path)), capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
