@@ -37,7 +37,7 @@ MOST_SECONDS = 30.0
 _GRACE_SECONDS = 5.0
 AGAIN_SECONDS = 3.0
 """Longer runs are only begun while less than this has gone by."""
-FIRST_SECONDS, LATER_SECONDS = 0.6, 2.0
+FIRST_SECONDS, LATER_SECONDS = 0.6, 1.5
 """How long the longest of several runs may work: in the first turn, in later ones."""
 TURNS = 3
 LONGER = 8

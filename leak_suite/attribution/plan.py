@@ -99,7 +99,7 @@ def longest(findings: Iterable[Finding], growth_bytes: float) -> int | None:
 
 
 def first_length(finding: Finding, pace: float, most: int) -> int:
-    """n of the first traced runs: short, but long enough for this growth to stand out.
+    """The n of the first traced runs: short, but long enough for this growth to stand out.
 
     `pace` is the seconds that an iteration took untraced, 0 if that is not known.
     """

@@ -20,7 +20,6 @@ import json
 import os
 import sys
 import types
-from collections.abc import Iterator
 from typing import Any
 
 __all__ = ["begin", "begin_if_wanted", "start", "stop"]
@@ -170,13 +169,13 @@ def _start_memray(output: str, native: bool) -> Any:
 def _stop_allocations(state: dict[str, Any]) -> list[dict[str, Any]]:
     if state["kind"] == "memray":
         state.pop("tracker").__exit__(None, None, None)
-        return list(_memray_records(state["output"], state["native"]))
+        return _memray_records(state["output"], state["native"])
     if state["kind"] == "tracemalloc":
         return _tracemalloc_records(state["plan"].get("allocations", True), state["traced"])
     return []
 
 
-def _memray_records(path: str, native: bool) -> Iterator[dict[str, Any]]:
+def _memray_records(path: str, native: bool) -> list[dict[str, Any]]:
     """What was allocated and not freed, by stack; `native` frames only where they were traced."""
     import memray
 
@@ -185,18 +184,27 @@ def _memray_records(path: str, native: bool) -> Iterator[dict[str, Any]]:
         int(memray.AllocatorType.PYMALLOC_CALLOC),
         int(memray.AllocatorType.PYMALLOC_REALLOC),
     }
+    # Code that is made anew at each iteration has frames of its own each time: join them by name.
+    joined: dict[Any, dict[str, Any]] = {}
     with memray.FileReader(path) as reader:
         for item in reader.get_leaked_allocation_records(merge_threads=True):
-            record = {
+            stack = tuple(item.stack_trace(FRAMES))
+            frames = tuple(item.native_stack_trace(FRAMES)) if native else ()
+            key = (stack, frames, item.allocator in python)
+            record = joined.get(key)
+            if record is not None:
+                record["bytes"] += item.size
+                record["count"] += item.n_allocations
+                continue
+            joined[key] = record = {
                 "bytes": item.size,
                 "count": item.n_allocations,
                 "python": item.allocator in python,
-                "stack": [[file, line, name] for name, file, line in item.stack_trace(FRAMES)],
+                "stack": [[file, line, name] for name, file, line in stack],
             }
             if native:
-                frames = item.native_stack_trace(FRAMES)
                 record["native"] = [[file, line, name] for name, file, line in frames]
-            yield record
+    return list(joined.values())
 
 
 def _tracemalloc_records(wanted: bool, keep_tracing: bool) -> list[dict[str, Any]]:
