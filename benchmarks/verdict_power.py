@@ -142,6 +142,15 @@ def _drift(random: Random) -> Path1:
     return lambda n: rate * fade * (1 - math.exp(-n / fade))
 
 
+def _buffers(random: Random) -> Path1:
+    """Free buffers of many sizes, kept once made: the rarer a size, the later (NumPy's cache)."""
+    count = int(log_uniform(random, 500, 5_000))
+    chances = 1 / np.arange(1, count + 1)
+    made = np.sort(random.exponential(chances.sum() / chances / log_uniform(random, 0.1, 10)))
+    kept = np.cumsum(random.integers(64, 1_025, count))
+    return lambda n: float(kept[np.searchsorted(made, n) - 1]) if n >= made[0] else 0.0
+
+
 def _steps(random: Random) -> Path1:
     at = [log_uniform(random, 10, 100_000) for _ in range(random.integers(1, 4))]
     height = log_uniform(random, 4_096, 2**21)
@@ -191,6 +200,7 @@ CLEAN = (
     ),
     Kind("cache that fills by random keys", "heap", _random_keys),
     Kind("drift that fades", "heap", _drift, milliseconds=(0.02, 2)),
+    Kind("buffers of many sizes", "heap", _buffers, milliseconds=(0.01, 0.2)),
     Kind("one to three late steps", "heap", _steps),
     Kind("short saw-tooth", "heap", lambda r: _saw(r, 20, 2_000)),
     Kind("long saw-tooth", "heap", lambda r: _saw(r, 2_000, 10_000)),

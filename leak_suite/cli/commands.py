@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from leak_suite.cli.listening import listened
 from leak_suite.errors import ConfigurationError, SubjectError
-from leak_suite.options import Options, resolve
+from leak_suite.options import Options, parse_duration, resolve
 from leak_suite.result import RunResult
 
 if TYPE_CHECKING:
@@ -43,7 +43,12 @@ def run(arguments: Namespace) -> int:
 def _soak(arguments: Namespace) -> dict[str, Any]:
     if arguments.max_seconds is not None:
         raise ConfigurationError("--hours and --max-seconds are the same limit; give one of them")
-    return {"max_seconds": f"{arguments.hours}h", "soak": True}
+    try:
+        seconds = parse_duration(f"{arguments.hours}h")
+    except ValueError:
+        wrong = f"--hours: {arguments.hours!r} is no time to run for; write it like 2 or 0.5"
+        raise ConfigurationError(wrong) from None
+    return {"max_seconds": seconds, "soak": True}
 
 
 def _real_check() -> Callable[..., RunResult]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,8 @@ def _keep(output: Path) -> Listener:
         nonlocal due
         if news.result is None or (news.stage == "measuring" and time.monotonic() < due):
             return
-        news.result().write(output)
+        with suppress(OSError):  # the last one will say so, with the verdict printed before
+            news.result().write(output)
         due = time.monotonic() + _KEPT_EVERY_SECONDS
 
     return listen

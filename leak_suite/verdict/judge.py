@@ -11,6 +11,7 @@ from leak_suite.verdict.policy import (
     MINIMUM_SAMPLES,
     enough_for_growth,
     enough_for_stable,
+    is_slow,
     patience_for_noise,
 )
 from leak_suite.verdict.shape import (
@@ -37,6 +38,9 @@ QUIET = 3.0
 # up for the test of both halves).
 _SEEN = 6.5
 _TEETH = 2.5  # growth must be this many times higher than what was ever given back
+# Slow growth must keep more of its pace, and if it was faster once, go on until the iterations have
+# tripled.
+_KEPT, _TRIPLED = 0.8, 3.0
 _SUFFIXES = (0.0, 0.25, 0.5)
 
 
@@ -122,10 +126,16 @@ def still_rises(look: Look) -> bool:
 
 
 def _slows_into(look: Look, ramp: Steady) -> bool:
-    """Whether the series grew faster before the ramp, and slows down within it still."""
+    """Whether the series grew faster before the ramp, and slows down within it still.
+
+    What fills at random by ever rarer keys grows with the logarithm of the iterations: half as fast
+    each time that they double. Over a ramp of that length a slow one of those looks straight.
+    """
     (begin, low), (start, high) = look.points[0], ramp.points[0]
     if (high - low) / (start - begin) <= 1.15 * ramp.whole.rate:
         return False
+    if is_slow(ramp.whole.rate, look.scale) and ramp.points[-1][0] < _TRIPLED * start:
+        return True
     return ramp.second < 0.95 * ramp.first
 
 
@@ -136,6 +146,8 @@ def _is_ramp(look: Look, part: Sequence[Point], ramp: Steady) -> bool:
         return False
     steps = rises(part, scale.quantum)
     if steps.late < 2 or steps.count - steps.late < 2 or steps.tail > 1.5 * steps.longest_gap:
+        return False
+    if is_slow(ramp.whole.rate, look.scale) and ramp.second < _KEPT * ramp.first:
         return False
     if ramp.decays or stalls(ramp.points, ramp.whole.rate) or net < _TEETH * tooth(look.points):
         return False
@@ -194,7 +206,9 @@ def _flat(look: Look) -> Finding | None:
     points, final = look.points, look.final
     if len(points) < MINIMUM_SAMPLES:
         return _too_few(look) if final else None
-    if not final and not enough_for_stable(look.length, len(points), look.seconds):
+    spread = max(v for _, v in points) - min(v for _, v in points)
+    still = spread <= look.scale.stillness
+    if not final and not enough_for_stable(look.length, len(points), look.seconds, still=still):
         return None
     half = (points[0][0] + points[-1][0]) / 2
     late = [p for p in points if p[0] >= half]
@@ -204,7 +218,6 @@ def _flat(look: Look) -> Finding | None:
     if steps.tail < 0.4 * look.length or len(tail) < 4:
         tail = list(points)
     line = trend(tail)
-    spread = max(v for _, v in points) - min(v for _, v in points)
     if spread > 8 * look.scale.quantum and cycles(points):
         return _stable(look, Cause.CYCLE, line, steps)
     if _at_rest(look, line, steps):

@@ -15,6 +15,7 @@ __all__ = [
     "MINIMUM_SAMPLES",
     "enough_for_growth",
     "enough_for_stable",
+    "is_slow",
     "needed_for_growth",
     "patience_for_noise",
 ]
@@ -24,6 +25,7 @@ MINIMUM_SAMPLES = 5
 # (workload seconds spent, iterations over which growth must have gone on from then on).
 # Long ramps cost fast workloads nothing; slow workloads seldom fill large caches.
 _RAMP: tuple[tuple[float, int], ...] = (
+    (0.5, 40_000),
     (1.0, 20_000),
     (8.0, 12_000),
     (15.0, 5_000),
@@ -32,6 +34,9 @@ _RAMP: tuple[tuple[float, int], ...] = (
     (27.0, 50),
     (30.0, 12),
 )
+
+# Growth of less than so many floors an iteration must go on for so many times longer.
+_SLOW_FLOORS, _SLOW_RAMP = 64.0, 2
 
 # An iteration this long is a job of its own; growth of a job's size in each of them is no cache.
 _SLOW_SECONDS = 0.1
@@ -47,6 +52,16 @@ _FLAT: tuple[tuple[float, int], ...] = (
     (10.0, 12),
 )
 
+# The same for a series that does not move at all: then no noise can hide a slow beginning.
+_STILL: tuple[tuple[float, int], ...] = (
+    (0.5, 20_000),
+    (1.0, 8_000),
+    (2.0, 5_000),
+    (4.0, 4_000),
+    (6.0, 500),
+    (10.0, 12),
+)
+
 
 def _needed(table: Sequence[tuple[float, int]], seconds: float) -> int | None:
     """Iterations needed after `seconds`; None while it is too early whatever their number."""
@@ -56,9 +71,15 @@ def _needed(table: Sequence[tuple[float, int]], seconds: float) -> int | None:
     return reached[-1] if reached else None
 
 
-def needed_for_growth(seconds: float) -> int | None:
+def needed_for_growth(seconds: float, *, slow: bool) -> int | None:
     """Iterations over which a ramp must have gone on to count as a leak by its length."""
-    return _needed(_RAMP, seconds)
+    needed = _needed(_RAMP, seconds)
+    return needed if needed is None or not slow else _SLOW_RAMP * needed
+
+
+def is_slow(rate: float, scale: Scale) -> bool:
+    """Whether growth is so slow that a cache of small things would grow like that for long."""
+    return rate < _SLOW_FLOORS * scale.floor
 
 
 def enough_for_growth(ramp: Steady, scale: Scale, seconds: float, iterations: float) -> bool:
@@ -70,13 +91,13 @@ def enough_for_growth(ramp: Steady, scale: Scale, seconds: float, iterations: fl
         return True
     if seconds / iterations >= _SLOW_SECONDS and ramp.whole.rate >= scale.job_sized:
         return ramp.length >= (_SLOW_COUNTED if scale.exact else _SLOW_ITERATIONS)
-    needed = needed_for_growth(seconds)
+    needed = needed_for_growth(seconds, slow=is_slow(ramp.whole.rate, scale))
     return needed is not None and ramp.length >= needed
 
 
-def enough_for_stable(iterations: float, samples: int, seconds: float) -> bool:
-    """Whether a flat series is long enough to be believed."""
-    needed = _needed(_FLAT, seconds)
+def enough_for_stable(iterations: float, samples: int, seconds: float, *, still: bool) -> bool:
+    """Whether a flat series is long enough to be believed; `still` ones are so sooner."""
+    needed = _needed(_STILL if still else _FLAT, seconds)
     return samples >= 8 and needed is not None and iterations >= needed
 
 

@@ -14,7 +14,7 @@ RESIDENT = frozenset({"rss", "rss_anon", "pss"})
 
 # Above this, a pool or cache is no longer a likely reason for steady growth.
 _IMPLAUSIBLE = {"fds": 400.0, "threads": 120.0, "python_threads": 120.0, "children": 60.0}
-_IMPLAUSIBLE |= {"garbage": 1_000.0, "tasks": 5_000.0, "blocks": 1e6, "gc_objects": 5e5}
+_IMPLAUSIBLE |= {"garbage": 1_000.0, "tasks": 2_000.0, "blocks": 1e6, "gc_objects": 5e5}
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,11 @@ class Scale:
     def quantum(self) -> float:
         """The smallest move of a reading that counts as one."""
         return 0.0 if self.exact else self.minimum_growth / 64
+
+    @property
+    def stillness(self) -> float:
+        """A series that moves by no more than this, from its lowest to its highest, is still."""
+        return 0.0 if self.exact else self.minimum_growth / 4
 
     @property
     def job_sized(self) -> float:

@@ -17,11 +17,17 @@ def number(value: float) -> str:
 def amount(value: float, unit: str) -> str:
     """A quantity with its unit: `1.5 MiB`, `12 fds`."""
     if unit not in _BYTES:
-        return f"{number(value)} {unit}".rstrip()
+        said = number(value)
+        return f"{said} {_one(unit) if said == '1' else unit}".rstrip()
     for size, name in ((1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "KiB")):
         if abs(value) >= size:
             return f"{number(round(value / size, 2))} {name}"
     return f"{number(value)} B"
+
+
+def _one(unit: str) -> str:
+    """The unit of a single one: `1 task`, `1 process`."""
+    return unit.removesuffix("es") if unit.endswith("sses") else unit.removesuffix("s")
 
 
 def rate_of(value: float, unit: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from leak_suite.check import Progress, check
+from leak_suite.check import STILL_RUNNING, Interrupted, Progress, check
 from leak_suite.check.allowed import tolerances
 from leak_suite.check.environment import environment
 from leak_suite.options import Options
@@ -98,6 +101,52 @@ def test_a_peak_over_its_budget_is_over_budget(jobs: Path) -> None:
     options = Options(max_seconds=30, attribution=False, budgets={"peak": 1 << 20})
     result = check(CallableSpec(f"{jobs}:nothing"), options)
     assert result.outcome is Outcome.OVER_BUDGET
+
+
+def test_ctrl_c_while_measuring_brings_the_verdict_on_what_there_is(jobs: Path) -> None:
+    def listen(news: Progress) -> None:
+        if news.stage == "measuring" and news.seconds > 0.3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as caught:
+        check(CallableSpec(f"{jobs}:nothing"), QUICK, on_progress=listen)
+    result = caught.value.result
+    assert result.outcome is Outcome.STABLE
+    assert "interrupted" in result.reason
+    assert result.details["stopped"] == "interrupted"
+
+
+def test_ctrl_c_while_the_subject_works_does_not_wait_for_it(jobs: Path) -> None:
+    began = time.monotonic()
+    timer = threading.Timer(1.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(Interrupted) as caught:
+        check(CallableSpec(f"{jobs}:hangs"), QUICK)
+    timer.join()
+    assert caught.value.result.outcome is Outcome.INCONCLUSIVE
+    assert time.monotonic() - began < 4.0
+
+
+def test_a_soak_runs_its_whole_time_and_tells_how_it_stands_meanwhile(jobs: Path) -> None:
+    told: list[RunResult] = []
+
+    def listen(news: Progress) -> None:
+        if news.stage == "measuring" and news.result is not None:
+            told.append(news.result())
+
+    options = Options(max_seconds=3, soak=True, attribution=False)
+    result = check(CallableSpec(f"{jobs}:nothing"), options, on_progress=listen)
+    assert result.outcome is Outcome.STABLE
+    assert result.seconds > 2.0
+    assert {one.outcome for one in told} == {Outcome.INCONCLUSIVE}
+    assert {one.reason for one in told} == {STILL_RUNNING}
+    assert told[-1].iterations <= result.iterations
+    assert RunResult.from_json(told[-1].to_json()).series == told[-1].series
+
+
+def test_a_soak_ends_early_for_growth(jobs: Path) -> None:
+    options = Options(max_seconds=60, soak=True, attribution=False)
+    assert check(CallableSpec(f"{jobs}:mebibyte"), options).seconds < 20
 
 
 def test_a_callable_of_this_process_is_judged_too() -> None:

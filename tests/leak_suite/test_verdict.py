@@ -111,6 +111,53 @@ def test_a_bounded_series_is_stable(name: str) -> None:
     assert not cause or finding.cause == cause, finding.reason
 
 
+def test_what_does_not_move_at_all_is_believed_sooner_than_what_does() -> None:
+    still, sooner = run(lambda _: 5e6, milliseconds=1.0)
+    moving, later = run(noise(2e4), milliseconds=1.0)
+    assert still.outcome is moving.outcome is Outcome.STABLE
+    assert sooner < 4.5 < 5 < later
+    assert still.longest_period is not None
+    assert still.longest_period <= 1001 * sooner / 3
+
+
+def test_a_rare_jump_in_what_was_still_is_waited_for_again() -> None:
+    finding, _ = run(lambda n: MIB * (n // 1500), milliseconds=1.0)
+    assert finding.outcome is Outcome.GROWING
+
+
+def test_64_bytes_a_call_are_not_still() -> None:
+    finding, _ = run(lambda n: 64.0 * n, milliseconds=1.5)
+    assert finding.outcome is Outcome.GROWING
+
+
+def test_growth_with_the_logarithm_of_the_calls_is_not_called_steady() -> None:
+    """Readings of NumPy's buffers that were once taken for a leak of 4.4 B a call."""
+    read = {4811: 7458896, 9421: 7526128, 15055: 7586096, 22737: 7659296, 31443: 7726864}
+    read |= {41686: 7772304, 49369: 7805824, 57051: 7841488}
+    series = Series("heap", "bytes", tuple(read.items()))
+    assert judge(series, BYTES, seconds=2.0) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_cache_that_fills_ever_more_rarely_is_stable(seed: int) -> None:
+    source = random.Random(seed)
+
+    def value(n: int) -> float:
+        return 8e4 * math.log1p(min(n, 150_000) / 1000) + source.gauss(0, 2000)
+
+    finding, _ = run(value, milliseconds=0.03)
+    assert finding.outcome is Outcome.STABLE, finding.reason
+
+
+def test_one_is_said_in_the_singular() -> None:
+    tolerance = Tolerance(exact=True, unit="tasks")
+    finding, _ = run(lambda n: float(n), tolerance, metric="tasks", milliseconds=0.01)
+    assert "1 task per iteration" in finding.reason
+    tolerance = Tolerance(exact=True, unit="processes")
+    finding, _ = run(lambda n: float(n), tolerance, metric="children", milliseconds=10)
+    assert "1 process per iteration" in finding.reason
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_heap_that_wanders_by_a_mebibyte_is_stable(seed: int) -> None:
     finding, _ = run(noise(3.5e5, seed), milliseconds=0.6)

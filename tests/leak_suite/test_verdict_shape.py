@@ -129,6 +129,6 @@ def test_amounts_are_said_in_binary_units(value: float, unit: str, said: str) ->
 
 
 def test_rates_below_one_in_five_are_said_as_one_in_so_many() -> None:
-    assert rate_of(0.001, "threads") == "1 threads every 1,000 iterations"
+    assert rate_of(0.001, "threads") == "1 thread every 1,000 iterations"
     assert rate_of(0.5, "threads") == "0.5 threads per iteration"
     assert number(0.12345) == "0.123"

@@ -1,0 +1,139 @@
+"""What `leak-suite run` does while it measures, and when it is told to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leak_suite.check import STILL_RUNNING, Interrupted, Progress
+from leak_suite.cli import listening, main
+from leak_suite.options import Options
+from leak_suite.result import Outcome, RunResult
+
+ROOT = Path(__file__).parents[2]
+
+
+def result(outcome: Outcome, reason: str = "") -> RunResult:
+    return RunResult("job:f", {}, outcome, 10, 1.0, reason=reason)
+
+
+class Telling:
+    """Stands where the real check does: tells what it was given, then ends as it was given."""
+
+    def __init__(self, news: list[Progress], end: RunResult | BaseException) -> None:
+        self.news, self.end = news, end
+        self.after: Callable[[], Any] = lambda: None
+        self.options = Options()
+
+    def __call__(self, spec: object, options: Options, *, on_progress: Any) -> RunResult:
+        del spec
+        self.options = options
+        for news in self.news:
+            on_progress(news)
+        self.after()
+        if isinstance(self.end, BaseException):
+            raise self.end
+        return self.end
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def measuring(outcome: Outcome = Outcome.INCONCLUSIVE) -> Progress:
+    return Progress("measuring", 10, 1.0, lambda: result(outcome, STILL_RUNNING))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.STABLE, Outcome.GROWING, Outcome.INCONCLUSIVE])
+def test_an_interrupted_run_shows_and_writes_its_verdict_and_ends_with_its_status(
+    outcome: Outcome, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = Telling([], Interrupted(result(outcome, "the run was interrupted")))
+    assert main(["run", "job:f", "-o", "run.json"], check=check) == outcome.status
+    assert RunResult.read(Path("run.json")).outcome is outcome
+    assert outcome.value.upper() in capsys.readouterr().out
+
+
+def test_a_short_run_writes_its_file_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = Telling([measuring()] * 3, result(Outcome.STABLE))
+    check.after = lambda: monkeypatch.setattr(listening, "seen", Path("run.json").exists(), False)
+    main(["run", "job:f", "-o", "run.json"], check=check)
+    assert not listening.seen  # type: ignore[attr-defined]
+    assert RunResult.read(Path("run.json")).outcome is Outcome.STABLE
+
+
+def test_a_long_run_can_be_read_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "_UNTIL_KEPT_SECONDS", 0.0)
+    read: list[RunResult] = []
+    check = Telling([measuring()], result(Outcome.STABLE))
+    check.after = lambda: read.append(RunResult.read(Path("out/run.json")))
+    assert main(["run", "job:f", "-o", "out/run.json"], check=check) == 0
+    assert (read[0].outcome, read[0].reason) == (Outcome.INCONCLUSIVE, STILL_RUNNING)
+
+
+def test_the_verdict_is_on_disk_before_the_line_is_looked_for() -> None:
+    found = Progress("finding what grew", 10, 1.0, lambda: result(Outcome.GROWING))
+    check = Telling([found], RuntimeError("attribution broke"))
+    assert main(["run", "job:f", "-o", "run.json"], check=check) == 2
+    assert RunResult.read(Path("run.json")).outcome is Outcome.GROWING
+
+
+def test_a_file_that_cannot_be_kept_up_to_date_does_not_end_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "_UNTIL_KEPT_SECONDS", 0.0)
+    Path("out").write_text("a file")
+    check = Telling([measuring()], result(Outcome.STABLE))
+    ended: list[bool] = []
+    check.after = lambda: ended.append(True)
+    assert main(["run", "job:f", "-o", "out/run.json"], check=check) == 2
+    assert ended == [True]
+
+
+def test_hours_are_a_soak_of_that_time() -> None:
+    check = Telling([], result(Outcome.STABLE))
+    assert main(["run", "job:f", "--hours", "1.5"], check=check) == 0
+    assert (check.options.max_seconds, check.options.soak) == (5400.0, True)
+
+
+@pytest.mark.parametrize("flags", ["--hours 1 --max-seconds 5", "--hours -1", "--hours much"])
+def test_hours_that_make_no_sense_are_refused(
+    flags: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = Telling([], result(Outcome.STABLE))
+    assert main(["run", "job:f", *flags.split()], check=check) == 2
+    assert "hours" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_real_run_that_is_told_to_stop_ends_with_what_it_knows(number: int) -> None:
+    Path("job.py").write_text("def nothing(): pass\n")
+    command = [sys.executable, "-m", "leak_suite", "run", "job.py:nothing", "--hours", "1"]
+    process = subprocess.Popen(
+        [*command, "-o", "run.json"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        until = time.monotonic() + 40
+        while not Path("run.json").exists() and time.monotonic() < until:
+            time.sleep(0.05)  # it appears once the run is long enough to have a verdict
+        data = json.loads(Path("run.json").read_text())
+        process.send_signal(number)
+        out, error = process.communicate(timeout=20)
+    assert (data["outcome"], data["reason"]) == ("inconclusive", STILL_RUNNING)
+    assert process.returncode == 0, out + error
+    assert RunResult.read(Path("run.json")).outcome is Outcome.STABLE
+    assert "interrupted" in out
