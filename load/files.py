@@ -9,7 +9,7 @@ from fixtures.clips import clip
 from fixtures.hostile import HOSTILE
 from load.plan import MIB, Plan
 
-__all__ = ["audio_only", "long_job", "of_size", "prepare", "quick_job"]
+__all__ = ["audio_only", "long_job", "longest_job", "of_size", "prepare", "quick_job"]
 
 
 @cache
@@ -22,6 +22,12 @@ def quick_job() -> bytes:
 def long_job() -> bytes:
     """Six seconds of video: holds a slot while the queue behind it is filled."""
     return clip(width=640, height=480, seconds=6.0).path.read_bytes()
+
+
+@cache
+def longest_job() -> bytes:
+    """As much as the service takes: ten seconds of 1080 lines."""
+    return clip(width=1920, height=1080, seconds=10.0).path.read_bytes()
 
 
 @cache
@@ -45,6 +51,8 @@ def prepare(plan: Plan) -> None:
         long_job()
     if plan.scenario == "concurrency":
         audio_only()
+    if plan.scenario == "cancel":
+        longest_job()
     if plan.scenario == "hostile":
         for recipe in HOSTILE.values():
             recipe.make()

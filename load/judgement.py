@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from load.ledger import Check, as_json, status_of
 from load.memory import ENOUGH_RESTS, idle_and_last, judge_memory
 from load.observe import Observed
 from load.session import Session
+from load.spool import spool_files
 
 __all__ = ["has_recovered", "judge_run", "write_outcome"]
 
@@ -112,18 +112,6 @@ def _judge_files(session: Session) -> None:
     lost = any(job.lost for job in session.ledger.jobs.values())
     if not lost:
         session.ledger.saw(invariants.FILES, not left, f"{len(left)} left: {left[:3]}")
-
-
-def spool_files(spool: str) -> list[str]:
-    """The files in the spool that are larger than a lock."""
-    root = Path(spool)
-    found = []
-    for path in root.rglob("*"):
-        # Some are deleted while we look.
-        with suppress(FileNotFoundError):
-            if path.is_file() and path.stat().st_size > 0:
-                found.append(str(path.relative_to(root)))
-    return sorted(found)
 
 
 def _judge_memory(session: Session, result: RunResult) -> None:

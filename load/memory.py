@@ -22,7 +22,7 @@ ENOUGH_RESTS = 8
 _WARM_UP = 2
 # What one job may leave behind, where a service lives for thousands of them between deploys.
 _MEMORY: dict[str, Any] = {"floor": 32 * KIB, "minimum_growth": 6 * MIB, "max_detectable": 2 * MIB}
-_COUNTED: dict[str, Any] = {"floor": 0.05, "minimum_growth": 6.0, "max_detectable": 2.0}
+_COUNTED: dict[str, Any] = {"floor": 0.05}
 # Drawn, not judged: pages of shared libraries count for less while others on the machine map them
 # too, so that PSS moves by 25 MiB when somebody else's process ends; anonymous pages do not.
 _SUPPORTING = frozenset({"rss", "pss", "counter:memory.rss_bytes"})
@@ -98,5 +98,6 @@ def _reason(findings: Sequence[Finding], rests: int) -> str:
 
 
 def _tolerance(series: Series) -> Tolerance:
-    bounds = _MEMORY if series.unit == "bytes" else _COUNTED
-    return Tolerance(exact=False, unit=series.unit, **bounds)
+    if series.unit == "bytes":
+        return Tolerance(exact=False, unit=series.unit, **_MEMORY)
+    return Tolerance(exact=True, unit=series.unit, **_COUNTED)

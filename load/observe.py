@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from leak_suite.probes import ProcessTree
+from load.spool import spool_files
 
 __all__ = ["Observed", "main", "read"]
 
@@ -124,7 +125,7 @@ def _answered(status: int, began: float, late: float) -> dict[str, Any]:
 def _local_memory(tree: ProcessTree, spool: Path | None) -> dict[str, float]:
     readings = {name: value for name, value in tree.read().items() if value is not None}
     if spool is not None:
-        readings["temp_files"] = float(sum(1 for path in spool.rglob("*") if path.is_file()))
+        readings["temp_files"] = float(len(spool_files(spool)))
     return readings
 
 

@@ -121,6 +121,8 @@ class Session:
     def stop_watch(self) -> None:
         """End the observer; harmless a second time."""
         if self._watch is not None:
+            if self._watch.poll() is not None:
+                self.ledger.broken.append("the watch ended before the run: see locust.log")
             self._watch.terminate()
             self._watch.wait()
             self._watch = None

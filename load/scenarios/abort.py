@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 
 import gevent
 from locust import tag, task
@@ -57,18 +58,19 @@ class Abort(LoadUser):
 
     def _drop_download(self, job: Job) -> None:
         path = f"/api/download/{job.job_id}/video"
-        with self.client.get(
-            path, name="/api/download/[id]/video", stream=True, timeout=30
-        ) as answer:
-            next(answer.iter_content(64), b"")
-        self.session.ledger.reach(DROPPED)
+        label = "/api/download/[id]/video"
+        if self._begin_and_drop(path, label):
+            self.session.ledger.reach(DROPPED)
 
     def _drop_stream(self, job: Job) -> None:
         path = f"/api/jobs/{job.job_id}/events"
-        with self.client.get(path, name="/api/jobs/[id]/events", stream=True, timeout=30) as answer:
-            if answer.status_code == 200:
-                next(answer.iter_content(64), b"")
-                self.session.ledger.reach(STREAM_DROPPED)
+        if self._begin_and_drop(path, "/api/jobs/[id]/events"):
+            self.session.ledger.reach(STREAM_DROPPED)
+
+    def _begin_and_drop(self, path: str, label: str) -> bool:
+        """Read the first bytes of an answer, then close the connection under it."""
+        with closing(self.client.get(path, name=label, stream=True, timeout=30)) as answer:
+            return answer.status_code == 200 and bool(next(answer.iter_content(64), b""))
 
     def _places_come_back(self) -> None:
         """The service counts uploads on their way; one whose client is gone is on no way."""

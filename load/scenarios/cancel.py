@@ -39,9 +39,13 @@ class Cancel(LoadUser):
 
     def one_round(self) -> None:
         """Send one job, and cancel it if it is this user's turn."""
-        job = self.send(files.long_job() if self.seat < 2 else files.quick_job())
-        if self.seat % 2 == 0:
-            state = _STATES[(self.seat // 2 + self.session.round) % len(_STATES)]
+        cancels = self.seat % 2 == 0
+        state = _STATES[(self.seat // 2 + self.session.round) % len(_STATES)] if cancels else ""
+        # What is cancelled while it runs would run for much longer than cancelling may take.
+        job = self.send(
+            files.longest_job() if state == "processing" else files.quick_job(),
+        )
+        if cancels:
             self.follow(job, FINAL if state == "completed" else frozenset({state}))
             if not job.lost:
                 self._cancel(job)

@@ -11,10 +11,10 @@ from locust import tag, task
 from fixtures.boxes import pad
 from fixtures.hostile import HOSTILE
 from load import files, invariants
-from load.judgement import spool_files
 from load.ledger import Job
 from load.plan import MIB
 from load.scenarios.base import LoadUser, retry_seconds
+from load.spool import spool_files
 from load.wire import send_chunked, send_declared
 
 __all__ = ["Rejection"]
@@ -34,6 +34,7 @@ _DECLARED_BYTES = 60_000_000
 # What the kernel takes off our hands although nobody reads it.
 _SOCKET_BYTES = 12 * MIB
 _RETURNS = 3
+_EXCESS_MIB = 48
 _MEMORY_SECONDS = 60.0
 
 
@@ -158,25 +159,37 @@ class Rejection(LoadUser):
                 self.session.ledger.leave_out(invariant, why)
             return
         ballast = Path(plan.ballast)
-        ballast.write_text(str(hard - resting // MIB + 48), encoding="utf-8")
+        ballast.write_text(str(hard - resting // MIB + _EXCESS_MIB), encoding="utf-8")
         try:
-            refused = self._until_answered(503)
+            self._wait_for_excess(hard * MIB)
+            answer = self.upload(files.quick_job(), label="[memory over the limit]")
         finally:
             ballast.unlink()
-        self._saw(MEMORY_REFUSED, refused, "uploads were still taken")
-        self._saw(MEMORY_BACK, self._until_answered(202), f"not within {_MEMORY_SECONDS:g} s")
+        text = f"it was answered {answer.status_code}"
+        self._saw(MEMORY_REFUSED, answer.status_code == 503, text)
+        taken = self.take(answer)
+        if taken is not None:
+            self.finish(taken)
+        self._saw(MEMORY_BACK, self._is_back(), f"not within {_MEMORY_SECONDS:g} s")
 
-    def _until_answered(self, wanted: int) -> bool:
-        """Upload until the answer is this one; Retry-After is kept to when coming back."""
-        deadline = time.monotonic() + (_MEMORY_SECONDS if wanted == 202 else 10.0)
+    def _wait_for_excess(self, bytes_wanted: int) -> None:
+        """Until the service itself reads as much; it takes a moment to fill so many pages."""
+        deadline = time.monotonic() + _MEMORY_SECONDS
+        while (self.look() or {}).get("memory", {}).get("resting_bytes", 0) < bytes_wanted:
+            if time.monotonic() > deadline:
+                raise RuntimeError("memory could not be forced over the hard limit")
+            gevent.sleep(0.2)
+
+    def _is_back(self) -> bool:
+        """Upload, keeping to Retry-After, until one is taken."""
+        deadline = time.monotonic() + _MEMORY_SECONDS
         while time.monotonic() < deadline:
-            answer = self.upload(files.quick_job(), label="[memory forced]")
+            answer = self.upload(files.quick_job(), label="[memory is back]")
             job = self.take(answer)
             if job is not None:
                 self.finish(job)
-            if answer.status_code == wanted:
                 return True
-            gevent.sleep(0.3 if wanted == 503 else retry_seconds(answer) or 1)
+            gevent.sleep(retry_seconds(answer) or 1)
         return False
 
     def _full_queue(self) -> None:
