@@ -86,12 +86,10 @@ class _Fit:
     def _run_free(self) -> Trial:
         """Without a limit: it must work at all, and its pace and files are the measure."""
         options = self._options
-        load = Load(
-            options.users,
-            min(options.iterations, _enough(options.users)),
-            _START_SECONDS,
-            options.max_seconds,
-        )
+        iterations = options.iterations
+        if self._chosen.enforced:
+            iterations = min(iterations, _enough(options.users))
+        load = Load(options.users, iterations, _START_SECONDS, options.max_seconds)
         free = run_trial(
             self._spec,
             self._chosen.open,

@@ -41,7 +41,8 @@ def fit_console(result: RunResult, *, width: int = 80, colour: bool = False) -> 
 
 def _lines(result: RunResult, fit: Mapping[str, Any]) -> Iterator[str]:
     yield f"{result.subject}, {result.iterations:,} iterations in {result.seconds:.1f} s"
-    yield f"limit set by {fit['enforced_by']}, swap {fit['swap']}, {fit['users']} users"
+    limit = f"limit set by {fit['enforced_by']}, swap {fit['swap']}"
+    yield f"{limit if fit['enforced'] else 'no limit was set'}, {fit['users']} users"
     for way, why in fit["refused_ways"].items():
         yield f"  {way} did not work: {why}"
     yield ""
