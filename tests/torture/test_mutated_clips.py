@@ -1,0 +1,75 @@
+"""Clips cut, flipped and spliced at random: a reason or a result, never a death, never a rest."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fixtures.clips import clip
+from tests.reference_app.conftest import Server, served, until
+from tests.torture.conftest import Plan
+from tests.torture.rig import tiny
+
+REFUSALS = (413, 415, 422)
+
+
+def mutated(seed: str) -> bytes:
+    """One broken clip; the same seed, the same bytes."""
+    chance = random.Random(seed)
+    data = bytearray(tiny())
+    other = clip(width=320, height=240, seconds=0.3, codec="mp4v").path.read_bytes()
+    for _ in range(chance.randint(1, 3)):
+        way, at = chance.choice(("cut", "flip", "splice", "repeat")), chance.randrange(len(data))
+        if way == "cut":
+            del data[at : at + chance.choice((1, 100, len(data)))]
+        elif way == "flip":
+            for _ in range(chance.choice((1, 8, 200))):
+                data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        elif way == "splice":
+            start = chance.randrange(len(other))
+            data[at : at + 500] = other[start : start + chance.randrange(1, 3000)]
+        else:
+            data[at:at] = data[at : at + chance.randrange(1, 3000)]
+        if not data:
+            return b"\0"
+    return bytes(data)
+
+
+def complaint(server: Server, name: str) -> str | None:
+    """Send one; what is wrong with what became of it."""
+    answer = server.upload(mutated(name))
+    if answer.status_code in REFUSALS:
+        return None if answer.json()["detail"] else f"{name}: refused without a reason"
+    if answer.status_code != 202:
+        return f"{name}: {answer.status_code}, {answer.text}"
+    job = server.wait(answer.json()["job_id"])
+    server.http.delete(f"/api/cleanup/{job['job_id']}")
+    if job["status"] == "completed":
+        return None
+    # A decoder that crashes takes its worker along and nothing else; the job says so.
+    return None if job["status"] == "failed" and job["error"] else f"{name}: {job}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_mutated_clips_neither_kill_the_service_nor_leave_anything(
+    tmp_path: Path, plan: Plan
+) -> None:
+    names = [f"{plan.seed}/{number}" for number in range(plan.amount(20, 500))]
+    with served(tmp_path / "spool", "reference_app.main:app") as server:
+        process = psutil.Process(server.process.pid)
+        server.wait(server.upload(tiny()).json()["job_id"], "completed")
+        complaint(server, names[0])
+        rest = (process.num_fds(), len(server.tree()))
+        before = server.memory()["memory"]["resting_bytes"]
+        complaints = [wrong for name in names if (wrong := complaint(server, name))]
+        assert complaints == []
+        until(lambda: (process.num_fds(), len(server.tree())) == rest)
+        for job in server.http.get("/api/jobs").json()["jobs"]:
+            server.http.delete(f"/api/cleanup/{job['job_id']}")
+        assert server.files() == []
+        assert server.memory()["memory"]["resting_bytes"] < before * 1.1
+        assert server.wait(server.upload(tiny()).json()["job_id"])["status"] == "completed"

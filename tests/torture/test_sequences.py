@@ -1,0 +1,218 @@
+"""Any sequence of uploads, cancels, deletions, expiries and deaths: what always holds."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import run_state_machine_as_test as run_machine
+
+from reference_app.parts import AppParts
+from tests.reference_app.conftest import FINAL, Client, Server, running, served, settings_for, until
+from tests.reference_app.stand_in import FILES, make_engine
+from tests.torture.conftest import Plan
+from tests.torture.test_ends import HandClock
+
+BEHAVIOURS = ("quick", "hold", "broken", "unreadable")
+SLACK = 1
+
+
+class Service(RuleBasedStateMachine):
+    """The service, and what a client must think of it."""
+
+    made: Client
+    clock: HandClock | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Each sequence begins with an empty service; starting one for each would take all the time.
+        self.known: dict[str, str] = {}
+        (self.made.spool / "release").unlink(missing_ok=True)
+
+    def teardown(self) -> None:
+        """Every accepted job reaches a final state, and then nothing is left."""
+        self.made.release()
+        for job_id in list(self.known):
+            self.settle(job_id)
+        for job in self.made.http.get("/api/jobs").json()["jobs"]:
+            self.made.http.delete(f"/api/cleanup/{job['job_id']}")
+        until(lambda: self.made.files() == [], 20)
+        held = self.made.memory()["jobs"]
+        assert {name: count for name, count in held.items() if count} == {}
+
+    def settle(self, job_id: str) -> None:
+        state = until(lambda: (s := self.status(job_id)) in FINAL | {"gone"} and s, 30)
+        assert state in FINAL | {"gone"}
+
+    def status(self, job_id: str) -> str:
+        answer = self.made.http.get(f"/api/status/{job_id}")
+        assert answer.status_code in (200, 404)
+        return str(answer.json()["status"]) if answer.status_code == 200 else "gone"
+
+    def any_job(self, data: st.DataObject) -> str:
+        return data.draw(st.sampled_from(sorted(self.known)), label="job")
+
+    @rule(behaviour=st.sampled_from(BEHAVIOURS), times=st.integers(1, 5))
+    def upload(self, behaviour: str, times: int) -> None:
+        """Send some videos."""
+        from tests.reference_app.stand_in import clip
+
+        for _ in range(times):
+            answer = self.made.upload(clip(behaviour))
+            assert answer.status_code in (202, 503)
+            if answer.status_code == 202:
+                self.known[answer.json()["job_id"]] = behaviour
+            else:
+                assert answer.json()["reason"] == "queue full"
+                assert int(answer.headers["retry-after"]) >= 1
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def poll(self, data: st.DataObject) -> None:
+        """Ask for one."""
+        assert self.status(self.any_job(data)) in FINAL | {"pending", "processing", "gone"}
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        """Cancel one; it is final at once."""
+        job_id = self.any_job(data)
+        answer = self.made.http.post(f"/api/cancel/{job_id}")
+        assert answer.status_code in (200, 404)
+        assert self.status(job_id) in {"cancelled", "failed", "gone"}
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        """Remove one; nobody knows it afterwards."""
+        job_id = self.any_job(data)
+        assert self.made.http.delete(f"/api/cleanup/{job_id}").status_code in (200, 404)
+        assert self.status(job_id) == "gone"
+        del self.known[job_id]
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data(), kind=st.sampled_from([*FILES, "nonsense"]))
+    def download(self, data: st.DataObject, kind: str) -> None:
+        """Fetch a result; only a completed job has one, and it is whole."""
+        job_id = self.any_job(data)
+        before = self.status(job_id)
+        answer = self.made.http.get(f"/api/download/{job_id}/{kind}")
+        assert answer.status_code in (200, 404, 409)
+        if before == "completed" and kind in FILES:
+            assert answer.status_code == 200
+            assert len(answer.content) == 200_000
+
+    @rule()
+    def let_go(self) -> None:
+        """Let the jobs that hold go on, and wait for them."""
+        self.made.release()
+        for job_id in self.known:
+            self.settle(job_id)
+        (self.made.spool / "release").unlink(missing_ok=True)
+
+    @precondition(lambda self: self.clock is not None)
+    @rule()
+    def expire(self) -> None:
+        """An hour goes by; final jobs are gone, with their files, and no others."""
+        assert self.clock is not None
+        before = {job_id: self.status(job_id) for job_id in self.known}
+        self.clock.steady_ahead += 3601
+        for job_id, state in before.items():
+            if state in FINAL:
+                assert self.status(job_id) == "gone"
+                del self.known[job_id]
+
+    @precondition(lambda self: isinstance(self.made, Server))
+    @rule()
+    def kill(self) -> None:
+        """Workers die."""
+        assert isinstance(self.made, Server)
+        for worker in self.made.workers():
+            worker.kill()
+
+    @invariant()
+    def the_limits_hold_and_the_counters_tell_the_truth(self) -> None:
+        """Processing <= 2, pending <= 10, and `/health/memory` agrees with the list of jobs."""
+        told = self.made.memory()
+        jobs, peaks = told["jobs"], told["peaks"]
+        assert jobs["processing"] <= 2
+        assert jobs["pending"] <= 10
+        # The pool takes a job from the queue a moment before the job says so.
+        assert peaks["processing"] <= 2
+        assert peaks["pending"] <= 10 + SLACK * 2
+        assert sum(jobs[state] for state in (*FINAL, "pending", "processing")) == jobs["total"]
+
+        def agree() -> bool:
+            listed = self.made.http.get("/api/jobs").json()["jobs"]
+            counted = self.made.memory()["jobs"]
+            states = [job["status"] for job in listed]
+            return all(counted[state] == states.count(state) for state in (*FINAL, "processing"))
+
+        until(agree, 10)
+
+    @invariant()
+    def files_and_jobs_belong_together(self) -> None:
+        """No file without a job; a completed job has its files, and a failed one none."""
+
+        def together() -> bool:
+            listed = {j["job_id"]: j for j in self.made.http.get("/api/jobs").json()["jobs"]}
+            files = [path for path in self.made.files() if path.is_file()]
+            owners = {path.parent.name for path in files if path.parent.name != "scratch"}
+            whole = all(
+                {p.name for p in files if p.parent.name == job_id} == set(FILES.values())
+                for job_id, job in listed.items()
+                if job["status"] == "completed"
+            )
+            ended = {i for i, j in listed.items() if j["status"] in ("failed", "cancelled")}
+            return owners <= set(listed) and whole and not owners & ended
+
+        until(together, 10)
+
+
+def machine(client: Client, clock: HandClock | None) -> Any:
+    """The machine on this service."""
+    return type("Service", (Service,), {"made": client, "clock": clock})
+
+
+def effort(plan: Plan, examples: int, steps: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink] if plan.full else [Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def run(made: Any, plan: Plan, examples: int, steps: int) -> None:
+    def factory() -> RuleBasedStateMachine:
+        return made()  # type: ignore[no-any-return]
+
+    run_machine(seed(plan.seed)(factory), settings=effort(plan, examples, steps))
+
+
+@pytest.mark.timeout(900)
+def test_any_sequence_of_requests_keeps_the_service_right(plan: Plan) -> None:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        clock = HandClock()
+        parts = AppParts(engine=make_engine, clock=lambda: clock)
+        chosen = settings_for(folder / "spool", expiry_interval_seconds=0.02)
+        client = stack.enter_context(running(chosen, parts))
+        run(machine(client, clock), plan, plan.amount(8, 150), plan.amount(15, 30))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_any_sequence_with_dying_workers_keeps_the_service_right(
+    tmp_path: Path, plan: Plan
+) -> None:
+    with served(tmp_path / "spool") as server:
+        run(machine(server, None), plan, plan.amount(3, 20), plan.amount(8, 15))
