@@ -8,6 +8,7 @@ from pathlib import Path
 
 from leak_suite import __version__
 from leak_suite.cli import commands
+from leak_suite.cli.compare_command import add_baseline, add_compare
 from leak_suite.cli.fit_command import add_fit, fit
 
 __all__ = ["parse"]
@@ -42,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(subparsers)
     add_fit(subparsers)
     _add_show(subparsers)
+    add_compare(subparsers)
+    add_baseline(subparsers)
     _add_probes(subparsers)
     return parser
 

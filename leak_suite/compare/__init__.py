@@ -1,0 +1,19 @@
+"""Comparison: what changed between two sets of runs, beyond what repeats of one set differ by."""
+
+from __future__ import annotations
+
+from leak_suite.compare.changes import Change, Comparison, Floor, compare
+from leak_suite.compare.files import profiles, read_runs, update_baselines
+from leak_suite.compare.profile import Profile, profile
+
+__all__ = [
+    "Change",
+    "Comparison",
+    "Floor",
+    "Profile",
+    "compare",
+    "profile",
+    "profiles",
+    "read_runs",
+    "update_baselines",
+]

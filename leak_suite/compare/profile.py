@@ -1,0 +1,200 @@
+"""What runs of one workload come to: its levels and its growth, each with how far repeats differ.
+
+A level is taken from the series that a run file holds anyway; nothing more is measured for it.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leak_suite.errors import ConfigurationError
+from leak_suite.result import Finding, Outcome, RunResult, Series
+
+__all__ = ["MEASURES", "Growth", "Level", "Measure", "Profile", "difference", "profile"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """How much there is of something: the mean over `runs`, and the spread between them.
+
+    `spread` is the standard deviation between runs, None where there is one only; `noise` that of
+    the readings within a run.
+    """
+
+    unit: str
+    value: float
+    spread: float | None
+    noise: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What the verdicts on one metric came to: `outcome` and `rate` are those of most runs.
+
+    It is inconclusive where only some of the runs, and not most, saw it grow.
+    """
+
+    unit: str
+    outcome: Outcome
+    rate: float | None = None
+    error: float = 0.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One workload, as `runs` runs have seen it. `unclear` tells why its growth is not known."""
+
+    subject: str
+    environment: Mapping[str, Any]
+    runs: int
+    levels: Mapping[str, Level]
+    growth: Mapping[str, Growth]
+    unclear: str = ""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A level that is compared: the first of `metrics` that a run has, as `read` takes it."""
+
+    name: str
+    metrics: tuple[str, ...]
+    read: Callable[[Series, bool], tuple[float, ...]]
+    description: str
+
+
+def _first(series: Series, _: bool) -> tuple[float, ...]:
+    known = [value for _, value in series.samples if value is not None]
+    return tuple(known[:1])
+
+
+def _usual(series: Series, growing: bool) -> tuple[float, ...]:
+    """The readings after warm-up. Of what grows the first only: later ones tell how long it ran."""
+    values = tuple(value for _, value in series.judged())
+    return values[:1] if growing else values
+
+
+MEASURES = (
+    Measure(
+        "footprint",
+        ("rss", "rss_anon", "pss"),
+        _first,
+        "resident memory at the first reading: imports, and the first iteration's first use",
+    ),
+    Measure("peak", ("peak",), _usual, "highest resident memory in a round, at the median"),
+    Measure(
+        "allocations",
+        ("blocks",),
+        _usual,
+        "blocks of Python's allocator that are held between rounds, at the median",
+    ),
+)
+
+_CONFIDENCE = 1.96
+_MAD = 1.4826
+
+
+def profile(runs: Sequence[RunResult]) -> Profile:
+    """What these runs of one workload come to; ConfigurationError where they cannot be joined."""
+    first, *others = runs
+    for other in others:
+        if what := difference(first.environment, other.environment):
+            raise ConfigurationError(
+                f"runs of {first.subject} cannot be joined: they are of different {what}"
+            )
+    levels = {m.name: level for m in MEASURES if (level := _level(m, runs)) is not None}
+    metrics = dict.fromkeys(finding.metric for run in runs for finding in run.findings)
+    growth = {metric: found for metric in metrics if (found := _growth(metric, runs)) is not None}
+    unjudged = [run for run in runs if run.outcome is Outcome.INCONCLUSIVE]
+    unclear = ""
+    if unjudged:
+        unclear = f"{len(unjudged)} of {len(runs)} runs were inconclusive"
+        unclear += f": {unjudged[0].reason}" if unjudged[0].reason else ""
+    return Profile(first.subject, first.environment, len(runs), levels, growth, unclear)
+
+
+def _level(measure: Measure, runs: Sequence[RunResult]) -> Level | None:
+    """None unless all runs have it: some of them would be another workload's mean."""
+    for metric in measure.metrics:
+        found = [_values(measure, metric, run) for run in runs]
+        if not all(values for _, values in found):
+            continue
+        middles = [statistics.median(values) for _, values in found]
+        return Level(
+            unit=found[0][0],
+            value=statistics.fmean(middles),
+            spread=statistics.stdev(middles) if len(middles) > 1 else None,
+            noise=max(_deviation(values) for _, values in found),
+            runs=len(middles),
+        )
+    return None
+
+
+def _values(measure: Measure, metric: str, run: RunResult) -> tuple[str, tuple[float, ...]]:
+    growing = any(f.outcome is Outcome.GROWING for f in run.findings)
+    for series in run.series:
+        if series.metric == metric:
+            return series.unit, measure.read(series, growing)
+    return "", ()
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """The standard deviation as the median one tells it; a single spike does not widen it."""
+    middle = statistics.median(values)
+    return _MAD * statistics.median(abs(value - middle) for value in values)
+
+
+def _growth(metric: str, runs: Sequence[RunResult]) -> Growth | None:
+    found = [f for run in runs for f in run.findings if f.metric == metric]
+    told = [f for f in found if f.outcome is not Outcome.INCONCLUSIVE]
+    if not told:
+        return None
+    grown = [f for f in told if f.outcome is Outcome.GROWING]
+    if not grown:
+        return Growth(told[0].unit, Outcome.STABLE)
+    if 2 * len(grown) <= len(told):
+        return Growth(told[0].unit, Outcome.INCONCLUSIVE)
+    rates = [f.rate for f in grown if f.rate is not None]
+    if not rates:
+        return Growth(grown[0].unit, Outcome.GROWING)
+    between = statistics.stdev(rates) if len(rates) > 1 else 0.0
+    error = max([between, *(_error(f) for f in grown)])
+    return Growth(grown[0].unit, Outcome.GROWING, statistics.fmean(rates), error)
+
+
+def _error(finding: Finding) -> float:
+    """The standard error of its rate, from the interval that holds it in 95 of 100 runs."""
+    if finding.interval is None:
+        return 0.0
+    low, high = finding.interval
+    return (high - low) / (2 * _CONFIDENCE)
+
+
+_SAME = {
+    "platform": "platforms",
+    "machine": "machines",
+    "implementation": "Pythons",
+    "gil": "Pythons",
+    "allocator": "allocators",
+    "allocator_settings": "allocator settings",
+}
+
+
+def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """What forbids to compare runs of these environments, in words; empty if nothing does."""
+    for key, name in _SAME.items():
+        if one.get(key) != other.get(key):
+            return f"{name} ({_said(one.get(key))} and {_said(other.get(key))})"
+    versions = [str(env.get("python", "")) for env in (one, other)]
+    if versions[0].split(".")[:2] != versions[1].split(".")[:2]:
+        return f"Pythons ({' and '.join(version or 'unknown' for version in versions)})"
+    return ""
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{k}={v}" for k, v in sorted(value.items())) or "none set"
+    return "unknown" if value is None else str(value)

@@ -1,0 +1,131 @@
+"""A comparison as text: what got worse or better first, then what stayed, then what is unknown."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from leak_suite.compare import Change, Comparison
+from leak_suite.render.words import amount
+
+__all__ = ["COMPARISON_FORMATS", "comparison_headline"]
+
+_ORDER = ("regression", "unknown", "improvement", "unchanged")
+_HEAD = ("", "measure", "base", "head", "change", "seen from")
+_WORDS = {1: "REGRESSION", 2: "COULD NOT COMPARE", 0: "NO REGRESSION"}
+
+
+def comparison_headline(comparison: Comparison) -> str:
+    """The verdict in one line."""
+    worse, better = comparison.of_kind("regression"), comparison.of_kind("improvement")
+    word = _WORDS[comparison.status]
+    if worse:
+        said = [f"{change.workload}: {change.measure} {_change(change)}" for change in worse]
+        return f"{word}: {'; '.join(said)}"
+    if comparison.status == 2:
+        unknown = [f"{c.workload}: {c.measure}: {c.reason}" for c in comparison.of_kind("unknown")]
+        reasons = [*comparison.problems, *unknown] or ["nothing was there to compare"]
+        return f"{word}: {'; '.join(reasons)}"
+    count = len(comparison.changes)
+    more = f", {len(better)} improved" if better else ""
+    return f"{word}: {count} measures compared{more}"
+
+
+def _console(comparison: Comparison) -> str:
+    lines = [comparison_headline(comparison)]
+    for workload, rows in _tables(comparison):
+        table = [_HEAD, *rows]
+        widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
+        lines += ["", workload]
+        lines += [_aligned(row, widths) for row in table]
+    lines += _remarks(comparison, "  ")
+    return "\n".join(lines) + "\n"
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [
+        cell.ljust(width) if column < 2 else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return ("  " + "  ".join(cells)).rstrip()
+
+
+def _markdown(comparison: Comparison) -> str:
+    parts = [f"### leak-suite compare: {_text(comparison_headline(comparison))}"]
+    for workload, rows in _tables(comparison):
+        parts.append(f"`{workload.replace('`', '')}`")
+        table = [_HEAD, ("---",) * len(_HEAD), *(tuple(map(_text, row)) for row in rows)]
+        parts.append("\n".join(f"| {' | '.join(row)} |" for row in table))
+    if remarks := _remarks(comparison, "- "):
+        parts.append("\n".join(_text(line) for line in remarks if line))
+    return "\n\n".join(parts) + "\n"
+
+
+def _json(comparison: Comparison) -> str:
+    data = {**asdict(comparison), "status": comparison.status}
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+COMPARISON_FORMATS: Mapping[str, Callable[[Comparison], str]] = {
+    "console": _console,
+    "markdown": _markdown,
+    "json": _json,
+}
+
+
+def _tables(comparison: Comparison) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """The rows by workload. Growth that is neither there nor was is one row for all metrics."""
+    by_workload: dict[str, list[Change]] = {}
+    for change in comparison.changes:
+        by_workload.setdefault(change.workload, []).append(change)
+    return [(name, _rows(changes)) for name, changes in by_workload.items()]
+
+
+def _rows(changes: Sequence[Change]) -> list[tuple[str, ...]]:
+    told = [c for c in changes if not _is_at_rest(c)]
+    rows = [_row(c) for c in sorted(told, key=lambda c: _ORDER.index(c.kind))]
+    if still := len(changes) - len(told):
+        rows.append(("unchanged", f"growth of {still} metrics", "none", "none", "", ""))
+    return rows
+
+
+def _is_at_rest(change: Change) -> bool:
+    growth = change.measure.startswith("growth of ")
+    return growth and change.kind == "unchanged" and not change.base and not change.head
+
+
+def _row(change: Change) -> tuple[str, ...]:
+    each = "/iteration" if change.measure.startswith("growth of ") else ""
+
+    def said(value: float | None) -> str:
+        return f"{amount(value, change.unit)}{each if value is not None else ''}"
+
+    seen = "" if change.seen_from is None else said(change.seen_from)
+    gained = _change(change)
+    return change.kind, change.measure, said(change.base), said(change.head), gained, seen
+
+
+def _change(change: Change) -> str:
+    if change.difference is None:
+        return "?"
+    sign = "+" if change.difference > 0 else "-" if change.difference < 0 else ""
+    text = f"{sign}{amount(abs(change.difference), change.unit)}"
+    if change.base and not change.measure.startswith("growth of "):
+        text += f" ({100 * change.difference / change.base:+.1f}%)"
+    return text
+
+
+def _remarks(comparison: Comparison, mark: str) -> list[str]:
+    said: dict[str, Any] = dict.fromkeys(comparison.problems)
+    for change in comparison.changes:
+        if change.reason:
+            said[f"{change.workload}: {change.measure}: {change.reason}"] = None
+    said |= dict.fromkeys(comparison.notes)
+    return ["", *(f"{mark}{line}" for line in said)] if said else []
+
+
+def _text(text: str) -> str:
+    return html.escape(text, quote=False).replace("|", "\\|")
