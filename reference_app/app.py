@@ -98,6 +98,7 @@ async def _every(seconds: float, action: Callable[[], Awaitable[None]], service:
         except Exception as error:
             # One bad turn must not end all later ones.
             service.log.error("background work failed", error=repr(error))
+            service.note_error("background work failed", repr(error))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from reference_app.allocator import release_memory
 from reference_app.clock import Clock
+from reference_app.history import MemoryHistory
 from reference_app.logs import Logger
 from reference_app.memory_reading import Limit, Usage, process_tree, usage_of
 
@@ -78,6 +79,8 @@ class MemoryGuard:
         self.limit = limit
         self.peak_tree_bytes = 0
         self.peak_resting_bytes = 0
+        self.latest: Reading | None = None
+        self.history = MemoryHistory()
         self._clock = clock
         self._log = log
         self._worker_pids = worker_pids
@@ -87,10 +90,12 @@ class MemoryGuard:
         self._alarm = 0.0
 
     async def read(self) -> Reading:
-        """Look now, off the event loop; keeps the peaks and rings the alarms."""
+        """Look now, off the event loop; keeps peaks and history, and rings the alarms."""
         reading = await anyio.to_thread.run_sync(self._measure, self._worker_pids)
         self.peak_tree_bytes = max(self.peak_tree_bytes, reading.tree.pss)
         self.peak_resting_bytes = max(self.peak_resting_bytes, reading.resting)
+        self.latest = reading
+        self.history.record(self._clock.wall(), reading.tree.pss, reading.resting)
         self._ring(reading)
         return reading
 

@@ -9,6 +9,7 @@ from typing import Any
 import anyio.to_thread
 
 from reference_app.errors import JobFailed, NotFound
+from reference_app.history import Errors
 from reference_app.jobs import Job, State
 from reference_app.logs import make_logger
 from reference_app.metrics import Metrics
@@ -32,6 +33,7 @@ class Service:
         self.artifacts = parts.artifacts(settings)
         self.hub = parts.hub()
         self.metrics = Metrics()
+        self.errors = Errors()
         self.peak_processing = 0
         self.peak_pending = 0
         # The guard asks the pool for its workers, and the pool asks the guard for room.
@@ -140,6 +142,10 @@ class Service:
         self.registry.remove(job.job_id)
         await self.artifacts.discard(job.job_id)
         self.log.info("job removed", job_id=job.job_id)
+
+    def note_error(self, kind: str, text: str) -> None:
+        """Remember, for people, that something went wrong."""
+        self.errors.note(self.clock.wall(), kind, text)
 
     async def expire(self) -> None:
         """Forget the jobs whose time is over, with their files."""
@@ -262,6 +268,8 @@ class Service:
             memory_before_bytes=job.memory_before_bytes,
             memory_after_bytes=job.memory_after_bytes,
         )
+        if job.error is not None and job.status is State.FAILED:
+            self.note_error("job failed", job.error)
         self.metrics.job_moved(job.status.value)
         self._publish(job, last=job.status.final)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reference_app.routes import downloads, events, health, index, jobs, upload
+from reference_app.routes import downloads, events, health, index, jobs, monitor, upload
 
 __all__ = ["ROUTERS"]
 
@@ -13,4 +13,5 @@ ROUTERS = (
     events.router,
     downloads.router,
     health.router,
+    monitor.router,
 )

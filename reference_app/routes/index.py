@@ -27,6 +27,8 @@ _ENDPOINTS = {
     "GET /health": "alive",
     "GET /health/memory": "memory, jobs, peaks and limits",
     "GET /metrics": "the same for Prometheus",
+    "GET /monitor": "a dashboard for people, live",
+    "GET /monitor/data": "what the dashboard shows",
     "GET /openapi.json": "the description of all this",
 }
 

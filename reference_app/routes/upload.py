@@ -43,6 +43,7 @@ async def upload(request: Request, service: ServiceOf) -> JSONResponse:
         job = await service.intake.receive(request)
     except Problem as problem:
         service.metrics.upload_refused(problem.status)
+        service.note_error(f"upload refused ({int(problem.status)})", problem.detail)
         service.log.info("upload refused", status=int(problem.status), detail=problem.detail)
         raise
     return JSONResponse(
