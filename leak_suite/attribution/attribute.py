@@ -25,7 +25,7 @@ from leak_suite.attribution.plan import (
 from leak_suite.attribution.runs import Launcher, Record, Tracer, seen_by
 from leak_suite.attribution.sites import JUMP, Amount, Traced, rank
 from leak_suite.attribution.together import at_once
-from leak_suite.errors import LeakSuiteError
+from leak_suite.errors import LeakSuiteError, SubjectError
 from leak_suite.options import Options
 from leak_suite.result import Finding, Site
 from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec, Spec
@@ -78,10 +78,13 @@ def attribute(
         return tuple(_told(f, note) if needs_sites(f) else f for f in findings)
     named = {f.metric: f for f in growing}
     until = time.monotonic() + min(seconds, MOST_SECONDS)
-    with tempfile.TemporaryDirectory(
-        prefix="leak-suite-trace-", ignore_cleanup_errors=True
-    ) as folder:
-        work = _Work(spec, Path(folder), iterations, warm_up, pace, options, until)
+    with (
+        tempfile.TemporaryDirectory(
+            prefix="leak-suite-trace-", ignore_cleanup_errors=True
+        ) as folder,
+        Launcher(spec) as launcher,
+    ):
+        work = _Work(launcher, spec, Path(folder), iterations, warm_up, pace, options, until)
         kinds = [(kind, wanted) for kind in _KINDS if (wanted := _of_kind(growing, kind))]
         turns = [partial(work.sites, kind, wanted) for kind, wanted in kinds]
         # A kind gives up by itself at that time; what it does afterwards is short.
@@ -110,7 +113,8 @@ class _Work:
 
     def __init__(
         self,
-        spec: CallableSpec | AppSpec | InProcessSpec,
+        launcher: Launcher,
+        spec: Spec,
         folder: Path,
         iterations: int,
         warm_up: int,
@@ -118,7 +122,7 @@ class _Work:
         options: Options,
         until: float,
     ) -> None:
-        self._launch = Launcher(spec)
+        self._launch = launcher
         self._own = _own_names(spec)
         self._folder = folder
         self._iterations = max(iterations, LEAST_ITERATIONS)
@@ -313,6 +317,8 @@ def _caught(work: Callable[[], dict[str, Finding]]) -> dict[str, Finding] | Leak
         return work()
     except LeakSuiteError as error:
         return error
+    except Exception as error:  # the tracer's own, here where it shares the process
+        return SubjectError(f"{type(error).__name__}: {error}")
 
 
 def _failed(findings: Sequence[Finding], error: LeakSuiteError) -> dict[str, Finding]:

@@ -26,6 +26,7 @@ from leak_suite.subject import (
     CallableSpec,
     InProcessSpec,
     Round,
+    Subject,
     Trace,
     open_subject,
 )
@@ -74,24 +75,16 @@ class InThisProcess:
     cache holds was made in its last turnover, in the shorter trace as in the longer one.
     """
 
-    def __init__(self, spec: InProcessSpec, trace: Trace) -> None:
-        self._subject = open_subject(spec)
+    def __init__(self, subject: Subject, trace: Trace) -> None:
+        self._subject = subject
         self._trace = trace
 
     def __enter__(self) -> TracedSubject:
-        self._subject.__enter__()
-        try:
-            tracer.start(self._trace.kind, self._trace.output, self._trace.native)
-        except BaseException:
-            self._subject.__exit__(None, None, None)
-            raise
+        tracer.start(self._trace.kind, self._trace.output, self._trace.native)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        try:
-            tracer.stop()
-        finally:
-            self._subject.__exit__(*exc)
+        tracer.stop()
 
     def round(
         self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
@@ -154,10 +147,11 @@ Turn = AbstractContextManager[Any]
 class Launcher:
     """Starts subjects of one spec to be traced; fresh processes wherever the spec can be started.
 
-    `same_process` tells that it cannot.
+    `same_process` tells that it cannot: then one subject, entered with this, is traced each time.
     """
 
     def __init__(self, spec: CallableSpec | AppSpec | InProcessSpec) -> None:
+        self._here: Subject | None = None
         self.same_process = isinstance(spec, InProcessSpec)
         self._spec = spec
         self._turn: Turn = (
@@ -167,14 +161,23 @@ class Launcher:
             with contextlib.suppress(Exception):  # it will fail again where that can be told
                 agent_module("target").load(spec.workload)  # not by several threads at once
 
+    def __enter__(self) -> Launcher:
+        if self.same_process:
+            self._here = open_subject(self._spec)
+            self._here.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._here is not None:
+            self._here.__exit__(*exc)
+
     def __call__(self, trace: Trace) -> AbstractContextManager[TracedSubject]:
         """The subject, not yet started."""
+        if self._here is not None:
+            return InThisProcess(self._here, trace)
         begin = {"trace": "_leak_suite_tracer:begin_if_wanted"}
-        spec = self._spec
-        if isinstance(spec, InProcessSpec):
-            return InThisProcess(spec, trace)
         subject = cast(
-            "CallableSubject | AppSubject", open_subject(spec, counters=begin, trace=trace)
+            "CallableSubject | AppSubject", open_subject(self._spec, counters=begin, trace=trace)
         )
         return InFreshProcess(subject, trace, self._turn)
 
