@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from leak_suite.attribution.launching import Launcher
 from leak_suite.attribution.plan import (
     ALLOCATIONS,
     OBJECTS,
@@ -22,7 +23,7 @@ from leak_suite.attribution.plan import (
     too_much,
     well_explained,
 )
-from leak_suite.attribution.runs import Launcher, Record, Tracer, seen_by
+from leak_suite.attribution.runs import Record, Tracer, seen_by
 from leak_suite.attribution.sites import JUMP, Amount, Traced, rank
 from leak_suite.attribution.together import at_once
 from leak_suite.errors import LeakSuiteError, SubjectError
