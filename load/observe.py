@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import signal
 import sys
 import time
@@ -43,6 +44,8 @@ class Observed:
     late_ms: list[float] = field(default_factory=list)
     #: (steady seconds, readings by metric)
     memory: list[tuple[float, dict[str, float]]] = field(default_factory=list)
+    #: How many processes of the machine wanted a processor, for each of its processors.
+    crowd: list[float] = field(default_factory=list)
 
     def undisturbed(self, punctual_ms: float) -> list[float]:
         """Answers to /health before and after which the watch itself woke in time."""
@@ -63,6 +66,7 @@ def read(path: Path) -> Observed:
             entry = json.loads(line)
             if "memory" in entry:
                 observed.memory.append((entry["at"], entry["memory"]))
+                observed.crowd.append(entry.get("crowd", 0.0))
             elif "error" in entry:
                 observed.health_errors.append(entry["error"])
             else:
@@ -129,6 +133,15 @@ def _local_memory(tree: ProcessTree, spool: Path | None) -> dict[str, float]:
     return readings
 
 
+def _crowd() -> float:
+    """Processes that want a processor now, for each there is; 0 where the system does not tell."""
+    try:
+        running = Path("/proc/loadavg").read_text(encoding="ascii").split()[3].split("/")[0]
+    except OSError:
+        return 0.0
+    return int(running) / (os.cpu_count() or 1)
+
+
 def _remote_memory(asker: _Asker) -> dict[str, float]:
     """The numbers that /health/memory gives in bytes; none where there is no such route."""
     try:
@@ -161,7 +174,7 @@ def watch(host: str, pid: int, spool: str, out: TextIO) -> None:
             at = time.monotonic()
             folder = Path(spool) if spool else None
             readings = _local_memory(tree, folder) if tree else _remote_memory(asker)
-            _write(out, {"at": at, "memory": readings})
+            _write(out, {"at": at, "memory": readings, "crowd": _crowd()})
 
 
 def _write(out: TextIO, entry: dict[str, Any]) -> None:

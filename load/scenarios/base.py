@@ -9,9 +9,11 @@ import gevent
 from locust import HttpUser
 from locust.clients import ResponseContextManager
 from locust.exception import StopUser
+from locust.runners import LocalRunner
 from requests import Response
 
 from load import invariants
+from load.judgement import has_recovered
 from load.ledger import FINAL, Job
 from load.session import Session
 
@@ -187,11 +189,11 @@ class LoadUser(HttpUser):
         """Let memory come back, keep the service's last word, and end the run."""
         self.session.health = self.look()
         self._wait_for_memory()
-        gevent.spawn(self.environment.runner.quit)
+        # A distributed run is ended by its master.
+        if isinstance(self.environment.runner, LocalRunner):
+            gevent.spawn(self.environment.runner.quit)
 
     def _wait_for_memory(self) -> None:
-        from load.judgement import has_recovered
-
         session = self.session
         deadline = time.monotonic() + session.plan.recovery_seconds
         while not has_recovered(session) and time.monotonic() < deadline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from load import invariants
+from load.judgement import judge_health
 from load.ledger import Job, Ledger, Rest, status_of
 from load.memory import idle_and_last, judge_memory
 from load.observe import Observed, read
@@ -216,11 +218,21 @@ def test_a_plan_travels_through_the_environment() -> None:
 
 
 def test_the_command_does_not_import_locust() -> None:
-    for name in ("run", "service", "plan", "observe", "memory", "invariants", "ledger", "table"):
+    for name in (
+        "run",
+        "service",
+        "plan",
+        "observe",
+        "judgement",
+        "memory",
+        "invariants",
+        "ledger",
+        "table",
+    ):
         tree = ast.parse((ROOT / "load" / f"{name}.py").read_text())
         imported = {
             name
-            for node in ast.walk(tree)
+            for node in tree.body
             for name in (
                 [alias.name for alias in node.names]
                 if isinstance(node, ast.Import)
@@ -230,3 +242,24 @@ def test_the_command_does_not_import_locust() -> None:
             )
         }
         assert not any(one.split(".")[0] in {"locust", "gevent"} for one in imported), name
+
+
+def health(
+    tmp_path: Path, milliseconds: list[float], *, crowd: float = 0.0, late: float = 0.0
+) -> tuple[str, list[str]]:
+    """The state of the /health invariant after these looks, and what broke."""
+    session: Any = SimpleNamespace(ledger=ledger(), plan=Plan(out=str(tmp_path)))
+    watch = Observed(health_ms=milliseconds, late_ms=[late] * len(milliseconds), crowd=[crowd] * 9)
+    judge_health(session, watch)
+    states = {check.name: check.state for check in session.ledger.checks(())}
+    return states[invariants.HEALTH], session.ledger.broken
+
+
+def test_health_is_judged_by_p99_and_a_crowded_machine_is_no_accusation(tmp_path: Path) -> None:
+    fine, spikes, slow = [2.0] * 100, [2.0] * 90 + [150.0] * 10, [150.0] * 100
+    assert health(tmp_path, fine) == ("passed", [])
+    assert health(tmp_path, spikes) == ("violated", [])
+    assert health(tmp_path, spikes, crowd=5.0)[0] == "not judged"
+    assert health(tmp_path, spikes, late=60.0)[1] != []
+    assert health(tmp_path, slow, crowd=5.0) == ("violated", [])
+    assert health(tmp_path, slow, crowd=5.0, late=60.0)[0] == "violated"
