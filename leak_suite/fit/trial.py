@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 from leak_suite.errors import SubjectError
 from leak_suite.fit.cold import Cold, drop_cache
 from leak_suite.fit.drive import Users, load_workload
-from leak_suite.fit.groups import Books
+from leak_suite.fit.groups import Books, Group
 from leak_suite.fit.server import Server
 from leak_suite.fit.watch import Killed, Peak, Sample, Watch
 from leak_suite.fit.ways import Opener
@@ -75,44 +76,83 @@ def run_trial(
     """Run it; with `cold`, the files to drop from the page cache before the service starts."""
     workload = load_workload(spec.workload)
     dropped = None if cold is None else drop_cache(sorted(cold))
+    drive = _Drive()
     with ExitStack() as stack:
         group = opener(limit)
         stack.callback(group.close)
         server = Server(spec, group)
         stack.callback(server.close)
-        users: Users | None = None
-        watch = Watch(group, server, lambda: 0 if users is None else users.done)
+        watch = Watch(group, server, lambda: drive.done)
         stack.callback(watch.close)
+        stack.callback(drive.stop)
         began = time.monotonic()
-        error, ended, seconds, before = "", "not started", 0.0, Books(None, None, None)
         try:
             server.wait_until_it_listens(load.start_seconds)
         except SubjectError as failure:
-            error = str(failure)
+            drive.error = str(failure)
         started = time.monotonic() - began
-        if not error:
-            before = group.books()
-            users = Users(workload, server.base_url, count=load.users, iterations=load.iterations)
-            stack.callback(users.stop)
-            driven = time.monotonic()
-            ended = _follow(users, server, load, tell)
-            seconds = users.seconds if ended == "done" else time.monotonic() - driven
-            error = users.error or (server.last_words() if ended == "died" else "")
+        if not drive.error:
+            drive.run(workload, server, group, load, tell)
         alive = server.alive
         watch.close()
-    if users is not None:
-        users.join(_PATIENCE_SECONDS)
-    after = watch.last
+    drive.join()
+    return _written_down(
+        watch, drive, limit=limit, start_seconds=started, server_alive=alive, cold=dropped
+    )
+
+
+@dataclass
+class _Drive:
+    """The driven part of a trial: the users, how it ended, and the books before it."""
+
+    ended: str = "not started"
+    error: str = ""
+    seconds: float = 0.0
+    before: Books = field(default_factory=lambda: Books(None, None, None))
+    users: Users | None = None
+
+    @property
+    def done(self) -> int:
+        """Iterations that are finished."""
+        return 0 if self.users is None else self.users.done
+
+    def run(
+        self,
+        workload: Callable[..., Any],
+        server: Server,
+        group: Group,
+        load: Load,
+        tell: Callable[[str], None],
+    ) -> None:
+        """Let the users in, and follow them to the end."""
+        self.before = group.books()
+        began = time.monotonic()
+        users = Users(workload, server.base_url, count=load.users, iterations=load.iterations)
+        self.users = users
+        self.ended = _follow(users, server, load, tell)
+        self.seconds = users.seconds if self.ended == "done" else time.monotonic() - began
+        self.error = users.error or (server.last_words() if self.ended == "died" else "")
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        if self.users is not None:
+            self.users.stop()
+
+    def join(self) -> None:
+        """Wait a moment for those whose last request has just lost its server."""
+        if self.users is not None:
+            self.users.join(_PATIENCE_SECONDS)
+
+
+def _written_down(watch: Watch, drive: _Drive, **known: Any) -> Trial:
+    before, after = drive.before, watch.last
     return Trial(
-        limit=limit,
-        ended=ended,
-        done=0 if users is None else users.done,
-        seconds=seconds,
-        start_seconds=started,
-        error=error,
+        ended=drive.ended,
+        done=drive.done,
+        seconds=drive.seconds,
+        error=drive.error,
         oom_kills=after.oom_kills or 0,
         killed=tuple(watch.killed),
-        server_alive=alive,
         peak=watch.peak,
         limit_hits=after.limit_hits,
         major_faults=_since(before.major_faults, after.major_faults),
@@ -120,7 +160,7 @@ def run_trial(
         stalled_seconds=_since(before.stalled_seconds, after.stalled_seconds),
         samples=tuple(watch.samples),
         files=frozenset(watch.files),
-        cold=dropped,
+        **known,
     )
 
 
