@@ -10,6 +10,7 @@ from leak_suite import __version__
 from leak_suite.cli import commands
 from leak_suite.cli.compare_command import add_baseline, add_compare
 from leak_suite.cli.fit_command import add_fit, fit
+from leak_suite.cli.init_command import add_init
 
 __all__ = ["parse"]
 
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"leak-suite {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_init(subparsers)
     _add_run(subparsers)
     add_fit(subparsers)
     _add_show(subparsers)
