@@ -168,7 +168,10 @@ def watch(host: str, pid: int, spool: str, out: TextIO) -> None:
     asker = _Asker(host)
     tree = ProcessTree(pid) if pid else None
     every = _MEMORY_EVERY if tree else _REMOTE_MEMORY_EVERY
+    parent = os.getppid()
     for turn, late in enumerate(_paces()):
+        if os.getppid() != parent:
+            return  # Locust was killed
         _write(out, _health(asker, late))
         if turn % every == 0:
             at = time.monotonic()

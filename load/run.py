@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import Any
 
 from load import files
 from load.plan import ROOT, Plan
-from load.service import ServiceError, serve
+from load.service import ServiceError, check_reachable, serve
 from load.table import table
 
 __all__ = ["main"]
@@ -42,6 +43,8 @@ _LONGEST_SECONDS = 1200.0
 def main(argv: Sequence[str] | None = None) -> int:
     """0 all passed, 1 an invariant was violated, 2 not exercised or broken."""
     options = _parser().parse_args(argv)
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     scenarios = CI if options.scenario == "ci" else (options.scenario,)
     statuses = [_one(scenario, options) for scenario in scenarios]
     return 1 if 1 in statuses else max(statuses)
@@ -119,6 +122,8 @@ def _loaded(plan: Plan, options: argparse.Namespace) -> int:
             plan = replace(
                 plan, pid=service.pid, spool=str(service.spool), ballast=str(service.ballast)
             )
+        else:
+            check_reachable(host)
         users = options.users if options.users is not None else _users(plan)
         return _locust(plan, host, users, options.max_seconds)
 

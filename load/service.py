@@ -18,7 +18,7 @@ from pathlib import Path
 
 from load.plan import ROOT
 
-__all__ = ["Service", "ServiceError", "serve"]
+__all__ = ["Service", "ServiceError", "check_reachable", "serve"]
 
 _START_SECONDS = 90.0
 _STOP_SECONDS = 40.0
@@ -87,6 +87,17 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> Non
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise ServiceError(f"the service did not answer within {_START_SECONDS:g} s: see {log}")
+
+
+def check_reachable(url: str) -> None:
+    """Nobody who is not there can break a promise: that is no violation."""
+    if not url.startswith(("http://", "https://")):
+        raise ServiceError(f"--host {url}: give it with http:// or https://")
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=30):  # noqa: S310
+            return
+    except (urllib.error.URLError, OSError) as error:
+        raise ServiceError(f"{url}/health cannot be had: {error}") from None
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
