@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from leak_suite.app_tests import under_test
+from leak_suite.attribution import attribute
 from leak_suite.check import check
 from leak_suite.options import Options
-from leak_suite.result import RunResult
+from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import AppSpec
 
 __all__ = ["OUT", "TOLERANCES", "TRACKED", "Runs", "workload_target"]
@@ -58,6 +60,7 @@ TOLERANCES = {
 }
 _OPTIONS = Options(
     max_seconds=60.0,
+    attribution=False,
     tolerances=TOLERANCES,
     tracked=tuple(TRACKED.values()),
     counters=_COUNTERS,
@@ -76,7 +79,7 @@ class Runs:
         if workload not in self._results:
             spec = AppSpec(under_test.target(), workload_target(workload))
             with _environment(_ONE_PROCESS | (_SOON_OVER if workload == "expired_job" else {})):
-                self.keep(workload, check(spec, _OPTIONS))
+                self.keep(workload, _with_lines(spec, check(spec, _OPTIONS)))
         return self._results[workload]
 
     def keep(self, name: str, result: RunResult) -> None:
@@ -90,6 +93,35 @@ class Runs:
 
     def __iter__(self) -> Iterator[tuple[str, RunResult]]:
         return iter(self._results.items())
+
+
+# Metrics that are traced in the same way, and so in the same runs.
+_MEMORY = {"heap", "blocks", "rss", "rss_anon", "pss"}
+_OBJECTS = ("tracked:", "gc_objects", "garbage")
+_TRACING_SECONDS = 120.0
+
+
+def _with_lines(spec: AppSpec, result: RunResult) -> RunResult:
+    """The result with the lines of what grows, asked for one kind of trace after the other.
+
+    All at once, as `check` would ask, they get in one another's way here: a server with MediaPipe
+    takes seconds to start and half a second for a job. A pace of 0 keeps the traced runs from
+    being cut to a single job, whose noise would drown what a job leaves behind.
+    """
+    if result.outcome is not Outcome.GROWING:
+        return result
+    memory = [f for f in result.findings if f.metric in _MEMORY]
+    objects = [f for f in result.findings if f.metric.startswith(_OBJECTS)]
+    things = [f for f in result.findings if f not in memory and f not in objects]
+    done = result.iterations - int(result.details["warm_up_iterations"])
+    found = {
+        finding.metric: finding
+        for kind in (memory, objects, things)
+        for finding in attribute(
+            spec, kind, iterations=done, warm_up=2, options=_OPTIONS, seconds=_TRACING_SECONDS
+        )
+    }
+    return replace(result, findings=tuple(found[f.metric] for f in result.findings))
 
 
 def workload_target(workload: str) -> str:
