@@ -29,7 +29,8 @@ TARGETS = {"small": 4.8, "medium": 15.0, "just under 30 MB": 29.9}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("checklist")
     with served(folder / "spool", "reference_app.main:app") as made:
-        made.wait(made.upload(tiny()).json()["job_id"], "completed")
+        first = made.wait(made.upload(tiny()).json()["job_id"], "completed")
+        made.http.delete(f"/api/cleanup/{first['job_id']}")
         yield made
 
 
@@ -60,7 +61,7 @@ def followed(server: Server, ids: list[str], look: Callable[[], int]) -> tuple[l
         jobs = [server.status(job_id) for job_id in ids]
         return jobs if all(job["finished_at"] for job in jobs) else None
 
-    return until(ended, 120), most
+    return until(ended, 240), most
 
 
 @pytest.mark.slow

@@ -5,17 +5,28 @@ Replay one: `pytest tests/torture/test_failing_calls.py --torture-k 17 --torture
 
 from __future__ import annotations
 
+import gc
+import statistics
+import sys
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 
+from leak_suite.result import Outcome, Series
+from leak_suite.verdict import Tolerance, judge
+from reference_app.allocator import release_memory
 from tests.reference_app.conftest import until
 from tests.torture.conftest import Plan
 from tests.torture.rig import Rig, rig, tiny
 from tests.torture.seams import KINDS, chosen_turns
 
 SAMPLE = 12
+ROUNDS = 20
+#: Much less than a picture of the clip (115,200 bytes), a table's buffer or an exception's frames.
+BYTES_A_JOB = 4096
+BLOCKS_A_JOB = 24
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +102,42 @@ def test_the_seams_see_every_part_of_a_job(calls: list[str]) -> None:
     assert seen >= {"probe", "to_rgb", "plan", "draw", "write_thumbnail", "cut_preview", "system"}
     assert calls.count("open_reader.next") == 10
     assert calls.count("open_writer.write") == 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.timeout(1500)
+def test_jobs_that_fail_twenty_times_over_keep_no_memory(
+    tortured: Rig, calls: list[str], plan: Plan, kind: str
+) -> None:
+    turns = plan.random(f"memory/{kind}").sample(chosen_turns(calls), plan.amount(3, 12))
+    heap, blocks = [], []
+    for _ in range(ROUNDS + 4):
+        for k in turns:
+            tortured.job(tiny(), k, kind)
+        tortured.forget_all()
+        tortured.seams.calls.clear()
+        release_memory()
+        gc.collect()
+        used = psutil.heap_info()
+        heap.append(used.heap_used + used.mmap_used)
+        blocks.append(sys.getallocatedblocks())
+    replay = f"--torture-seed {plan.seed}, calls {turns}, {kind}"
+    for unit, values, limit in (("bytes", heap, BYTES_A_JOB), ("blocks", blocks, BLOCKS_A_JOB)):
+        assert growth(values[4:]) / len(turns) < limit, f"{replay}: {unit} {values}"
+        metric = {"bytes": "heap"}.get(unit, unit)
+        samples = tuple((n * len(turns), float(v)) for n, v in enumerate(values))
+        finding = judge(
+            Series(metric, unit, samples, warm_up=4),
+            Tolerance(exact=False, unit=unit, floor=limit),
+            final=True,
+        )
+        assert finding is not None
+        assert finding.outcome is not Outcome.GROWING, f"{replay}: {finding.reason}"
+
+
+def growth(values: list[int]) -> float:
+    """A round's growth, from the middle of the first quarter to the middle of the last."""
+    part = len(values) // 4
+    early, late = statistics.median(values[:part]), statistics.median(values[-part:])
+    return (late - early) / (len(values) - part)
