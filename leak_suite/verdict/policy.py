@@ -35,8 +35,9 @@ _RAMP: tuple[tuple[float, int], ...] = (
     (30.0, 12),
 )
 
-# Growth of less than so many floors an iteration must go on for so many times longer.
-_SLOW_FLOORS, _SLOW_RAMP = 64.0, 2
+# Growth of less than so many floors an iteration, of which the second half lags behind the first,
+# must go on for so many times longer.
+_SLOW_FLOORS, _STRAIGHT, _BENT_RAMP = 64.0, 0.93, 2
 
 # An iteration this long is a job of its own; growth of a job's size in each of them is no cache.
 _SLOW_SECONDS = 0.1
@@ -71,10 +72,9 @@ def _needed(table: Sequence[tuple[float, int]], seconds: float) -> int | None:
     return reached[-1] if reached else None
 
 
-def needed_for_growth(seconds: float, *, slow: bool) -> int | None:
+def needed_for_growth(seconds: float) -> int | None:
     """Iterations over which a ramp must have gone on to count as a leak by its length."""
-    needed = _needed(_RAMP, seconds)
-    return needed if needed is None or not slow else _SLOW_RAMP * needed
+    return _needed(_RAMP, seconds)
 
 
 def is_slow(rate: float, scale: Scale) -> bool:
@@ -91,8 +91,11 @@ def enough_for_growth(ramp: Steady, scale: Scale, seconds: float, iterations: fl
         return True
     if seconds / iterations >= _SLOW_SECONDS and ramp.whole.rate >= scale.job_sized:
         return ramp.length >= (_SLOW_COUNTED if scale.exact else _SLOW_ITERATIONS)
-    needed = needed_for_growth(seconds, slow=is_slow(ramp.whole.rate, scale))
-    return needed is not None and ramp.length >= needed
+    needed = needed_for_growth(seconds)
+    if needed is None:
+        return False
+    bends = is_slow(ramp.whole.rate, scale) and ramp.second < _STRAIGHT * ramp.first
+    return ramp.length >= (_BENT_RAMP * needed if bends else needed)
 
 
 def enough_for_stable(iterations: float, samples: int, seconds: float, *, still: bool) -> bool:

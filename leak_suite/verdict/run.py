@@ -9,7 +9,7 @@ from functools import cached_property
 
 from leak_suite.result import Finding, Outcome, Series
 from leak_suite.verdict.judge import Look, follow, judge, look_at, ramp_in, still_rises
-from leak_suite.verdict.policy import is_slow, needed_for_growth
+from leak_suite.verdict.policy import needed_for_growth
 from leak_suite.verdict.tolerance import RESIDENT, Tolerance
 
 __all__ = ["LIVE", "Run"]
@@ -189,7 +189,7 @@ class Run:
         if last - first < look.scale.minimum_growth or rate <= look.scale.floor:
             return None
         by_size = look.scale.implausible / 8 / rate
-        needed = needed_for_growth(self.seconds, slow=is_slow(rate, look.scale))
-        if not self._ramps[name] or needed is None:
+        needed = needed_for_growth(self.seconds)
+        if not self._ramps[name] or needed is None or look.length >= needed:
             return by_size
-        return min(by_size, max(needed - look.length, 1.0))
+        return min(by_size, needed - look.length)

@@ -103,6 +103,13 @@ def test_a_peak_over_its_budget_is_over_budget(jobs: Path) -> None:
     assert result.outcome is Outcome.OVER_BUDGET
 
 
+def test_what_covers_a_metric_stands_in_the_table_of_probes_alone() -> None:
+    allowed = tolerances([Series(name, "") for name in PROBES], Options())
+    assert {name: (one.required, one.covered_by) for name, one in allowed.items()} == {
+        name: (probe.required, probe.covered_by) for name, probe in PROBES.items() if name != "peak"
+    }
+
+
 def test_ctrl_c_while_measuring_brings_the_verdict_on_what_there_is(jobs: Path) -> None:
     def listen(news: Progress) -> None:
         if news.stage == "measuring" and news.seconds > 0.3:

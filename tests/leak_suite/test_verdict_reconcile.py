@@ -202,9 +202,15 @@ def test_seen_from_outside_resident_memory_that_jumps_is_waited_for() -> None:
 
 def test_a_second_opinion_that_cannot_be_had_does_not_hold_up_or_spoil_a_run() -> None:
     source = random.Random(9)
-    verdict, rounds = run(gc_objects=lambda _: 1e5 + source.uniform(0, 9e4))
+    wild = {"gc_objects": lambda _: 1e8 + source.uniform(0, 9e7)}
+    assert finding(judged(110, wild, each=50, final=True), "gc_objects").cause
+    verdict = judged(110, wild, each=50)
+    assert verdict.done
     assert verdict.outcome is Outcome.STABLE
-    assert rounds <= 14
+    assert not finding(verdict, "gc_objects").required
+    del wild["gc_objects"]
+    blocks = {"blocks": lambda _: 1e8 + source.uniform(0, 9e7)}
+    assert not judged(110, blocks, each=50).done
 
 
 def test_tasks_that_cannot_be_read_are_no_gap() -> None:
