@@ -214,10 +214,16 @@ class GroupV1(_FolderGroup):
             kernel=_number(self.folder / "memory.kmem.usage_in_bytes"),
             shmem=stat.get("total_shmem"),
             oom_kills=_table(self.folder / "memory.oom_control").get("oom_kill"),
-            limit_hits=_number(self.folder / "memory.failcnt"),
+            limit_hits=self._hits(),
             major_faults=stat.get("total_pgmajfault"),
             refaults=sum(refaults) if refaults else None,
         )
+
+    def _hits(self) -> int | None:
+        """With equal limits it is the one on memory and swap together that is met first."""
+        names = ("memory.failcnt", "memory.memsw.failcnt")
+        known = [n for name in names if (n := _number(self.folder / name)) is not None]
+        return sum(known) if known else None
 
     def _give_back(self) -> None:
         with contextlib.suppress(OSError):

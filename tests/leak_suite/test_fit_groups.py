@@ -28,7 +28,8 @@ V1 = {
     "memory.limit_in_bytes": "9223372036854771712\n",
     "memory.memsw.limit_in_bytes": "9223372036854771712\n",
     "memory.kmem.usage_in_bytes": "1024\n",
-    "memory.failcnt": "5\n",
+    "memory.failcnt": "1\n",
+    "memory.memsw.failcnt": "4\n",
     "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
     "memory.stat": "cache 1\ntotal_rss 4096\ntotal_cache 8192\ntotal_shmem 512\n"
     "total_pgmajfault 7\ntotal_workingset_refault_anon 1\ntotal_workingset_refault_file 2\n",

@@ -107,6 +107,7 @@ def test_a_server_that_is_killed_does_not_fit(service: Path) -> None:
     assert result.outcome is Outcome.OVER_BUDGET
     found = result.details["fit"]
     assert found["how"] == "killed"
+    assert found["limit_hits"] > 0
     assert [one["is_server"] for one in found["killed"]] == [True]
     assert found["server_alive"] is False
     assert left_over() == []
