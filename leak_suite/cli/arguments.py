@@ -10,6 +10,7 @@ from leak_suite import __version__
 from leak_suite.cli import commands
 from leak_suite.cli.compare_command import add_baseline, add_compare
 from leak_suite.cli.fit_command import add_fit, fit
+from leak_suite.cli.flamegraph_command import add_flamegraph
 from leak_suite.cli.init_command import add_init
 
 __all__ = ["parse"]
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     add_fit(subparsers)
     _add_show(subparsers)
     add_compare(subparsers)
+    add_flamegraph(subparsers)
     add_baseline(subparsers)
     _add_probes(subparsers)
     return parser
@@ -90,6 +92,9 @@ def _add_options(run: argparse.ArgumentParser) -> None:
     )
     telling = run.add_argument_group("telling")
     telling.add_argument("-o", "--output", metavar="RUN.JSON", type=Path, help="write the run file")
+    telling.add_argument(
+        "--flamegraph", metavar="DIR", type=Path, help="draw what grows there, and link it"
+    )
     for name, said in (
         ("--json", "print the run file instead of the table"),
         ("--quiet", "print the verdict only"),

@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leak_suite.cli.flamegraph_command import linked
 from leak_suite.cli.listening import listened
 from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.options import Options, parse_duration, resolve
@@ -34,6 +35,7 @@ def run(arguments: Namespace) -> int:
     spec = _spec(arguments, options)
     with progress(options) as shown:
         result = listened(arguments.check or _real_check(), spec, options, shown)
+        result = linked(result, spec, options, arguments.flamegraph)
     print(told(result, options), end="", flush=True)  # first, in case the file cannot be written
     if options.output is not None:
         result.write(options.output)

@@ -1,0 +1,236 @@
+"""Run a workload in a fresh interpreter under memray and keep what it recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leak_suite.attribution import ownership
+from leak_suite.errors import ConfigurationError, LeakSuiteError, SubjectError
+from leak_suite.flamegraph.workers import NATIVE, VARIABLE
+from leak_suite.subject import AppSpec, CallableSpec, Spec, Subject, open_subject
+
+__all__ = ["HOOK", "MODES", "Recording", "file_name", "page", "record", "recorded"]
+
+HOOK = "_leak_suite_flamegraph.py"
+"""The name of the copy of `inside.py` that a subject runs."""
+_INSIDE = Path(__file__).with_name("inside.py")
+_WARM_UP = 3
+_NO_GUARD = 1e9
+_GRACE_SECONDS = 60.0
+_PAGE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What is looked at: how it is recorded, and how memray is asked to draw it.
+
+    What is left behind is recorded after warm-up, with Python's own allocator; the rest from the
+    first import on, without it: what is there at the peak is large.
+    """
+
+    name: str
+    title: str
+    flags: tuple[str, ...]
+    after_warm_up: bool
+    python_allocators: bool
+    every: bool
+
+
+MODES = {
+    mode.name: mode
+    for mode in (
+        Mode("leaks", "left behind", ("--leaks",), True, True, False),
+        Mode("peak", "at the peak", (), False, False, False),
+        Mode("temporal", "over time", ("--temporal",), False, False, True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """memray's file, and what must be known to read it: kept beside it as JSON.
+
+    `root` is the folder that own files are told relative to; `iterations` were recorded.
+    """
+
+    file: Path
+    subject: str
+    mode: str
+    iterations: int
+    root: str = ""
+    libraries: tuple[str, ...] = ()
+    machinery: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    workers: tuple[Path, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What it shows."""
+        return f"{self.subject}, {MODES[self.mode].title}"
+
+
+def file_name(subject: str, mode: str) -> str:
+    """The name of a workload's files, without ending."""
+    return f"{re.sub(r'[^A-Za-z0-9]+', '_', subject).strip('_').lower()}-{mode}"
+
+
+def record(
+    spec: Spec, mode: Mode, output: Path, *, iterations: int, native: bool, max_seconds: float
+) -> Recording:
+    """Record `iterations` of the workload into `output` (NAME.bin), and NAME.json beside it."""
+    if not isinstance(spec, (CallableSpec, AppSpec)):
+        raise ConfigurationError(
+            "a flamegraph needs a TARGET or --app: other subjects are seen from outside only"
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="leak-suite-flamegraph-") as place:
+        folder = Path(place)
+        hook = folder / HOOK
+        shutil.copyfile(_INSIDE, hook)
+        names = _own_names(spec)
+        plan = {"output": str(output.resolve()), "native": native, "every": mode.every}
+        plan |= {"python_allocators": mode.python_allocators, "names": names}
+        plan["ownership"] = str(Path(ownership.__file__).resolve())
+        (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+        if native:
+            (folder / NATIVE).touch()
+        with _workers_told(folder):
+            _drive(spec, mode, folder, hook, iterations, max_seconds)
+        facts = _facts(folder)
+        workers = _kept_workers(folder, output)
+    recording = Recording(
+        output, str(spec), mode.name, iterations, str(Path.cwd()), tuple(facts["libraries"]),
+        tuple(facts["machinery"]), tuple(names), workers,
+    )  # fmt: skip
+    _keep(recording)
+    return recording
+
+
+def _drive(
+    spec: Spec, mode: Mode, folder: Path, hook: Path, iterations: int, max_seconds: float
+) -> None:
+    if not mode.after_warm_up:
+        (folder / "begin").touch()
+    try:
+        with open_subject(spec, counters={"flamegraph": f"{hook}:turn"}) as subject:
+            if mode.after_warm_up:
+                _repeat(subject, _WARM_UP, max_seconds)
+                (folder / "begin").touch()
+                subject.round(0, seconds=0.0)
+            _repeat(subject, iterations, max_seconds)
+            (folder / "end").touch()
+            subject.round(0, seconds=0.0)
+    except LeakSuiteError as error:
+        if (folder / "error").exists() or "memray" in str(error):
+            raise _no_memray(folder, error) from error
+        raise
+
+
+def _repeat(subject: Subject, iterations: int, max_seconds: float) -> None:
+    """So many iterations, however much they take: a flamegraph of fewer would be of another run."""
+    done = subject.round(
+        iterations, seconds=max_seconds, scale=_NO_GUARD, patience=max_seconds + _GRACE_SECONDS
+    )
+    if done.error is not None:
+        raise SubjectError(f"the workload failed while it was recorded: {done.error}")
+    if done.done < iterations:
+        raise SubjectError(
+            f"only {done.done} of {iterations} iterations were done in {max_seconds:g} s; "
+            "ask for fewer (--iterations) or give it more time (--max-seconds)"
+        )
+
+
+def _no_memray(folder: Path, error: Exception) -> SubjectError:
+    told = folder / "error"
+    said = told.read_text(encoding="utf-8").strip().splitlines()[-1] if told.exists() else error
+    return SubjectError(f"memray cannot be used in the subject's environment: {said}")
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _no_memray(folder, error) from error
+    return found
+
+
+@contextmanager
+def _workers_told(folder: Path) -> Iterator[None]:
+    """The subject and all it starts know by the environment where workers are to write."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
+
+
+def _kept_workers(folder: Path, output: Path) -> tuple[Path, ...]:
+    for old in output.parent.glob(f"{output.stem}-worker-*.bin"):
+        old.unlink()
+    kept = []
+    for number, file in enumerate(sorted(folder.glob("worker-*.bin")), 1):
+        target = output.with_name(f"{output.stem}-worker-{number}.bin")
+        shutil.move(file, target)
+        kept.append(target)
+    return tuple(kept)
+
+
+def _own_names(spec: CallableSpec | AppSpec) -> list[str]:
+    """Top-level packages that are the subject's own even where they are installed."""
+    module = (spec.target if isinstance(spec, CallableSpec) else spec.app).rpartition(":")[0]
+    return [] if "/" in module or module.endswith(".py") else [module.split(".")[0]]
+
+
+def _keep(recording: Recording) -> None:
+    data = {
+        "subject": recording.subject, "mode": recording.mode, "root": recording.root,
+        "iterations": recording.iterations, "libraries": recording.libraries,
+        "machinery": recording.machinery, "names": recording.names,
+    }  # fmt: skip
+    text = json.dumps(data, indent=1) + "\n"
+    recording.file.with_suffix(".json").write_text(text, encoding="utf-8")
+
+
+def recorded(file: Path) -> Recording:
+    """A recording that lies on disk; one of plain memray is taken as the peak of one iteration."""
+    if not file.is_file():
+        raise ConfigurationError(f"there is no recording {file}")
+    beside = file.with_suffix(".json")
+    if not beside.is_file():
+        return Recording(file, file.stem, "peak", 1)
+    try:
+        data = json.loads(beside.read_text(encoding="utf-8"))
+        data |= {key: tuple(data[key]) for key in ("libraries", "machinery", "names")}
+        return Recording(file=file, **data)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigurationError(f"{beside} does not belong to a recording: {error}") from error
+
+
+def page(file: Path, mode: Mode, run: Callable[..., Any] = subprocess.run) -> Path:
+    """The page that memray makes of a recording, beside it; it holds all that it shows."""
+    output = file.with_suffix(".html")
+    command = [sys.executable, "-m", "memray", "flamegraph", "--no-web", "--force", *mode.flags]
+    done = run(
+        [*command, "-o", str(output), str(file)],
+        capture_output=True, text=True, check=False, timeout=_PAGE_SECONDS,
+    )  # fmt: skip
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["it did not say why"]
+        raise LeakSuiteError(f"memray could not draw {file}: {said[-1]}")
+    return output
