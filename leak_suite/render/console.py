@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from io import StringIO
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from leak_suite.render.paper import Paper
 from leak_suite.render.short import headline
 from leak_suite.render.words import (
     amount,
@@ -36,19 +35,7 @@ _STYLES = {
 
 def console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:
     """The whole report, no line wider than `width`; plain text unless `colour`."""
-    buffer = StringIO()
-    terminal = Console(
-        file=buffer,
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        no_color=not colour,
-        legacy_windows=False,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        _environ={},
-    )
+    terminal = Paper(width=width, colour=colour)
     findings = in_order(result)
     terminal.print(Text(headline(result), _STYLES[result.outcome]))
     terminal.print(f"{result.subject}: {result.iterations:,} iterations in {result.seconds:.1f} s")
@@ -64,7 +51,7 @@ def console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:
         terminal.print(Text("\nThis run would not have seen", "bold"))
     for sentence in missed:
         terminal.print(_indented(2, sentence))
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return terminal.text()
 
 
 def _table(findings: Iterable[Finding]) -> Table:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from io import StringIO
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
+from leak_suite.render.paper import Paper
 from leak_suite.render.words import amount
 from leak_suite.result import Outcome, RunResult
 
@@ -21,22 +20,13 @@ _KINDS = (("anon", "anonymous"), ("file", "file (page cache)"), ("kernel", "kern
 
 def fit_console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:
     """The whole answer, no line wider than `width`; plain text unless `colour`."""
-    buffer = StringIO()
-    terminal = Console(
-        file=buffer,
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        no_color=not colour,
-        legacy_windows=False,
-        highlight=False,
-    )
+    terminal = Paper(width=width, colour=colour)
     head = Text(_HEADS.get(result.outcome, "DOES NOT FIT"))
     head.stylize(_STYLES.get(result.outcome, "bold red"))
     terminal.print(head.append(f": {result.reason}", "none"))
     for line in _lines(result, result.details["fit"]):
         terminal.print(Text(line, overflow="fold"))
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return terminal.text()
 
 
 def _lines(result: RunResult, fit: Mapping[str, Any]) -> Iterator[str]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from io import StringIO
 
-from rich.console import Console
 from rich.table import Table
 
 from leak_suite.probes import Probe
+from leak_suite.render.paper import Paper
 
 __all__ = ["table"]
 
 
 def table(probes: Iterable[Probe], *, width: int = 80) -> str:
     """Every probe with what it counts, how it is judged, from where, and what it cannot see."""
-    buffer = StringIO()
     grid = Table(box=None, padding=(0, 2, 1, 0), header_style="none", pad_edge=False)
     for heading in ("metric", "judged", "read from", "counts", "cannot see"):
         grid.add_column(heading, overflow="fold", no_wrap=heading == "metric")
@@ -27,8 +25,9 @@ def table(probes: Iterable[Probe], *, width: int = 80) -> str:
             f"{probe.description} ({probe.unit})",
             probe.blind_to,
         )
-    Console(file=buffer, width=width, markup=False, highlight=False, _environ={}).print(grid)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()).rstrip() + "\n"
+    paper = Paper(width=width, colour=False)
+    paper.print(grid)
+    return paper.text().rstrip() + "\n"
 
 
 def _place(probe: Probe) -> str:
