@@ -81,14 +81,48 @@ def _add_options(run: argparse.ArgumentParser) -> None:
         "--hours", metavar="H", help="soak: run for so long, even where all is stable"
     )
     limits.add_argument("--python", metavar="PATH", help="run the subject in this interpreter")
-    limits.add_argument("--max-growth", metavar="SIZE", dest="max_growth_bytes", help="(1GiB)")
-    limits.add_argument("--max-threads", metavar="N", help="(200)")
-    limits.add_argument("--budget", metavar="METRIC=SIZE", dest="budgets", action="append")
-    limits.add_argument("--tolerance", metavar="METRIC=RATE", dest="tolerances", action="append")
-    limits.add_argument("--track", metavar="MODULE:CLASS", dest="tracked", action="append")
-    limits.add_argument("--counter", metavar="NAME=TARGET", dest="counters", action="append")
     limits.add_argument(
-        "--no-attribution", dest="attribution", action="store_const", const=False, default=None
+        "--max-growth",
+        metavar="SIZE",
+        dest="max_growth_bytes",
+        help="growth that ends the run (1GiB)",
+    )
+    limits.add_argument("--max-threads", metavar="N", help="threads that end the run (200)")
+    limits.add_argument(
+        "--budget",
+        metavar="METRIC=SIZE",
+        dest="budgets",
+        action="append",
+        help="a level that must not be passed; may be repeated",
+    )
+    limits.add_argument(
+        "--tolerance",
+        metavar="METRIC=RATE",
+        dest="tolerances",
+        action="append",
+        help="growth per iteration that does not matter; may be repeated",
+    )
+    limits.add_argument(
+        "--track",
+        metavar="MODULE:CLASS",
+        dest="tracked",
+        action="append",
+        help="count the living objects of a class; may be repeated",
+    )
+    limits.add_argument(
+        "--counter",
+        metavar="NAME=TARGET",
+        dest="counters",
+        action="append",
+        help="read a number that the program declares; may be repeated",
+    )
+    limits.add_argument(
+        "--no-attribution",
+        dest="attribution",
+        action="store_const",
+        const=False,
+        default=None,
+        help="do not look for the line",
     )
     telling = run.add_argument_group("telling")
     telling.add_argument("-o", "--output", metavar="RUN.JSON", type=Path, help="write the run file")
@@ -115,7 +149,7 @@ def _add_show(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     show.add_argument(
         "-o", "--output", type=Path, help="write there instead (for a folder: the pages' folder)"
     )
-    show.add_argument("--format", choices=commands.FORMATS, default="console")
+    show.add_argument("--format", choices=commands.FORMATS, default="console", help="(console)")
     show.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 

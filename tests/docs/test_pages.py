@@ -1,0 +1,77 @@
+"""What the pages claim: a complete reference, tests that exist, links and workflows that hold."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import ROOT
+from tests.docs.reference_page import PAGE, filled, parsers
+from tests.docs.test_commands import environments
+
+DOCS = ROOT / "docs"
+
+
+def test_the_reference_says_what_the_code_says() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert filled(text) == text, "run `python -m tests.docs.reference_page` and commit the page"
+
+
+def test_every_command_of_the_parser_is_on_the_page() -> None:
+    names = {prog for prog, parser, _ in parsers() if parser.get_default("command")}
+    assert {"leak-suite run", "leak-suite init", "leak-suite show"} <= names
+    text = PAGE.read_text(encoding="utf-8")
+    assert all(f"### `{name}`" in text for name in names)
+
+
+def test_every_test_that_the_page_names_exists() -> None:
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", (DOCS / "memory-management.md").read_text()))
+    assert len(named) > 50
+    sources = [*ROOT.glob("tests/*/test_*.py"), *ROOT.glob("leak_suite/app_tests/test_*.py")]
+    known = {name for file in sources for name in re.findall(r"def (test_\w+)", file.read_text())}
+    assert named <= known, f"no such test: {', '.join(sorted(named - known))}"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    assert set(re.findall(r"([\w-]+\.md)", nav)) == {page.name for page in DOCS.glob("*.md")}
+
+
+def test_pictures_are_small_and_used() -> None:
+    pages = " ".join(page.read_text() for page in DOCS.glob("*.md"))
+    for picture in (DOCS / "img").iterdir():
+        assert f"img/{picture.name}" in pages, f"{picture.name} is shown nowhere"
+        assert picture.stat().st_size < 200_000
+
+
+@pytest.mark.parametrize("page", ["README.md", "reports/README.md", "examples/README.md"])
+def test_links_from_outside_the_site_lead_somewhere(page: str) -> None:
+    file = ROOT / page
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", file.read_text()):
+        if not re.match(r"\w+:", target):
+            assert (file.parent / target).exists(), f"{page} links to {target}"
+
+
+def test_no_page_names_a_machine() -> None:
+    for page in [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "mkdocs.yml"]:
+        assert not re.search(r"/root/|/home/|/tmp/\w", page.read_text()), page.name
+
+
+def test_the_workflow_has_one_job_for_each_environment_that_ci_runs() -> None:
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    named = set(re.findall(r"\{ env: (\w+),", text))
+    assert named - {"docs"} <= environments()
+    wanted = (ROOT / ".ci" / "run").read_text()
+    jobs = re.search(r"for job in ([\w, ]+);", wanted)
+    assert jobs is not None
+    assert set(re.split(r"[ ,]", jobs[1])) <= named
+
+
+def test_the_site_asks_no_other_host_for_fonts() -> None:
+    assert re.search(r"^  font: false$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+
+
+def test_no_text_is_cut_by_the_reference() -> None:
+    assert Path(PAGE).stat().st_size > 5000
