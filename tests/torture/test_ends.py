@@ -106,6 +106,7 @@ def test_a_job_ends_in_every_state_and_leaves_nothing(
         assert service.http.delete(f"/api/cleanup/{job_id}").status_code == 200
         assert service.http.get(f"/api/status/{job_id}").status_code == 404
     assert time.monotonic() - before < 2
+    assert not [path for path in service.files() if job_id in path.parts]
     forget(service)
     assert_empty(service)
     service.release()

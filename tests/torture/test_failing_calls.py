@@ -49,6 +49,8 @@ def complaint(tortured: Rig, k: int, kind: str, rest: dict[str, Any]) -> str | N
     job = tortured.job(tiny(), k, kind)
     name = tortured.seams.struck
     wrong = judged(job, kind)
+    if job["status"] != "completed" and (files := tortured.service.files()):
+        wrong.append(f"files of a job that has none: {files}")
     tortured.forget_all()
     try:
         until(lambda: tortured.footprint() == rest, 5)

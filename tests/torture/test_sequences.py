@@ -72,6 +72,14 @@ class Service(RuleBasedStateMachine):
                 assert answer.json()["reason"] == "queue full"
                 assert int(answer.headers["retry-after"]) >= 1
 
+    @rule()
+    def flood(self) -> None:
+        """More than can wait: some are refused, and no more than the limit waits."""
+        for _ in range(14):
+            self.upload("hold", 1)
+        (self.made.spool / "release").unlink(missing_ok=True)
+        assert self.made.memory()["jobs"]["pending"] <= 10
+
     @precondition(lambda self: self.known)
     @rule(data=st.data())
     def poll(self, data: st.DataObject) -> None:
