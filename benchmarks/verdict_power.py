@@ -27,7 +27,7 @@ PICTURE = ROOT / "docs" / "img" / "verdict_power.png"
 BUDGET_SECONDS = 30.0
 
 TOLERANCES = {
-    "heap": Tolerance(exact=False, unit="bytes", floor=1.0),
+    "heap": Tolerance(exact=False, unit="bytes", floor=2.0),
     "blocks": Tolerance(exact=False, unit="blocks", floor=0.02),
     "fds": Tolerance(exact=True, unit="descriptors"),
 }

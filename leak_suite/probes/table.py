@@ -39,7 +39,7 @@ _ALL = (
         description="bytes the C library has handed out and not got back, mmapped blocks included",
         blind_to="Python objects up to 512 bytes (see blocks); everything where another allocator "
         "is preloaded, or without glibc",
-        floor=1.0,
+        floor=2.0,
         covered_by=("rss_anon", "rss", "pss"),
     ),
     Probe(

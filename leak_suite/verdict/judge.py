@@ -39,8 +39,8 @@ QUIET = 3.0
 _SEEN = 6.5
 _TEETH = 2.5  # growth must be this many times higher than what was ever given back
 # Slow growth must keep more of its pace, and if it was faster once, go on until the iterations have
-# tripled.
-_KEPT, _TRIPLED = 0.8, 3.0
+# tripled and until it is so many times higher than other growth must be.
+_KEPT, _TRIPLED, _REMNANT = 0.8, 3.0, 4.0
 _SUFFIXES = (0.0, 0.25, 0.5)
 
 
@@ -134,7 +134,9 @@ def _slows_into(look: Look, ramp: Steady) -> bool:
     (begin, low), (start, high) = look.points[0], ramp.points[0]
     if (high - low) / (start - begin) <= 1.15 * ramp.whole.rate:
         return False
-    if is_slow(ramp.whole.rate, look.scale) and ramp.points[-1][0] < _TRIPLED * start:
+    if is_slow(ramp.whole.rate, look.scale) and (
+        ramp.points[-1][0] < _TRIPLED * start or ramp.growth < _REMNANT * look.scale.minimum_growth
+    ):
         return True
     return ramp.second < 0.95 * ramp.first
 

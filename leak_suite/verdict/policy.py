@@ -37,7 +37,7 @@ _RAMP: tuple[tuple[float, int], ...] = (
 
 # Growth of less than so many floors an iteration, of which the second half lags behind the first,
 # must go on for so many times longer.
-_SLOW_FLOORS, _STRAIGHT, _BENT_RAMP = 64.0, 0.93, 2
+_SLOW_FLOORS, _STRAIGHT, _BENT_RAMP = 32.0, 0.93, 2
 
 # An iteration this long is a job of its own; growth of a job's size in each of them is no cache.
 _SLOW_SECONDS = 0.1
