@@ -21,6 +21,8 @@ from tests.docs.blocks import PAGES, ROOT, Command, commands
 ALL = [command for page in PAGES for command in commands(page)]
 #: Programs that are not ours; their words are looked at where they name our files.
 FOREIGN = {"pip", "git", "docker", "cd"}
+#: What a reader puts in place of a word in capitals.
+_FILLED = {"N": "2", "NAME": "clean"}
 
 
 def environments() -> set[str]:
@@ -36,7 +38,7 @@ def environments() -> set[str]:
 
 def understood(words: list[str]) -> None:
     """Fail unless the program's own parser takes these words."""
-    words = ["2" if word == "N" else word for word in words]
+    words = [_FILLED.get(word, word) for word in words]
     match words:
         case ["leak-suite", *rest]:
             parse(rest)
