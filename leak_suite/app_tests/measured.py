@@ -15,7 +15,7 @@ from leak_suite.options import Options
 from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import AppSpec
 
-__all__ = ["OUT", "TOLERANCES", "TRACKED", "Runs", "workload_target"]
+__all__ = ["OUT", "TOLERANCES", "UNGUARDED", "Runs", "workload_target"]
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "reports" / "out"
@@ -34,15 +34,15 @@ _COUNTERS = {
 }
 _KIB = 1024
 
+# A guard that refuses work would hide what it guards against.
+UNGUARDED = {"MEMORY_SOFT_MB": "4000", "MEMORY_HARD_MB": "4000"}
 # One process for everything, and for long: with a fresh worker per job nothing that a worker
 # forgets would survive to be seen, and the checks would pass on anything.
 _ONE_PROCESS = {
     "WORKERS": "thread",
     "MALLOC_ARENA_MAX": "1",
     "LOG_LEVEL": "warning",
-    # A guard that refuses work would hide what it guards against.
-    "MEMORY_SOFT_MB": "4000",
-    "MEMORY_HARD_MB": "4000",
+    **UNGUARDED,
 }
 # An hour is long; this workload waits for the expiry, and the others must not meet it.
 _SOON_OVER = {"JOB_TTL_SECONDS": "0.2", "EXPIRY_INTERVAL_SECONDS": "0.05"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from leak_suite.app_tests.measured import TOLERANCES, Runs, workload_target
+from leak_suite.app_tests.measured import TOLERANCES, UNGUARDED, Runs, workload_target
 from leak_suite.app_tests.server import Server
 from leak_suite.app_tests.workloads import finished_job
 from leak_suite.check import check
@@ -21,7 +21,7 @@ MIB = 1024**2
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("service")) as server:
+    with Server(tmp_path_factory.mktemp("service"), **UNGUARDED) as server:
         yield server
 
 
