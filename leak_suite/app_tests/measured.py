@@ -20,7 +20,7 @@ __all__ = ["OUT", "TOLERANCES", "UNGUARDED", "Runs", "workload_target"]
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "reports" / "out"
 
-TRACKED = {
+_TRACKED = {
     "detector": "reference_app.pipeline.pose:PoseDetector",
     "capture": "reference_app.pipeline.decode:FrameReader",
     "writer": "reference_app.pipeline.encode:VideoWriter",
@@ -62,7 +62,7 @@ _OPTIONS = Options(
     max_seconds=60.0,
     attribution=False,
     tolerances=TOLERANCES,
-    tracked=tuple(TRACKED.values()),
+    tracked=tuple(_TRACKED.values()),
     counters=_COUNTERS,
 )
 
