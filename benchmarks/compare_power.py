@@ -66,7 +66,7 @@ def measure(folder: Path, comparisons: int, seconds: str, jobs: int) -> int:
         for name in VARIANTS
     ]
     with ThreadPoolExecutor(jobs) as pool:
-        for status in pool.map(lambda item: run(*item, seconds), wanted):
+        for status in pool.map(lambda item: run(item[0], item[1], item[2], seconds), wanted):
             if status != 0:
                 print(f"a run ended with status {status}")
     right = True

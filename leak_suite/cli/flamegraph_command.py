@@ -137,6 +137,8 @@ def linked(result: RunResult, spec: Spec, options: Options, folder: Path | None)
     """
     if folder is None or result.outcome not in (Outcome.GROWING, Outcome.OVER_BUDGET):
         return result
+    if result.details.get("stopped") == "interrupted":
+        return result  # somebody wants an end
     most = max(1, min(_ITERATIONS, result.iterations // 4))
     pages: dict[str, Path] = {}
     modes = ("leaks", "growth") if result.outcome is Outcome.GROWING else ("peak",)

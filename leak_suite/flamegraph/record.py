@@ -226,10 +226,15 @@ def page(file: Path, mode: Mode, run: Callable[..., Any] = subprocess.run) -> Pa
     """The page that memray makes of a recording, beside it; it holds all that it shows."""
     output = file.with_suffix(".html")
     command = [sys.executable, "-m", "memray", "flamegraph", "--no-web", "--force", *mode.flags]
-    done = run(
-        [*command, "-o", str(output), str(file)],
-        capture_output=True, text=True, check=False, timeout=_PAGE_SECONDS,
-    )  # fmt: skip
+    try:
+        done = run(
+            [*command, "-o", str(output), str(file)],
+            capture_output=True, text=True, check=False, timeout=_PAGE_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise LeakSuiteError(
+            f"memray took more than {_PAGE_SECONDS:g} s to draw {file}; record fewer iterations"
+        ) from error
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it did not say why"]
         raise LeakSuiteError(f"memray could not draw {file}: {said[-1]}")
