@@ -120,11 +120,11 @@ def run(command: Command, folder: Path, tools: Path) -> subprocess.CompletedProc
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """`leak-suite` and `pytest` of this interpreter, wherever they are installed."""
+    """`leak-suite`, `pytest` and `python` of this interpreter, wherever they are installed."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name, module in (("leak-suite", "leak_suite"), ("pytest", "pytest")):
-        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+    for name, words in (("leak-suite", "-m leak_suite"), ("pytest", "-m pytest"), ("python", "")):
+        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         (folder / name).chmod(0o755)
     return folder
 
