@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from leak_suite.compare.profile import Growth, Level, Profile, difference, profile
+from leak_suite.compare.profile import Growth, Level, Profile, difference, profile, workload_of
 from leak_suite.errors import ConfigurationError, RunFileError
 from leak_suite.result import Outcome, RunResult
 
@@ -121,7 +121,7 @@ def _is_run(data: Any) -> bool:
 def _by_subject(runs: Iterable[RunResult]) -> list[list[RunResult]]:
     groups: dict[str, list[RunResult]] = {}
     for run in runs:
-        groups.setdefault(run.subject, []).append(run)
+        groups.setdefault(workload_of(run), []).append(run)
     return list(groups.values())
 
 

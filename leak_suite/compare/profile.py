@@ -5,6 +5,7 @@ A level is taken from the series that a run file holds anyway; nothing more is m
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,16 @@ from typing import Any
 from leak_suite.errors import ConfigurationError
 from leak_suite.result import Finding, Outcome, RunResult, Series
 
-__all__ = ["MEASURES", "Growth", "Level", "Measure", "Profile", "difference", "profile"]
+__all__ = [
+    "MEASURES",
+    "Growth",
+    "Level",
+    "Measure",
+    "Profile",
+    "difference",
+    "profile",
+    "workload_of",
+]
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,11 @@ _CONFIDENCE = 1.96
 _MAD = 1.4826
 
 
+def workload_of(run: RunResult) -> str:
+    """What runs are matched by. A process has another number each time."""
+    return re.sub(r"^pid \d+", "pid", run.subject)
+
+
 def profile(runs: Sequence[RunResult]) -> Profile:
     """What these runs of one workload come to; ConfigurationError where they cannot be joined."""
     first, *others = runs
@@ -113,7 +128,7 @@ def profile(runs: Sequence[RunResult]) -> Profile:
     if unjudged:
         unclear = f"{len(unjudged)} of {len(runs)} runs were inconclusive"
         unclear += f": {unjudged[0].reason}" if unjudged[0].reason else ""
-    return Profile(first.subject, first.environment, len(runs), levels, growth, unclear)
+    return Profile(workload_of(first), first.environment, len(runs), levels, growth, unclear)
 
 
 def _level(measure: Measure, runs: Sequence[RunResult]) -> Level | None:

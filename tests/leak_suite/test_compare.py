@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from leak_suite.cli import main
-from leak_suite.compare import Comparison, Floor, compare, profile
+from leak_suite.compare import Comparison, Floor, compare, profile, profiles
 from leak_suite.errors import ConfigurationError
 from leak_suite.result import Finding, Outcome, RunResult, Series
 
@@ -185,6 +185,13 @@ def test_a_missing_workload_is_a_problem_and_a_new_one_is_not() -> None:
     assert compare([one, two], [one]).status == 2
     assert "job:other is missing" in compare([one, two], [one]).problems[0]
     assert compare([one], [one, two]).status == 0
+
+
+def test_a_process_is_the_same_workload_under_another_number(tmp_path: Path) -> None:
+    base = write(tmp_path / "b", run(subject="pid 7 under a:b"), run(subject="pid 8 under a:b"))
+    head = write(tmp_path / "h", run(subject="pid 9 under a:b"), run(subject="job:work"))
+    assert [(one.subject, one.runs) for one in profiles(base)] == [("pid under a:b", 2)]
+    assert compare(profiles(base), profiles(head)).status == 0
 
 
 def write(folder: Path, *runs: RunResult) -> Path:
