@@ -26,7 +26,9 @@ def run(request: pytest.FixtureRequest, runs: Runs) -> RunResult:
 def _assert_stable(run: RunResult, *metrics: str) -> None:
     for metric in metrics:
         finding = run.finding(metric)
-        assert finding.outcome is Outcome.STABLE, _words(run, metric)
+        # What is not required is covered by other metrics where it cannot be told by itself.
+        open_but_covered = finding.outcome is Outcome.INCONCLUSIVE and not finding.required
+        assert finding.outcome is Outcome.STABLE or open_but_covered, _words(run, metric)
 
 
 def _words(run: RunResult, metric: str) -> str:

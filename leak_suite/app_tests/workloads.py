@@ -61,19 +61,16 @@ def expired_job(client: httpx.Client) -> None:
 
     Waits only so long: a registry that forgets nothing must be seen to grow, not to hang.
     """
-    job_id = send(client, video())
-    wait(client, job_id)
+    wait(client, send(client, video()))
     end = time.monotonic() + _EXPIRY_PATIENCE_SECONDS
-    while time.monotonic() < end:
-        if client.get(f"/api/status/{job_id}").status_code == httpx.codes.NOT_FOUND:
-            return
+    while time.monotonic() < end and _jobs(client)["total"]:
         time.sleep(_PAUSE_SECONDS)
 
 
 def abandoned_upload(client: httpx.Client) -> None:
     """Go away in the middle of an upload, and wait until the service has noticed."""
     in_pieces(client, video(), stop_at=len(video()) // 2)
-    until(lambda: client.get("/health/memory").json()["jobs"]["uploading"] == 0)
+    until(lambda: _jobs(client)["uploading"] == 0)
 
 
 def abandoned_stream(client: httpx.Client) -> None:
@@ -82,6 +79,11 @@ def abandoned_stream(client: httpx.Client) -> None:
     with client.stream("GET", f"/api/jobs/{job_id}/events") as events:
         next(events.iter_lines())
     _remove(client, job_id)
+
+
+def _jobs(client: httpx.Client) -> dict[str, int]:
+    counts: dict[str, int] = client.get("/health/memory").raise_for_status().json()["jobs"]
+    return counts
 
 
 def _remove(client: httpx.Client, job_id: str) -> None:
