@@ -34,7 +34,7 @@ from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec, Spec
 __all__ = ["attribute"]
 
 MOST_SECONDS = 30.0
-"""After so long, traced runs that have not ended are killed."""
+"""After so long, unless told otherwise, traced runs that have not ended are killed."""
 _GRACE_SECONDS = 5.0
 AGAIN_SECONDS = 3.0
 """Longer runs are only begun while less than this has gone by."""
@@ -78,7 +78,7 @@ def attribute(
         note = "No line is named: this subject is seen from outside only."
         return tuple(_told(f, note) if needs_sites(f) else f for f in findings)
     named = {f.metric: f for f in growing}
-    until = time.monotonic() + min(seconds, MOST_SECONDS)
+    until = time.monotonic() + seconds
     with (
         tempfile.TemporaryDirectory(
             prefix="leak-suite-trace-", ignore_cleanup_errors=True

@@ -82,7 +82,7 @@ def rank(
         raise ValueError("growth needs two runs of different length")
     lengths = [run.iterations for run in runs]
     grown = [
-        _Grown(_rate(lengths, place.totals), place, frame)
+        _Grown(_rate(lengths, place.totals), place, frame, owner.is_own(frame.file))
         for frame, place in _places(runs, owner).items()
     ]
     grown = [entry for entry in grown if entry.rate > 0]
@@ -105,10 +105,11 @@ class _Grown(NamedTuple):
     rate: float
     place: _Place
     frame: Frame
+    own: bool
 
 
 def _ordered(grown: Sequence[_Grown], lengths: Sequence[int], rate: float | None) -> list[_Grown]:
-    """Steady before sudden, fast before slow; of lines as fast, more bytes first."""
+    """Steady before sudden, fast before slow; of lines as fast, own code and more bytes first."""
     fastest = max(entry.rate for entry in grown)
     # Where nothing comes near the finding's rate, the lines are compared with one another.
     whole = min(max(0.0, rate or 0.0), fastest)
@@ -124,9 +125,12 @@ def _by_rate(tier: list[_Grown], lengths: Sequence[int]) -> list[_Grown]:
         return []
     alike = (1 - ALIKE) * max(entry.rate for entry in tier)
 
-    def order(entry: _Grown) -> tuple[bool, float, float]:
+    def order(entry: _Grown) -> tuple[bool, bool, float, float]:
         near = entry.rate >= alike
-        return (not near, -_rate(lengths, entry.place.weights) if near else 0.0, -entry.rate)
+        weight = _rate(lengths, entry.place.weights) if near else 0.0
+        # An interpreter's free list hands a library what the subject's own line made room for,
+        # so of two that are alike the one that the author can change goes first.
+        return (not near, near and not entry.own, -weight, -entry.rate)
 
     return sorted(tier, key=order)
 

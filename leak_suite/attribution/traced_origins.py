@@ -1,7 +1,9 @@
 """Inside the subject: which line of its own opened each descriptor, thread, task, child or file.
 
 A line trace looks, after each line of the subject's own code, whether something new is there:
-that sees what C code opens as well, which no hook on `open` would. Standard library, 3.9 syntax.
+that sees what C code opens as well, which no hook on `open` would. In a process with threads the
+one that looks first need not be the one that opened: every line that is under way at that moment is
+remembered, and the one that is so for most of what stays open is named. Standard library, 3.9.
 """
 
 # It runs inside the subject, often between two of its lines: os, and not pathlib.
@@ -13,11 +15,14 @@ import sys
 import tempfile
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
 __all__ = ["Origins"]
+
+Stack = list[list[Any]]
 
 FRAMES = 40
 MOST_FILES = 5000
@@ -29,9 +34,11 @@ class Origins:
     def __init__(self, names: Iterable[str], is_own: Callable[[str], bool]) -> None:
         self.watches: list[Any] = [_WATCHES[name]() for name in names]
         self.is_own = is_own
-        self.stacks: dict[str, list[list[Any]]] = {}
+        self.stacks: dict[str, Stack] = {}
         self._previous: tuple[Any, Any] = (None, None)
         self._looking = threading.Lock()
+        # By thread: the frame of the subject's own that it is in, and the line that it is at.
+        self._under_way: dict[int, tuple[FrameType, int | None]] = {}
 
     def start(self) -> None:
         """Note what is there already, and begin to trace in this and every later thread."""
@@ -48,12 +55,18 @@ class Origins:
         sys.settrace(self._previous[0])
         threading.settrace(self._previous[1])
         watches, self.watches = self.watches, []
+        self._under_way.clear()
         result = {}
         for watch in watches:
+            new = [key for key in watch.keys() if key not in watch.before]
+            votes = Counter(
+                line
+                for key in new
+                for line in {_place(stack) for stack in watch.known.get(key) or ()}
+            )
             result[watch.name] = [
-                {"what": watch.what(key), "stack": watch.known.get(key)}
-                for key in watch.keys()
-                if key not in watch.before
+                {"what": watch.what(key), "stack": _most_voted(watch.known.get(key), votes)}
+                for key in new
             ]
         return result
 
@@ -65,15 +78,28 @@ class Origins:
         # What is new at a call was opened before it, by the caller.
         self._look(frame.f_back, None)
         line = frame.f_lineno
+        here = threading.get_ident()
+        self._under_way[here] = frame, line
 
         def trace(frame: FrameType, event: str, _arg: Any) -> Any:
             nonlocal line
             if event != "exception":
                 self._look(frame, line)
                 line = frame.f_lineno
+                if event == "return":
+                    self._leave(here, frame.f_back)
+                else:
+                    self._under_way[here] = frame, line
             return trace
 
         return trace
+
+    def _leave(self, thread: int, caller: FrameType | None) -> None:
+        """A call has ended, or its coroutine waits: the caller's line goes on, if it has one."""
+        if caller is not None and self.is_own(caller.f_code.co_filename):
+            self._under_way[thread] = caller, None
+        else:
+            self._under_way.pop(thread, None)
 
     def _look(self, frame: FrameType | None, line: int | None) -> None:
         for watch in self.watches:
@@ -87,20 +113,35 @@ class Origins:
     def _refresh(self, watch: Any, frame: FrameType | None, line: int | None) -> None:
         now = watch.keys()
         new = [key for key in now if key not in watch.known]
-        stack = self._stack(frame, line) if new else None
+        stacks = self._suspects(frame, line) if new else None
         watch.known = {key: watch.known.get(key) for key in now}
         for key in new:
-            watch.known[key] = stack
+            watch.known[key] = stacks
         watch.mark = watch.glance()
 
-    def _stack(self, frame: FrameType | None, line: int | None) -> list[list[Any]]:
-        frames: list[list[Any]] = []
+    def _suspects(self, frame: FrameType | None, line: int | None) -> list[Stack]:
+        """The line that has just ended here, and those that are under way in other threads."""
+        here = threading.get_ident()
+        others = [at for thread, at in list(self._under_way.items()) if thread != here]
+        return [self._stack(frame, line), *(self._stack(*at) for at in others)]
+
+    def _stack(self, frame: FrameType | None, line: int | None) -> Stack:
+        frames: Stack = []
         while frame is not None and len(frames) < FRAMES:
             code = frame.f_code
             frames.append([code.co_filename, line or frame.f_lineno, code.co_name])
             frame, line = frame.f_back, None
         # Equal stacks are kept once: the record of a leak must not become one.
         return self.stacks.setdefault(str(frames), frames)
+
+
+def _place(stack: Stack) -> tuple[Any, ...]:
+    return tuple(stack[0][:2]) if stack else ()
+
+
+def _most_voted(stacks: list[Stack] | None, votes: Counter[tuple[Any, ...]]) -> Stack | None:
+    """Of the suspects the one most often suspected; in doubt the one that looked."""
+    return max(stacks, key=lambda stack: votes[_place(stack)]) if stacks else None
 
 
 class _Descriptors:
@@ -119,17 +160,22 @@ class _Descriptors:
         os.close(fd)
         return fd
 
-    def keys(self) -> list[tuple[int, str]]:
-        found: list[tuple[int, str]] = []
+    def keys(self) -> list[tuple[int, int, int]]:
+        # Not by name: a file that is renamed or deleted is still the one that was opened.
+        found: list[tuple[int, int, int]] = []
         for name in os.listdir("/proc/self/fd"):
             try:
-                found.append((int(name), os.readlink("/proc/self/fd/" + name)))
+                about = os.fstat(int(name))
             except OSError:
                 continue  # the listing's own descriptor
+            found.append((int(name), about.st_dev, about.st_ino))
         return found
 
-    def what(self, key: tuple[int, str]) -> str:
-        return key[1]
+    def what(self, key: tuple[int, int, int]) -> str:
+        try:
+            return os.readlink("/proc/self/fd/" + str(key[0]))
+        except OSError:
+            return "a closed descriptor"
 
 
 class _Threads:
@@ -214,7 +260,7 @@ class _Tasks:
 
 
 class _TempFiles:
-    """Files below the folder for temporary files."""
+    """Files and folders below the folder for temporary files."""
 
     name = "temp_files"
 
@@ -226,8 +272,8 @@ class _TempFiles:
 
     def keys(self) -> list[str]:
         found: list[str] = []
-        for folder, _folders, files in os.walk(self.folder):
-            found.extend(os.path.join(folder, name) for name in files)
+        for folder, folders, files in os.walk(self.folder):
+            found.extend(os.path.join(folder, name) for name in folders + files)
             if len(found) > MOST_FILES:
                 break
         return found

@@ -110,6 +110,13 @@ def test_of_lines_with_as_many_allocations_the_one_with_more_bytes_comes_first()
     assert [site.line for site in rank(made, OWNER)] == [LEAK.line, CACHE.line]
 
 
+def test_of_lines_that_are_alike_the_one_in_own_code_comes_first() -> None:
+    made = runs(10, 20, library=(LIBRARY, [10, 20.4]), leak=(LEAK, [10, 20]))
+    assert [site.line for site in rank(made, OWNER)] == [LEAK.line, LIBRARY.line]
+    made = runs(10, 20, library=(LIBRARY, [30, 60]), leak=(LEAK, [10, 20]))
+    assert [site.line for site in rank(made, OWNER)] == [LIBRARY.line, LEAK.line]
+
+
 def test_growth_without_a_line_never_hides_a_line() -> None:
     made = [Traced(n, (Amount(5 * n, ()), Amount(n, (LEAK,)))) for n in (5, 10, 20)]
     assert [site.line for site in rank(made, OWNER)] == [LEAK.line]

@@ -125,12 +125,13 @@ def mapped_files(draw: Draw) -> Job:
 
 @leak("fds", "rss", "blocks", "gc_objects")
 def shared_memory_kept(draw: Draw) -> Job:
-    """A shared segment for every frame, neither closed nor unlinked."""
+    """A shared segment for every frame, never closed; its name goes at once, so none outlives us."""
     segments: list[shared_memory.SharedMemory] = []
     size = draw.size(64, 8192)
 
     def job() -> None:
         segment = shared_memory.SharedMemory(create=True, size=size)  # LEAK
+        segment.unlink()
         assert segment.buf is not None
         segment.buf[0] = 1
         segments.append(segment)
