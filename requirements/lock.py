@@ -23,10 +23,10 @@ LOCKS = {
     "app": ["--extra", "app", *groups("opencv")],
     "load": ["--extra", "load"],
     "report": ["--extra", "report"],
-    "tests": ["--all-extras", *groups("test", "opencv", "analysis", "bench", "browser")],
+    "tests": ["--all-extras", *groups("test", "opencv", "analysis", "bench", "browser", "docs")],
     "lint": ["--only-group", "lint"],
     "types": ["--all-extras", *groups("types", "test", "opencv", "bench")],
-    "docs": ["--all-extras", *groups("docs")],
+    "docs": ["--only-group", "docs"],
     "tox": ["--only-group", "tox"],
 }
 

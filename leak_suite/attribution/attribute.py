@@ -45,6 +45,8 @@ LONGER = 8
 """A turn that explains too little, or too much, is followed by one of so many times its length."""
 SAME = 0.2
 """Turns that differ by no more than this share found the same: more iterations change nothing."""
+VERDICT_SHARE, MOST_PATIENCE = 0.25, 4.0
+"""Where the verdict took long, so may the turns: a share of its seconds, up to so many times."""
 LEAST_ITERATIONS = 20
 WARM_UP_SHARE = 4
 EXPLAINED_SHARE = 0.1
@@ -129,6 +131,7 @@ class _Work:
         self._iterations = max(iterations, LEAST_ITERATIONS)
         self._warm_up = warm_up
         self._pace = pace
+        self._patience = min(MOST_PATIENCE, max(1.0, VERDICT_SHARE * iterations * pace))
         self._growth = options.max_growth_bytes / 2
         self._begun = time.monotonic()
         self._until = until
@@ -151,7 +154,7 @@ class _Work:
         found: dict[str, Finding] = {}
         total = 0.0
         for turn in range(TURNS):
-            seconds = LATER_SECONDS if turn else FIRST_SECONDS
+            seconds = self._patience * (LATER_SECONDS if turn else FIRST_SECONDS)
             plan = lengths(n, self._pace, seconds, shorter=kind.shorter)
             try:
                 runs = tracer.run(plan, warm_up)
@@ -185,7 +188,7 @@ class _Work:
 
     def _again(self, finding: Finding) -> bool:
         """Whether longer runs may show what these did not: a rare jump, or a cache when full."""
-        if time.monotonic() - self._begun > AGAIN_SECONDS:
+        if time.monotonic() - self._begun > self._patience * AGAIN_SECONDS:
             return False
         return not well_explained(finding, _total(finding.sites)) or JUMP in finding.sites[0].note
 

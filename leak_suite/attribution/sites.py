@@ -26,6 +26,8 @@ NEXT_TO_NOTHING = 0.05
 JUMP = "grew in one of two windows only: perhaps one jump"
 ALIKE = 0.2
 """Lines within this share of the fastest are ordered by their bytes first."""
+OWN_SHARE = 0.3
+"""Own code with at least this share of the fastest stands before a library without own callers."""
 
 
 class Frame(NamedTuple):
@@ -123,14 +125,15 @@ def _ordered(grown: Sequence[_Grown], lengths: Sequence[int], rate: float | None
 def _by_rate(tier: list[_Grown], lengths: Sequence[int]) -> list[_Grown]:
     if not tier:
         return []
-    alike = (1 - ALIKE) * max(entry.rate for entry in tier)
+    fastest = max(entry.rate for entry in tier)
 
     def order(entry: _Grown) -> tuple[bool, bool, float, float]:
-        near = entry.rate >= alike
+        near = entry.rate >= (1 - ALIKE) * fastest
         weight = _rate(lengths, entry.place.weights) if near else 0.0
-        # An interpreter's free list hands a library what the subject's own line made room for,
-        # so of two that are alike the one that the author can change goes first.
-        return (not near, near and not entry.own, -weight, -entry.rate)
+        # The interpreter's free lists hand a library what the subject's own line made room for,
+        # so an own line of the same order goes first: it is the one that its author can change.
+        own = entry.own and entry.rate >= OWN_SHARE * fastest
+        return (not own, not near, -weight, -entry.rate)
 
     return sorted(tier, key=order)
 

@@ -110,10 +110,10 @@ def test_of_lines_with_as_many_allocations_the_one_with_more_bytes_comes_first()
     assert [site.line for site in rank(made, OWNER)] == [LEAK.line, CACHE.line]
 
 
-def test_of_lines_that_are_alike_the_one_in_own_code_comes_first() -> None:
-    made = runs(10, 20, library=(LIBRARY, [10, 20.4]), leak=(LEAK, [10, 20]))
+def test_of_lines_of_the_same_order_the_one_in_own_code_comes_first() -> None:
+    made = runs(10, 20, library=(LIBRARY, [20, 40]), leak=(LEAK, [10, 20]))
     assert [site.line for site in rank(made, OWNER)] == [LEAK.line, LIBRARY.line]
-    made = runs(10, 20, library=(LIBRARY, [30, 60]), leak=(LEAK, [10, 20]))
+    made = runs(10, 20, library=(LIBRARY, [50, 100]), leak=(LEAK, [10, 20]))
     assert [site.line for site in rank(made, OWNER)] == [LIBRARY.line, LEAK.line]
 
 
