@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from leak_suite.attribution import attribute
 from leak_suite.options import Options
-from leak_suite.result import Finding, Outcome
+from leak_suite.result import Finding, Outcome, Site
 from leak_suite.subject import CallableSpec
 
 MARK = "# LEAK"
@@ -302,9 +303,16 @@ def sites_of(tmp_path: Path, source: str, metrics: str, **more: object) -> tuple
     )
 
 
-def marked_lines(source: str) -> list[int]:
+def marked_lines(source: str) -> set[int]:
     lines = textwrap.dedent(source).splitlines()
-    return [number for number, line in enumerate(lines, 1) if MARK in line]
+    return {number for number, line in enumerate(lines, 1) if MARK in line}
+
+
+def named_lines(site: Site) -> set[int]:
+    """Its line. On Python 3.10 an object's dict is made in `__init__`, so there its caller too."""
+    if site.function != "__init__" or sys.version_info >= (3, 11):
+        return {site.line}
+    return {site.line, *(int(frame.rpartition(":")[2].split()[0]) for frame in site.stack[:2])}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -312,5 +320,5 @@ def test_the_first_site_is_the_marked_line(case: str, tmp_path: Path) -> None:
     metrics, source = CASES[case]
     for found in sites_of(tmp_path, source, metrics):
         assert found.sites, f"{found.metric}: {found.reason}"
-        assert found.sites[0].line in marked_lines(source), f"{found.metric}: {found.sites}"
+        assert named_lines(found.sites[0]) & marked_lines(source), f"{found.metric}: {found.sites}"
         assert found.sites[0].file == str(tmp_path / "subject.py")

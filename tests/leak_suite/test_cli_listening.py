@@ -127,12 +127,15 @@ def test_a_real_run_that_is_told_to_stop_ends_with_what_it_knows(number: int) ->
         text=True,
     )
     with process:
-        until = time.monotonic() + 40
-        while not Path("run.json").exists() and time.monotonic() < until:
-            time.sleep(0.05)  # it appears once the run is long enough to have a verdict
-        data = json.loads(Path("run.json").read_text())
-        process.send_signal(number)
-        out, error = process.communicate(timeout=20)
+        try:
+            until = time.monotonic() + 40
+            while not Path("run.json").exists() and time.monotonic() < until:
+                time.sleep(0.05)  # it appears once the run is long enough to have a verdict
+            data = json.loads(Path("run.json").read_text())
+            process.send_signal(number)
+            out, error = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (data["outcome"], data["reason"]) == ("inconclusive", STILL_RUNNING)
     assert process.returncode == 0, out + error
     assert RunResult.read(Path("run.json")).outcome is Outcome.STABLE

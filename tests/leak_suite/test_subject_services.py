@@ -166,7 +166,7 @@ def test_an_agent_that_does_not_answer_is_blind_and_stalls_nobody(place: Path) -
         os.kill(subject.agent.pid, signal.SIGSTOP)
         started = time.monotonic()
         values = subject.read()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20  # and not for ever
         assert values["heap"] is None
         assert values["rss"] is not None
         assert "heap" in subject.about.blind
