@@ -59,6 +59,7 @@ class WorkerPool:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._workers: dict[str, Worker] = {}
         self._changed = asyncio.Event()
+        self._halted = False
         self._dispatcher: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -108,8 +109,13 @@ class WorkerPool:
         if job_id in self._running:
             await asyncio.wait({self._running[job_id]})
 
+    def halt(self) -> None:
+        """Start nothing more; what runs goes on."""
+        self._halted = True
+
     async def drain(self, seconds: float) -> None:
         """Start nothing more, let what runs finish for so long, then stop it."""
+        self.halt()
         await self._close_dispatcher()
         if self._running:
             await asyncio.wait(set(self._running.values()), timeout=seconds)
@@ -126,7 +132,7 @@ class WorkerPool:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            while self._waiting and len(self._running) < self._size:
+            while self._waiting and not self._halted and len(self._running) < self._size:
                 if await self._is_time():
                     self._start_next()
                 else:
@@ -141,8 +147,8 @@ class WorkerPool:
             return False
 
     def _start_next(self) -> None:
-        # The queue may have been emptied while the memory was read.
-        if not self._waiting:
+        # The queue may have been emptied, or halted, while the memory was read.
+        if not self._waiting or self._halted:
             return
         job_id = next(iter(self._waiting))
         work = self._waiting.pop(job_id)

@@ -76,6 +76,7 @@ class Service:
         if self.admission.closed:
             return
         self.admission.closed = True
+        self.pool.halt()
         self.log.info("draining", running=self.pool.running, waiting=self.pool.waiting)
         self._drain_ends = self.clock.steady() + self.settings.drain_seconds
         self.intake.end_all()

@@ -55,7 +55,8 @@ def test_filling_the_history_takes_no_memory() -> None:
         before = tracemalloc.get_traced_memory()[0]
         for slot in range(2000):
             history.record(slot * 5.0, slot, slot)
-        assert tracemalloc.get_traced_memory()[0] - before < 512
+        # Other threads of the test run are traced too; 2,000 readings kept would be 64 KiB.
+        assert tracemalloc.get_traced_memory()[0] - before < 16 * 1024
     finally:
         tracemalloc.stop()
 
