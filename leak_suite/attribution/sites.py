@@ -119,7 +119,10 @@ def _ordered(grown: Sequence[_Grown], lengths: Sequence[int], rate: float | None
     for entry in grown:
         sudden = not _steady(lengths, entry.place.totals)
         tiers[2 if entry.rate < NEXT_TO_NOTHING * whole else int(sudden)].append(entry)
-    return [entry for tier in tiers.values() for entry in _by_rate(tier, lengths)]
+    ordered = [entry for tier in tiers.values() for entry in _by_rate(tier, lengths)]
+    if not ordered[0].own:  # a library's steady trickle beside an own line that came in two steps
+        ordered.sort(key=lambda entry: not (entry.own and entry.rate >= OWN_SHARE * fastest))
+    return ordered
 
 
 def _by_rate(tier: list[_Grown], lengths: Sequence[int]) -> list[_Grown]:
