@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import random
 import time
+from functools import cache
 
 import httpx
 
@@ -23,6 +26,7 @@ __all__ = [
     "expired_job",
     "failed_job",
     "finished_job",
+    "mixed_job",
 ]
 
 _EXPIRY_PATIENCE_SECONDS = 1.5
@@ -79,6 +83,27 @@ def abandoned_stream(client: httpx.Client) -> None:
     with client.stream("GET", f"/api/jobs/{job_id}/events") as events:
         next(events.iter_lines())
     _remove(client, job_id)
+
+
+def mixed_job(client: httpx.Client) -> None:
+    """What a day brings, one thing after the other: the soak's workload, in a seeded order."""
+    (thing,) = _chance().choices(list(_DAY), weights=list(_DAY.values()))
+    thing(client)
+
+
+_DAY = {
+    finished_job: 12,
+    failed_job: 3,
+    cancelled_job: 2,
+    abandoned_upload: 2,
+    abandoned_stream: 1,
+}
+"""What `mixed_job` does, and how often of 20 times."""
+
+
+@cache
+def _chance() -> random.Random:
+    return random.Random(int(os.environ.get("SOAK_SEED", "1")))
 
 
 def _jobs(client: httpx.Client) -> dict[str, int]:

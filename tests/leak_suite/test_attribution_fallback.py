@@ -70,9 +70,9 @@ def test_the_line_is_named_on_another_interpreter(version: str, tmp_path: Path) 
     metrics = "heap blocks gc_objects tracked:Job fds threads"
     found = findings_of(tmp_path, interpreter(version), metrics)
     lines = {metric: finding.sites[0].line for metric, finding in found.items() if finding.sites}
+    assert set(lines) == set(metrics.split()), {name: f.reason for name, f in found.items()}
     assert lines["heap"] == PAYLOAD
     assert lines["tracked:Job"] == JOB
     assert lines["fds"] == OPEN
     assert lines["threads"] == THREAD
     assert "subject.KEPT" in found["tracked:Job"].sites[0].note
-    assert set(lines) == set(metrics.split())

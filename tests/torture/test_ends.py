@@ -8,6 +8,7 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +232,11 @@ def test_a_disk_that_fills_up_fails_what_needs_it_and_nothing_else(
 
 
 @pytest.mark.slow
-def test_workers_killed_at_any_moment_fail_their_jobs_alone(tmp_path: Path, plan: Plan) -> None:
+def test_workers_killed_at_any_moment_fail_their_jobs_alone(
+    tmp_path: Path, plan: Plan, record_property: Callable[[str, object], None]
+) -> None:
     kills, chance = plan.amount(6, 100), plan.random("kills")
+    record_property("kills", kills)
     with served(tmp_path / "spool", "reference_app.main:app") as server:
         first = server.wait(server.upload(tiny()).json()["job_id"], "completed")
         server.http.delete(f"/api/cleanup/{first['job_id']}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psutil
@@ -82,7 +82,11 @@ def judged(job: dict[str, Any], kind: str) -> list[str]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.timeout(1500)
 def test_any_call_may_fail_and_nothing_is_left(
-    tortured: Rig, calls: list[str], plan: Plan, kind: str
+    tortured: Rig,
+    calls: list[str],
+    plan: Plan,
+    kind: str,
+    record_property: Callable[[str, object], None],
 ) -> None:
     if plan.kind not in (None, kind):
         pytest.skip("another kind was asked for")
@@ -93,6 +97,7 @@ def test_any_call_may_fail_and_nothing_is_left(
         turns = [plan.k]
     tortured.forget_all()
     rest = tortured.footprint()
+    record_property("calls made to fail", len(turns))
     complaints = [c for k in turns if (c := complaint(tortured, k, kind, rest))]
     assert not complaints, f"of {len(calls)} calls, {len(turns)} tried:\n" + "\n".join(complaints)
 

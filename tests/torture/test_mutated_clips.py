@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -56,9 +57,10 @@ def complaint(server: Server, name: str) -> str | None:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_mutated_clips_neither_kill_the_service_nor_leave_anything(
-    tmp_path: Path, plan: Plan
+    tmp_path: Path, plan: Plan, record_property: Callable[[str, object], None]
 ) -> None:
     names = [f"{plan.seed}/{number}" for number in range(plan.amount(20, 500))]
+    record_property("clips", len(names))
     with served(tmp_path / "spool", "reference_app.main:app") as server:
         process = psutil.Process(server.process.pid)
         server.wait(server.upload(tiny()).json()["job_id"], "completed")
