@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ _DONE = "done.json"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the studies that are asked for; returns the exit status."""
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.list:
