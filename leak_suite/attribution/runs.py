@@ -19,7 +19,7 @@ from leak_suite.attribution.plan import Length
 from leak_suite.attribution.sites import Amount, Frame
 from leak_suite.attribution.together import at_once
 from leak_suite.errors import LeakSuiteError, SubjectError
-from leak_suite.subject import Trace
+from leak_suite.subject import SubjectDied, Trace
 from leak_suite.subject.process import kill_group
 
 __all__ = ["Record", "Tracer", "seen_by"]
@@ -136,20 +136,34 @@ class Tracer:
         outputs = [self._folder / f"{self._kind}-{next(self._numbers)}.bin" for _ in lengths]
         works = [
             # Only the last two are compared by what can be reached by name.
-            partial(self._one, length, warm_up, output, holders=position >= len(lengths) - 2)
+            partial(self._lived, length, warm_up, output, holders=position >= len(lengths) - 2)
             for position, (length, output) in enumerate(zip(lengths, outputs, strict=True))
         ]
         if self._same_process:
             return _longer_and_longer([work() for work in works])
         names = [str(output) for output in outputs]
-        ended = at_once(works, until=self._until, give_up=partial(_kill_traced, names))
+        ended = at_once(works, until=self._until, give_up=partial(self._give_up, names))
         for end in ended:
             if isinstance(end, LeakSuiteError):
                 raise end
         return _longer_and_longer([end for end in ended if isinstance(end, Record)])
 
+    def _give_up(self, outputs: Sequence[str]) -> None:
+        self._until = time.monotonic()
+        _kill_traced(outputs)
+
+    def _lived(self, length: Length, warm_up: int, output: Path, *, holders: bool) -> Record:
+        """A record; begun again once, since a tracer may crash what lives well without it."""
+        try:
+            return self._one(length, warm_up, output, holders=holders)
+        except SubjectDied:
+            if not self._left():
+                raise
+            Path(f"{output}.go").unlink(missing_ok=True)
+            return self._one(length, warm_up, output, holders=holders)
+
     def _one(self, length: Length, warm_up: int, output: Path, *, holders: bool) -> Record:
-        plan = {**self._plan, "wait": True}
+        plan = {**self._plan, "wait": True, "goes_on": self._same_process}
         plan["holders"] = holders and plan.get("holders", False)
         Path(f"{output}.plan").write_text(json.dumps(plan), encoding="utf-8")
         with self._launch(Trace(self._kind, output, self._native)) as subject:

@@ -171,7 +171,9 @@ def _stop_allocations(state: dict[str, Any]) -> list[dict[str, Any]]:
         state.pop("tracker").__exit__(None, None, None)
         return _memray_records(state["output"], state["native"])
     if state["kind"] == "tracemalloc":
-        return _tracemalloc_records(state["plan"].get("allocations", True), state["traced"])
+        # Stopping takes long after a leak, and is of no use to a process that ends now.
+        keep = state["traced"] or not state["plan"].get("goes_on", True)
+        return _tracemalloc_records(state["plan"].get("allocations", True), keep)
     return []
 
 

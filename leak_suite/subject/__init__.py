@@ -5,7 +5,7 @@ from __future__ import annotations
 from leak_suite.subject.base import About, Round, Subject, Values
 from leak_suite.subject.in_process import in_process
 from leak_suite.subject.open import open_subject
-from leak_suite.subject.process import SubjectHung
+from leak_suite.subject.process import SubjectDied, SubjectHung
 from leak_suite.subject.specs import (
     AppSpec,
     CallableSpec,
@@ -27,6 +27,7 @@ __all__ = [
     "Round",
     "Spec",
     "Subject",
+    "SubjectDied",
     "SubjectHung",
     "Trace",
     "UrlSpec",

@@ -19,7 +19,7 @@ from typing import Any
 from leak_suite.errors import SubjectError
 from leak_suite.subject.specs import Trace
 
-__all__ = ["AgentProcess", "SubjectHung"]
+__all__ = ["AgentProcess", "SubjectDied", "SubjectHung"]
 
 _AGENT = Path(__file__).parent.parent / "agent" / "__main__.py"
 _TRACER = Path(__file__).parent.parent / "attribution" / "tracer.py"
@@ -30,6 +30,10 @@ _LOG_TAIL = 2000
 
 class SubjectHung(SubjectError):
     """The subject did not answer in time."""
+
+
+class SubjectDied(SubjectError):
+    """The subject's process has ended by itself, or something killed it."""
 
 
 class AgentProcess:
@@ -107,7 +111,7 @@ class AgentProcess:
         return self._process.pid
 
     def ask(self, question: str, seconds: float) -> dict[str, Any]:
-        """The agent's answer; SubjectHung after `seconds`, SubjectError if it died."""
+        """The agent's answer; SubjectHung after `seconds`, SubjectDied if it is gone."""
         try:
             os.write(self._asking, question.encode() + b"\n")
         except BrokenPipeError:
@@ -138,15 +142,15 @@ class AgentProcess:
         answer: dict[str, Any] = ast.literal_eval(line.decode())
         return answer
 
-    def _death(self) -> SubjectError:
+    def _death(self) -> SubjectDied:
         assert self._process is not None
         try:
             status = self._process.wait(5)
         except subprocess.TimeoutExpired:
-            return SubjectError(f"the subject closed its pipes{self._log()}")
+            return SubjectDied(f"the subject closed its pipes{self._log()}")
         if status < 0:
-            return SubjectError(f"the subject was killed by {signal_name(-status)}{self._log()}")
-        return SubjectError(f"the subject ended by itself with status {status}{self._log()}")
+            return SubjectDied(f"the subject was killed by {signal_name(-status)}{self._log()}")
+        return SubjectDied(f"the subject ended by itself with status {status}{self._log()}")
 
     def _log(self) -> str:
         try:

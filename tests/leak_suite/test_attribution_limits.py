@@ -51,6 +51,34 @@ def test_memory_taken_through_ctypes_is_not_pinned_on_an_innocent_line(tmp_path:
     assert found.outcome is Outcome.GROWING
 
 
+def test_a_traced_run_that_dies_is_begun_again_once(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        import os
+        import signal
+        KEPT = []
+
+        def job():
+            KEPT.append(bytearray(2000))  # LEAK
+            try:
+                os.close(os.open(__file__ + ".died", os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return
+            os.kill(os.getpid(), signal.SIGKILL)
+        """,
+    )
+    (found,) = attribute(
+        CallableSpec(f"{path}:job"),
+        [growing("heap", 2000.0)],
+        iterations=40,
+        warm_up=2,
+        options=Options(),
+    )
+    assert Path(f"{path}.died").exists()
+    assert "# LEAK" in path.read_text().splitlines()[(found.sites[0].line or 0) - 1]
+
+
 @pytest.mark.slow
 def test_eight_bytes_an_iteration_are_found_under_a_full_cache_of_five_thousand(
     tmp_path: Path,
