@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from leak_suite.subject.base import About, Round, Subject, Values
-from leak_suite.subject.in_process import in_process
 from leak_suite.subject.open import open_subject
 from leak_suite.subject.process import SubjectDied, SubjectHung
 from leak_suite.subject.specs import (
@@ -32,6 +31,5 @@ __all__ = [
     "Trace",
     "UrlSpec",
     "Values",
-    "in_process",
     "open_subject",
 ]

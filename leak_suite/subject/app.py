@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from leak_suite.errors import SubjectError
 from leak_suite.probes import ProcessTree
 from leak_suite.subject.base import About, Round, Values
-from leak_suite.subject.inside import about_of
+from leak_suite.subject.inside import AgentSubject
 from leak_suite.subject.process import AgentProcess, SubjectHung, kill_group
-from leak_suite.subject.specs import AppSpec, Trace
 from leak_suite.subject.workload import Workload
 
 __all__ = ["AppSubject"]
@@ -21,70 +20,32 @@ _DETAIL_SECONDS = 30.0
 _REHEARSALS = 10
 
 
-class AppSubject:
+class AppSubject(AgentSubject):
     """Owns server and client. What is read inside is unknown once the agent is silent."""
 
-    def __init__(
-        self,
-        spec: AppSpec,
-        *,
-        tracked: Iterable[str] = (),
-        counters: Mapping[str, str] | None = None,
-        trace: Trace | None = None,
-    ) -> None:
-        self.about = About()
-        self._spec = spec
-        self._tracked = tuple(tracked)
-        self._counters = [f"{name}={place}" for name, place in (counters or {}).items()]
-        self._trace = trace
-        self._agent: AgentProcess | None = None
+    def __init__(self, start: Callable[[], AgentProcess], workload: str) -> None:
+        super().__init__(start)
+        self._target = workload
         self._workload: Workload | None = None
         self._silent = ""
         self._hung = False
         self._inside: tuple[str, ...] = ()
         self._overhead = 0.0
 
-    def __enter__(self) -> AppSubject:
-        keys = {
-            "app": self._spec.app,
-            "port": "0",
-            "self_check": "0" if self._trace else "1",
-        }
-        self._agent = AgentProcess(
-            keys,
-            python=self._spec.python,
-            tracked=self._tracked,
-            counters=self._counters,
-            trace=self._trace,
-        )
-        try:
-            self.about = about_of(self._agent.ready)
-            self.base_url = f"http://127.0.0.1:{self._agent.ready['port']}"
-            self._tree = ProcessTree(self._agent.pid)
-            self._workload = Workload(self._spec.workload, self.base_url)
-            for _ in range(_REHEARSALS):
-                self.read()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
+    def _prepare(self) -> None:
+        """Reach the server; then read until what reading itself keeps is full."""
+        self._tree = ProcessTree(self.agent.pid)
+        self._workload = Workload(self._target, f"http://127.0.0.1:{self.agent.ready['port']}")
+        for _ in range(_REHEARSALS):
+            self.read()
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         workload, self._workload = self._workload, None
-        agent, self._agent = self._agent, None
         try:
             if workload is not None:
                 workload.close()
         finally:
-            if agent is not None:
-                agent.__exit__(*exc)
-
-    @property
-    def agent(self) -> AgentProcess:
-        """The running process; RuntimeError outside of `with`."""
-        if self._agent is None:
-            raise RuntimeError("the subject is not running; enter it first")
-        return self._agent
+            super().__exit__(*exc)
 
     def round(
         self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
@@ -128,10 +89,6 @@ class AppSubject:
     def freeze(self) -> int:
         """See `Subject.freeze`."""
         return int(self._ask("freeze", _READ_SECONDS).get("frozen", 0))
-
-    def stop_trace(self) -> None:
-        """Have the tracer write what it recorded."""
-        self.agent.ask("stop_trace", 120.0)
 
     def _ask(self, question: str, seconds: float = _ANSWER_SECONDS) -> dict[str, Any]:
         """The answer; empty once the agent was silent: a late one would answer another question."""

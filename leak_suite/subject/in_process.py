@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from leak_suite.subject.agent_code import agent_module
@@ -13,7 +13,7 @@ from leak_suite.subject.base import About, Round, Values
 from leak_suite.subject.inside import about_of, round_of
 from leak_suite.subject.specs import InProcessSpec
 
-__all__ = ["InProcessSubject", "in_process"]
+__all__ = ["InProcessSubject"]
 
 _REHEARSALS = 10
 
@@ -22,16 +22,12 @@ class InProcessSubject:
     """Borrows the process: a fresh temporary folder while entered, the collector thawed after."""
 
     def __init__(
-        self,
-        spec: InProcessSpec,
-        *,
-        tracked: Iterable[str] = (),
-        counters: Mapping[str, str] | None = None,
+        self, spec: InProcessSpec, tracked: Iterable[str], counters: Iterable[str]
     ) -> None:
         self.about = About()
         self._spec = spec
         self._tracked = tuple(tracked)
-        self._counters = [f"{name}={place}" for name, place in (counters or {}).items()]
+        self._counters = tuple(counters)
         self._session: Any = None
 
     def __enter__(self) -> InProcessSubject:
@@ -83,8 +79,3 @@ class InProcessSubject:
     def freeze(self) -> int:
         """See `Subject.freeze`."""
         return int(self._session.freeze())
-
-
-def in_process(function: Callable[[], Any], name: str = "") -> InProcessSubject:
-    """The subject that `function` (plain, or a coroutine function) is in this process."""
-    return InProcessSubject(InProcessSpec(function, name or getattr(function, "__name__", "?")))

@@ -1,60 +1,47 @@
-"""A callable in a fresh interpreter: the agent repeats it and reads."""
+"""Subjects with the agent inside, and the plain one: the agent repeats a callable and reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from leak_suite.subject.base import About, Round, Values
 from leak_suite.subject.process import AgentProcess
-from leak_suite.subject.specs import CallableSpec, Trace
 
-__all__ = ["CallableSubject", "round_of"]
+__all__ = ["AgentSubject", "CallableSubject", "about_of", "round_of"]
 
 _READ_SECONDS = 30.0
 _REHEARSALS = 10
 
 
-class CallableSubject:
-    """Owns the process. The series come from inside; nothing of ours is imported there."""
+S = TypeVar("S", bound="AgentSubject")
 
-    def __init__(
-        self,
-        spec: CallableSpec,
-        *,
-        tracked: Iterable[str] = (),
-        counters: Mapping[str, str] | None = None,
-        trace: Trace | None = None,
-    ) -> None:
+
+class AgentSubject:
+    """Owns the process that `start` gives; the kinds differ in who repeats the workload."""
+
+    def __init__(self, start: Callable[[], AgentProcess]) -> None:
         self.about = About()
-        self._spec = spec
-        self._tracked = tuple(tracked)
-        self._counters = [f"{name}={place}" for name, place in (counters or {}).items()]
-        self._trace = trace
+        self._start = start
         self._agent: AgentProcess | None = None
 
-    def __enter__(self) -> CallableSubject:
-        keys = {"target": self._spec.target, "self_check": "0" if self._trace else "1"}
-        self._agent = AgentProcess(
-            keys,
-            python=self._spec.python,
-            tracked=self._tracked,
-            counters=self._counters,
-            trace=self._trace,
-        )
-        self.about = about_of(self._agent.ready)
-        self._rehearse()
+    def __enter__(self: S) -> S:
+        self._agent = self._start()
+        try:
+            self.about = about_of(self._agent.ready)
+            self._prepare()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
-    def _rehearse(self) -> None:
-        """Ask for rounds of nothing until what asking itself keeps (malloc's bins) is full."""
-        for _ in range(_REHEARSALS):
-            self.round(0, seconds=0.0)
-
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         agent, self._agent = self._agent, None
         if agent is not None:
             agent.__exit__(*exc)
+
+    def _prepare(self) -> None:
+        raise NotImplementedError
 
     @property
     def agent(self) -> AgentProcess:
@@ -62,6 +49,15 @@ class CallableSubject:
         if self._agent is None:
             raise RuntimeError("the subject is not running; enter it first")
         return self._agent
+
+
+class CallableSubject(AgentSubject):
+    """A callable in a fresh interpreter. Nothing of ours is imported there."""
+
+    def _prepare(self) -> None:
+        """Ask for rounds of nothing until what asking itself keeps (malloc's bins) is full."""
+        for _ in range(_REHEARSALS):
+            self.round(0, seconds=0.0)
 
     def round(
         self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
@@ -84,10 +80,6 @@ class CallableSubject:
     def freeze(self) -> int:
         """See `Subject.freeze`."""
         return int(self.agent.ask("freeze", _READ_SECONDS)["frozen"])
-
-    def stop_trace(self) -> None:
-        """Have the tracer write what it recorded."""
-        self.agent.ask("stop_trace", 120.0)
 
 
 def about_of(ready: Mapping[str, Any]) -> About:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from leak_suite.subject.base import Subject
 from leak_suite.subject.in_process import InProcessSubject
 from leak_suite.subject.inside import CallableSubject
+from leak_suite.subject.process import AgentProcess
 from leak_suite.subject.specs import (
     AppSpec,
     CallableSpec,
@@ -35,14 +37,17 @@ def open_subject(
     `tracked` classes ("module:Class"), `counters` ({name: "module:callable"}) and `trace` need
     the agent, so a command, a pid and a URL cannot have them.
     """
+    counted = [f"{name}={place}" for name, place in counters.items()]
+    start = partial(AgentProcess, tracked=tracked, counters=counted, trace=trace)
     if isinstance(spec, CallableSpec):
-        return CallableSubject(spec, tracked=tracked, counters=counters, trace=trace)
+        return CallableSubject(partial(start, {"target": spec.target}, spec.python))
     if isinstance(spec, AppSpec):
         from leak_suite.subject.app import AppSubject
 
-        return AppSubject(spec, tracked=tracked, counters=counters, trace=trace)
+        keys = {"app": spec.app, "port": "0"}
+        return AppSubject(partial(start, keys, spec.python), spec.workload)
     if isinstance(spec, InProcessSpec):
-        return InProcessSubject(spec, tracked=tracked, counters=counters)
+        return InProcessSubject(spec, tracked, counted)
     # What looks from outside also drives: half a second of imports that a callable can do without.
     from leak_suite.subject.outside import CommandSubject, PidSubject, UrlSubject
 

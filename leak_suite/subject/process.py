@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,12 @@ class AgentProcess:
 
     def __init__(
         self,
-        keys: dict[str, str],
+        keys: Mapping[str, str],
+        python: Path | None,
         *,
-        python: Path | None = None,
-        tracked: Iterable[str] = (),
-        counters: Iterable[str] = (),
-        trace: Trace | None = None,
-        start_seconds: float = _START_SECONDS,
+        tracked: Iterable[str],
+        counters: Iterable[str],
+        trace: Trace | None,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="leak-suite-"))
         self._buffer = b""
@@ -60,6 +59,7 @@ class AgentProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.python = python or Path(sys.executable)
         arguments = [f"{key}={value}" for key, value in keys.items()]
+        arguments += [f"self_check={0 if trace else 1}"]
         arguments += [f"tracked={name}" for name in tracked]
         arguments += [f"counter={item}" for item in counters]
         if trace is not None:
@@ -67,7 +67,7 @@ class AgentProcess:
             arguments += [f"trace_output={trace.output}", f"trace_native={int(trace.native)}"]
         try:
             self._start(arguments)
-            self.ready = self._wait_until_ready(start_seconds)
+            self.ready = self._wait_until_ready()
         except BaseException:
             self.close()
             raise
@@ -97,8 +97,8 @@ class AgentProcess:
             os.close(asks)
             os.close(answers)
 
-    def _wait_until_ready(self, seconds: float) -> dict[str, Any]:
-        answer = self._answer(seconds)
+    def _wait_until_ready(self) -> dict[str, Any]:
+        answer = self._answer(_START_SECONDS)
         if "error" in answer:
             raise SubjectError(f"the subject could not be loaded: {answer['error']}{self._log()}")
         ready: dict[str, Any] = answer["ready"]

@@ -235,6 +235,13 @@ def _beneath(look: Look, line: Trend) -> bool:
     return line.rate + 2 * line.error < look.scale.floor
 
 
+def _ends_beneath(look: Look) -> bool:
+    """Whether the last quarter too gains less than the floor: no late start hides in the whole."""
+    end, value = look.points[-1]
+    n, before = min(look.points, key=lambda p: abs(p[0] - (end - look.length / 4)))
+    return value - before < max(look.scale.floor * (end - n), look.scale.minimum_growth)
+
+
 def _at_rest(look: Look, line: Trend, steps: Rises) -> bool:
     scale, length = look.scale, look.length
     limit = max(
@@ -244,7 +251,7 @@ def _at_rest(look: Look, line: Trend, steps: Rises) -> bool:
         limit = max(limit, scale.max_detectable * 32, 16 * scale.minimum_growth / length)
     seen = _detectable(look, line)
     small = line.rate * length < scale.minimum_growth / 2 or line.rate < scale.floor
-    if _beneath(look, line) and seen <= limit and line.z >= QUIET:
+    if _beneath(look, line) and seen <= limit and _ends_beneath(look):
         return True
     still = small or (line.z < QUIET and line.rate + 2 * line.error < limit / 2)
     if steps.count == 0:

@@ -8,13 +8,19 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from leak_suite.errors import SubjectError
-from leak_suite.subject import CallableSpec, Subject, SubjectHung, Values, in_process, open_subject
+from leak_suite.subject import (
+    CallableSpec,
+    InProcessSpec,
+    Subject,
+    SubjectHung,
+    Values,
+    open_subject,
+)
 
 JOBS = """
 import asyncio, os, subprocess, tempfile, threading, time
@@ -66,8 +72,6 @@ def forked():
 def dies(): os.kill(os.getpid(), 11)
 def talks(): print("noise on the standard output")
 """
-
-Start = Callable[..., Subject]
 
 
 @pytest.fixture
@@ -325,14 +329,14 @@ def test_the_agent_runs_in_other_interpreters(jobs: Path, version: str) -> None:
 
 def test_the_same_code_measures_in_this_process() -> None:
     kept: list[object] = []
-    with in_process(lambda: kept.append(object())) as subject:
+    with open_subject(InProcessSpec(lambda: kept.append(object()), "kept")) as subject:
         assert growth(subject, 2000)["blocks"] == pytest.approx(1, rel=0.05)
     assert "leak-suite-" not in os.environ.get("TMPDIR", "")
 
     async def nothing() -> None:
         return
 
-    with in_process(nothing) as subject:
+    with open_subject(InProcessSpec(nothing, "nothing")) as subject:
         grown = growth(subject, 2000)
         assert {metric: grown[metric] for metric in EXACT} == dict.fromkeys(EXACT, 0)
 

@@ -238,6 +238,19 @@ def test_a_slow_job_that_leaks_a_jobs_size_is_declared_after_a_dozen() -> None:
     assert seconds <= 20 * 0.3
 
 
+def test_growth_far_below_a_generous_floor_does_not_matter_though_it_never_rests() -> None:
+    """As MediaPipe keeps some blocks for every graph: ever rarer, in steps, and without an end."""
+    floor = Tolerance(exact=False, unit="blocks", floor=32.0)
+    wobble = noise(12.0)
+    found, _ = run(
+        lambda n: 4e5 + 220 * math.log1p(n) + wobble(n), floor, metric="blocks", milliseconds=65
+    )
+    assert found.outcome is Outcome.STABLE, found.reason
+    samples = tuple((n, 4e5 + 3.0 * n + 40.0 * max(0, n - 300)) for n in range(0, 400, 10))
+    late = judge(Series("blocks", "blocks", samples), floor, seconds=26)
+    assert late is None, "a late start above the floor hides in the whole"
+
+
 def test_growth_just_below_the_floor_does_not_matter_and_just_above_it_does() -> None:
     floor = Tolerance(exact=False, unit="bytes", floor=16.0)
     below, _ = run(lambda n: 15.0 * n, floor, milliseconds=0.01)
