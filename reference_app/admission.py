@@ -14,7 +14,6 @@ from reference_app.memory_guard import MemoryGuard
 __all__ = ["Admission", "Reservation"]
 
 _MEMORY_RETRY_SECONDS = 5
-_LONGEST_RETRY_SECONDS = 120
 
 
 class Reservation:
@@ -54,7 +53,7 @@ class Admission:
         max_pending: int,
         waiting: Callable[[], int],
         guard: MemoryGuard,
-        job_seconds: Callable[[], float],
+        until_a_place: Callable[[], int],
         drain_seconds: float,
     ) -> None:
         self.uploading = 0
@@ -62,7 +61,7 @@ class Admission:
         self._max_pending = max_pending
         self._waiting = waiting
         self._guard = guard
-        self._job_seconds = job_seconds
+        self._until_a_place = until_a_place
         self._drain_seconds = drain_seconds
 
     async def reserve(self) -> Reservation:
@@ -98,14 +97,10 @@ class Admission:
             raise Busy(
                 f"The queue is full: {self._max_pending} jobs are waiting already.",
                 reason="queue full",
-                retry_after_seconds=self._until_a_place_is_free(),
+                retry_after_seconds=self._until_a_place(),
             )
         self.uploading += 1
         return Reservation(self._give_back)
 
     def _give_back(self) -> None:
         self.uploading -= 1
-
-    def _until_a_place_is_free(self) -> int:
-        """After as long as a job takes, one of those that run now has made room."""
-        return min(_LONGEST_RETRY_SECONDS, max(1, math.ceil(self._job_seconds())))

@@ -66,14 +66,14 @@ def make_pool(
 
 
 def make_admission(
-    settings: Settings, pool: WorkerPool, guard: MemoryGuard, job_seconds: Callable[[], float]
+    settings: Settings, pool: WorkerPool, guard: MemoryGuard, until_a_place: Callable[[], int]
 ) -> Admission:
     """The limits as the settings give them."""
     return Admission(
         max_pending=settings.max_pending,
         waiting=lambda: pool.waiting,
         guard=guard,
-        job_seconds=job_seconds,
+        until_a_place=until_a_place,
         drain_seconds=settings.drain_seconds,
     )
 
@@ -97,7 +97,7 @@ class AppParts:
         make_guard
     )
     pool: Callable[[Settings, Callable[[], Awaitable[bool]], Logger], WorkerPool] = make_pool
-    admission: Callable[[Settings, WorkerPool, MemoryGuard, Callable[[], float]], Admission] = (
+    admission: Callable[[Settings, WorkerPool, MemoryGuard, Callable[[], int]], Admission] = (
         make_admission
     )
     intake: Callable[[Settings, ArtifactStore, Admission, Accept], Intake] = Intake

@@ -87,7 +87,10 @@ class WorkerPool:
         make: Callable[[], Worker],
         execute: Callable[[Worker], Awaitable[None]],
     ) -> None:
-        """Queue work: `execute` will be awaited with the worker that `make` makes."""
+        """Queue work: `execute` will be awaited with the worker that `make` makes.
+
+        `make` is called in the same step in which the work leaves the queue.
+        """
         self._waiting[job_id] = _Work(make, execute)
         self._changed.set()
 

@@ -15,6 +15,7 @@ from reference_app.logs import make_logger
 from reference_app.metrics import Metrics
 from reference_app.parts import AppParts
 from reference_app.pipeline.task import Progress, Summary, Task
+from reference_app.retry import seconds_until_a_place
 from reference_app.settings import Settings
 from reference_app.upload import SOURCE_NAME, Upload
 from reference_app.workers import Stopped, Worker, warm_up
@@ -39,9 +40,9 @@ class Service:
         # The guard asks the pool for its workers, and the pool asks the guard for room.
         self.pool = parts.pool(settings, self._has_room, self.log)
         self.guard = parts.guard(settings, self.clock, self.log, self.pool.pids)
-        self.admission = parts.admission(settings, self.pool, self.guard, self._job_seconds)
+        self.admission = parts.admission(settings, self.pool, self.guard, self._until_a_place)
         self._make_worker = parts.workers(settings, parts.engine(parts.pipeline))
-        self._job_seconds_seen: float | None = None
+        self._usual_seconds: float | None = None
         self.intake = parts.intake(settings, self.artifacts, self.admission, self.accept)
         self._drain_ends = float("inf")
 
@@ -103,10 +104,8 @@ class Service:
         )
         self.registry.add(job)
         try:
-            self.pool.submit(
-                job_id, partial(self._make_worker, self._task(job_id)), partial(self._execute, job)
-            )
-            self.peak_pending = max(self.peak_pending, self.registry.count()["pending"])
+            self.pool.submit(job_id, partial(self._start, job), partial(self._execute, job))
+            self.peak_pending = max(self.peak_pending, self.pool.waiting)
         except BaseException:
             # The client is told that it was not taken, so it must not be found here either.
             self.pool.withdraw(job_id)
@@ -161,10 +160,16 @@ class Service:
 
     def _remember(self, seconds: float) -> None:
         """Long jobs count for a while: a client told to come back too early comes in vain."""
-        self._job_seconds_seen = max(seconds, 0.8 * (self._job_seconds_seen or 0.0))
+        self._usual_seconds = max(seconds, 0.8 * (self._usual_seconds or 0.0))
 
-    def _job_seconds(self) -> float:
-        return self._job_seconds_seen or self.settings.assumed_job_seconds
+    def _until_a_place(self) -> int:
+        now = self.clock.steady()
+        running = (job for job in self.registry if job.status is State.PROCESSING)
+        return seconds_until_a_place(
+            # A job's last change of state was its start.
+            ((now - job.touched, job.progress) for job in running),
+            self._usual_seconds or self.settings.assumed_job_seconds,
+        )
 
     def _task(self, job_id: str) -> Task:
         folder = self.artifacts.folder(job_id)
@@ -179,9 +184,16 @@ class Service:
             detection_mode=settings.detection_mode,
         )
 
+    def _start(self, job: Job) -> Worker:
+        """The job's worker; called in one step with leaving the queue.
+
+        So nobody ever sees a job that neither waits in the queue nor is being processed.
+        """
+        self._move(job, State.PROCESSING, message="Processing.")
+        return self._make_worker(self._task(job.job_id))
+
     async def _execute(self, job: Job, worker: Worker) -> None:
         """Run one job to its final state; never raises, never leaves it half-way."""
-        self._move(job, State.PROCESSING, message="Processing.")
         self.peak_processing = max(self.peak_processing, self.pool.running)
         started = self.clock.steady()
         job.memory_before_bytes = await self._tree_bytes()
