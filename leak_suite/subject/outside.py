@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,13 +14,13 @@ from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.probes import PROBES, ProcessTree, bytes_per_unit, cross_check
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.base import About, Round, Values
-from leak_suite.subject.process import SubjectHung, kill_group, signal_name
+from leak_suite.subject.process import SubjectHung, kill_group
+from leak_suite.subject.server_process import ServerProcess
 from leak_suite.subject.specs import CommandSpec, PidSpec, UrlSpec
 from leak_suite.subject.workload import Workload
 
 __all__ = ["CommandSubject", "PidSubject", "UrlSubject"]
 
-_LAUNCH = Path(__file__).parent.parent / "agent" / "launch.py"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 WATCH_SECONDS = 0.1
@@ -128,69 +122,35 @@ class CommandSubject(_OutsideSubject):
 
     def __init__(self, spec: CommandSpec) -> None:
         super().__init__(spec.workload)
-        self._spec = spec
-        self._process: subprocess.Popen[bytes] | None = None
+        self._argv = spec.argv
+        self._server: ServerProcess | None = None
 
     def __enter__(self) -> CommandSubject:
-        port = _free_port() if any("{port}" in word for word in self._spec.argv) else None
-        argv = [word.replace("{port}", str(port)) for word in self._spec.argv]
-        self._log = tempfile.TemporaryFile()
+        self._server = ServerProcess(self._argv)
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                start_new_session=True,
-            )
-            tree = ProcessTree(self._process.pid)
-            port = self._wait_for_port(tree, port)
-            self._watch(tree, f"http://127.0.0.1:{port}")
+            self._server.wait_until_it_listens(_START_SECONDS)
+            self._watch(self._server.tree, self._server.base_url)
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *exc: object) -> None:
+        server, self._server = self._server, None
         try:
             super().__exit__(*exc)
         finally:
-            process, self._process = self._process, None
-            if process is not None:
-                process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(0 if self._hung else _STOP_SECONDS)
-                kill_group(process.pid)
-                process.wait()
-            self._log.close()
-
-    def _wait_for_port(self, tree: ProcessTree, port: int | None) -> int:
-        until = time.monotonic() + _START_SECONDS
-        while time.monotonic() < until:
-            self._raise_if_dead()
-            found = port if port is not None else tree.listening_port()
-            if found is not None and _accepts(found):
-                return found
-            time.sleep(0.02)
-        raise SubjectError(
-            f"the command did not listen on a port within {_START_SECONDS:.0f} s; write {{port}} "
-            "in it where it takes one"
-        )
+            if server is not None:
+                server.close(0 if self._hung else _STOP_SECONDS)
 
     def _raise_if_dead(self) -> None:
-        assert self._process is not None
-        status = self._process.poll()
-        if status is None:
-            return
-        ended = f"was killed by {signal_name(-status)}" if status < 0 else f"ended with {status}"
-        self._log.seek(max(0, self._log.tell() - 2000))
-        text = self._log.read().decode("utf-8", "replace").strip()
-        raise SubjectError(f"the command {ended}" + (f"\n{text}" if text else ""))
+        if self._server is not None and not self._server.alive:
+            raise SubjectError(self._server.last_words())
 
     def _give_up(self) -> None:
         super()._give_up()
-        if self._process is not None:
-            kill_group(self._process.pid)
+        if self._server is not None:
+            kill_group(self._server.pid)
 
 
 class PidSubject(_OutsideSubject):
@@ -274,19 +234,6 @@ def _look_on(iterations: int, seconds: float) -> tuple[int, float, str, None]:
     started = time.perf_counter()
     time.sleep(count * WATCH_SECONDS)
     return count, time.perf_counter() - started, "done", None
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _accepts(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
 
 
 def _no_detail(_: psutil.Process) -> list[Any]:
