@@ -26,8 +26,6 @@ _DONE = "done.json"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the studies that are asked for; returns the exit status."""
-    # Ended from outside, it still ends what it started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.list:
@@ -96,4 +94,6 @@ def _known(out: Path) -> dict[str, list[Done]]:
 
 
 if __name__ == "__main__":
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.exit(main())

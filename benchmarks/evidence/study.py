@@ -65,6 +65,7 @@ def run_once(study: Study, number: int, folder: Path) -> Done:
     seed = 1000 + number
     began = time.monotonic()
     date = datetime.now(UTC).isoformat(timespec="seconds")
+    commit = _commit()
     status = _status(study, seed, folder)
     seconds = round(time.monotonic() - began, 1)
     why = "" if status == study.expected else f"status {status} in place of {study.expected}"
@@ -73,7 +74,6 @@ def run_once(study: Study, number: int, folder: Path) -> Done:
         figures = study.figures(folder)
     except (OSError, ValueError, KeyError, LookupError) as error:
         why = why or f"{type(error).__name__}: {error}"
-    commit = _commit()
     return Done(study.name, number, seed, not why, status, seconds, date, commit, figures, why)
 
 
