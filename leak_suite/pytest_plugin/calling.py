@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,25 +14,20 @@ __all__ = ["caller"]
 
 
 @contextmanager
-def caller(
-    function: Callable[..., Any],
-    positional: tuple[Any, ...],
-    named: Mapping[str, Any],
-    item: pytest.Item,
-) -> Iterator[Callable[[], None]]:
-    """Yield a call without arguments; all calls of an async function share one event loop."""
-    if not inspect.iscoroutinefunction(function):
+def caller(call: partial[Any], item: pytest.Item) -> Iterator[Callable[[], None]]:
+    """Yield a call that returns nothing; all calls of an async function share one event loop."""
+    if not inspect.iscoroutinefunction(call.func):
 
         def plain() -> None:
-            result = function(*positional, **named)
+            result = call()
             if inspect.iscoroutine(result):
                 result.close()
-                raise TypeError(f"{function!r} is async but not a coroutine function; wrap it")
+                raise TypeError(f"{call.func!r} is async but not a coroutine function; wrap it")
 
         yield plain
         return
     with _loop(item) as run:
-        yield lambda: run(lambda: function(*positional, **named))
+        yield lambda: run(call)
 
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], None]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,13 +36,13 @@ class LeakChecker:
         """Repeat `function(*arguments)`; LeakError if something grows, else what was found."""
         __tracebackhide__ = True
         place = Layer("leak_check()", options)
-        return self._check(function, arguments, {}, self._options(place))
+        return self._check(partial(function, *arguments), self._options(place))
 
     def in_place_of(self, test: Callable[..., Any]) -> Callable[..., None]:
         """A function that takes the test's arguments, and checks it instead of calling it."""
 
         def checked(**arguments: Any) -> None:
-            self._check(test, (), arguments, self._options())
+            self._check(partial(test, **arguments), self._options())
 
         return checked
 
@@ -58,42 +59,23 @@ class LeakChecker:
         name = f"{self._item.nodeid.partition('::')[0]}:{_function_name(self._item)}"
         return resolve(flags, config.rootpath, workload=name, layers=[*layers, *places])
 
-    def _check(
-        self,
-        function: Callable[..., Any],
-        positional: tuple[Any, ...],
-        named: Mapping[str, Any],
-        options: Options,
-    ) -> RunResult:
+    def _check(self, call: partial[Any], options: Options) -> RunResult:
         __tracebackhide__ = True
-        run = self._isolated if options.isolate else self._in_process
-        result = run(function, positional, named, options)
+        result = (self._isolated if options.isolate else self._in_process)(call, options)
         self._keep(result, options)
         self._raise_for(result, options)
         return result
 
-    def _in_process(
-        self,
-        function: Callable[..., Any],
-        positional: tuple[Any, ...],
-        named: Mapping[str, Any],
-        options: Options,
-    ) -> RunResult:
+    def _in_process(self, call: partial[Any], options: Options) -> RunResult:
         __tracebackhide__ = True
-        with caller(function, positional, named, self._item) as call:
-            call()  # as any test would be: it may skip, or fail with pytest's own words
+        with caller(call, self._item) as once:
+            once()  # as any test would be: it may skip, or fail with pytest's own words
             with silenced(self._item) as quietly:
-                return self._judged(InProcessSpec(quietly(call), self._item.nodeid), options)
+                return self._judged(InProcessSpec(quietly(once), self._item.nodeid), options)
 
-    def _isolated(
-        self,
-        function: Callable[..., Any],
-        positional: tuple[Any, ...],
-        named: Mapping[str, Any],
-        options: Options,
-    ) -> RunResult:
+    def _isolated(self, call: partial[Any], options: Options) -> RunResult:
         with TemporaryDirectory(prefix="leak-suite-") as folder:
-            target = write_target(function, positional, named, Path(folder), self._item)
+            target = write_target(call, Path(folder), self._item)
             return self._judged(CallableSpec(target, options.python), options)
 
     def _judged(self, spec: Spec, options: Options) -> RunResult:

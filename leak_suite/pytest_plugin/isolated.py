@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import pickle
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,10 @@ for _name in {names!r}:
 '''
 
 
-def write_target(
-    function: Callable[..., Any],
-    positional: tuple[Any, ...],
-    named: Mapping[str, Any],
-    folder: Path,
-    item: pytest.Item,
-) -> str:
+def write_target(call: partial[Any], folder: Path, item: pytest.Item) -> str:
     """The target, `file.py:workload`; ConfigurationError where a fresh interpreter cannot do it."""
-    _refuse_fixtures(named, item)
+    _refuse_fixtures(call.keywords, item)
+    function = call.func
     module = inspect.getmodule(function)
     names = function.__qualname__.split(".")
     if module is None or module.__file__ is None or "<locals>" in names:
@@ -56,7 +52,7 @@ def write_target(
             "move it to the top of its file, or leave isolate out"
         )
     arguments = folder / "arguments"
-    arguments.write_bytes(_pickled((positional, dict(named))))
+    arguments.write_bytes(_pickled((call.args, call.keywords)))
     is_async = inspect.iscoroutinefunction(function)
     text = _FILE.format(
         path=_search_path(item),
