@@ -1,0 +1,93 @@
+"""When a refused client is told to come back: worked out from what runs, never from hope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from reference_app.parts import AppParts
+from reference_app.pipeline.task import Progress
+from reference_app.retry import seconds_until_a_place
+from tests.reference_app.conftest import Running, until
+from tests.reference_app.stand_in import make_engine
+from tests.reference_app.test_jobs import HandClock, fill
+
+
+@pytest.mark.parametrize(
+    ("running", "usual", "expected"),
+    [
+        # Half-way after ten seconds: ten more, a quarter of that, and one for the next to start.
+        ([(10.0, 0.5)], 1.0, 14),
+        ([(10.0, 0.5)], 500.0, 14),
+        ([(10.0, 1.0)], 500.0, 1),
+        # Nothing shown yet: as long as is usual, and once that is over, as long again.
+        ([(2.0, 0.0)], 10.0, 11),
+        ([(0.0, 0.0)], 10.0, 14),
+        ([(40.0, 0.0)], 10.0, 51),
+        # The first to end makes room.
+        ([(10.0, 0.5), (30.0, 0.1)], 1.0, 14),
+        # One frame of many tells no pace.
+        ([(1.0, 0.001)], 1.0, 25),
+        # Nothing runs: as long as is usual.
+        ([], 10.0, 14),
+        ([], 0.0, 1),
+        ([(500.0, 0.05)], 1.0, 300),
+    ],
+)
+def test_the_wait_is_what_is_left_of_the_first_job_to_end_and_a_margin(
+    running: list[tuple[float, float]], usual: float, expected: int
+) -> None:
+    assert seconds_until_a_place(running, usual) == expected
+
+
+@pytest.mark.parametrize("usual", [0.2, 1.0, 20.0])
+@pytest.mark.parametrize("lengths", [(0.5, 60.0), (8.0, 60.0), (60.0, 60.0), (90.0, 240.0)])
+@pytest.mark.parametrize("share", [0.06, 0.3, 0.6, 0.97])
+def test_quick_and_slow_jobs_at_once_have_made_room_by_then(
+    lengths: tuple[float, float], usual: float, share: float
+) -> None:
+    """Whatever was usual before: what runs now is known by its own pace."""
+    moment = share * min(lengths)
+    running = [(moment, moment / length) for length in lengths]
+    first_end = min(lengths) - moment
+    told = seconds_until_a_place(running, usual)
+    assert first_end <= told
+    assert told <= max(2, 2 * first_end + 2)
+
+
+def test_more_progress_never_makes_the_wait_longer() -> None:
+    told = [seconds_until_a_place([(5.0, done / 100)], 60.0) for done in range(1, 101)]
+    assert told == sorted(told, reverse=True)
+
+
+def test_a_full_queue_behind_slow_jobs_after_quick_ones_tells_the_slow_ones_time(
+    serve: Callable[..., Running],
+) -> None:
+    clock = HandClock()
+    service = serve(AppParts(engine=make_engine, clock=lambda: clock))
+    for _ in range(3):
+        service.wait(service.start("quick"), "completed")
+    running, _ = fill(service)
+    jobs = [service.service.registry.get(job_id) for job_id in running]
+    until(lambda: all(job is not None and job.progress == 0.5 for job in jobs))
+    clock.ahead = 40
+    # Half-way after forty seconds: the quick jobs before are no measure of these.
+    assert 51 <= int(service.upload().headers["retry-after"]) <= 60
+    for job in jobs:
+        assert job is not None
+        service.service._progress(job, Progress("frames", 0.9, "Nearly there"))
+    assert 6 <= int(service.upload().headers["retry-after"]) <= 15
+
+
+def test_before_any_job_has_shown_progress_the_usual_time_is_told(
+    serve: Callable[..., Running],
+) -> None:
+    service = serve(assumed_job_seconds=100)
+    running, _ = fill(service)
+    for job_id in running:
+        job = service.service.registry.get(job_id)
+        assert job is not None
+        until(lambda job=job: job.progress == 0.5)
+        job.progress = 0.0
+    assert 100 <= int(service.upload().headers["retry-after"]) <= 126
