@@ -71,12 +71,12 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
             _rehearse(subject.read(), options)
 
         def so_far(verdict: Verdict) -> RunResult:
-            known = _result(spec, subject, runner, verdict, {})
+            known = _result(spec, options, subject, runner, verdict, {})
             return replace(known, outcome=Outcome.INCONCLUSIVE, reason=STILL_RUNNING)
 
         verdict = _measure(runner, options, tell, so_far)
         evidence = _evidence(subject, runner, verdict)
-        result = _result(spec, subject, runner, verdict, evidence)
+        result = _result(spec, options, subject, runner, verdict, evidence)
     if _was_interrupted(runner):
         raise Interrupted(result)
     if result.outcome is Outcome.GROWING and options.attribution:
@@ -171,6 +171,7 @@ def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, l
 
 def _result(
     spec: Spec,
+    options: Options,
     subject: Subject,
     runner: Runner,
     verdict: Verdict,
@@ -191,6 +192,8 @@ def _result(
         "evidence": {name: [list(row) if isinstance(row, tuple) else row for row in rows]
                      for name, rows in evidence.items()},
     }  # fmt: skip
+    allowed = {"tolerances": options.tolerances, "budgets": options.budgets}
+    details |= {name: dict(given) for name, given in allowed.items() if given}
     if isinstance(spec, (PidSpec, UrlSpec)) and spec.workload is None:
         details["iteration"] = "0.1 s of watching"
     return RunResult(

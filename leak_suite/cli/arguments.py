@@ -30,6 +30,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if argv and namespace.command not in (commands.run, fit):
         _parser().error("only `leak-suite run` and `fit` take a command after --")
     namespace.argv = tuple(argv)
+    namespace.given = tuple(arguments)
     return namespace
 
 

@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ def run(arguments: Namespace) -> int:
     spec = _spec(arguments, options)
     with progress(options) as shown:
         result = listened(arguments.check or _real_check(), spec, options, shown)
+        command = ["leak-suite", *arguments.given]
+        result = replace(result, details={**result.details, "command": command})
         result = linked(result, spec, options, arguments.flamegraph)
     print(told(result, options), end="", flush=True)  # first, in case the file cannot be written
     if options.output is not None:

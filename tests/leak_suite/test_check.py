@@ -53,6 +53,7 @@ def test_a_clean_job_is_stable_in_a_few_seconds_and_says_on_what(jobs: Path) -> 
     assert result.seconds < 10
     assert result.details["overhead"] <= 0.02
     assert result.details["blind"] == {}
+    assert "tolerances" not in result.details
     assert result.environment["python"]
     assert result.environment["allocator"]
     assert [str(news).partition(":")[0] for news in told][:3] == [
@@ -100,6 +101,7 @@ def test_a_workload_that_fails_while_a_metric_grew_is_growing(jobs: Path) -> Non
 def test_a_peak_over_its_budget_is_over_budget(jobs: Path) -> None:
     options = Options(max_seconds=30, attribution=False, budgets={"peak": 1 << 20})
     result = check(CallableSpec(f"{jobs}:nothing"), options)
+    assert result.details["budgets"] == {"peak": 1 << 20}
     assert result.outcome is Outcome.OVER_BUDGET
 
 
