@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from leak_suite.result import Finding, Outcome, Series
-from leak_suite.verdict.judge import Look, follow, judge, look_at, ramp_in, still_rises
+from leak_suite.verdict.judge import follow, judge
 from leak_suite.verdict.policy import needed_for_growth
+from leak_suite.verdict.ramp import Look, look_at, ramp_in, still_rises
 from leak_suite.verdict.tolerance import RESIDENT, Tolerance
 
 __all__ = ["LIVE", "Run"]
