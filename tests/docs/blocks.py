@@ -12,11 +12,12 @@ __all__ = ["PAGES", "ROOT", "Command", "commands"]
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-_BLOCK = re.compile(
-    r"^( *)(<!-- check: ([^>]*?) -->\n)?\s*```(\w*)[^\n]*\n(.*?)^ *```", re.S | re.M
-)
+_BLOCK = re.compile(r"^ *```(\w*)[^\n]*\n(.*?)^ *```", re.S | re.M)
 _SHELLS = {"", "sh", "bash", "console"}
-_PROGRAMS = {"leak-suite", "python", "python3", "locust", "pip", "pytest", "docker", "cd", "git"}
+_PROGRAMS = {
+    *("leak-suite", "python", "python3", "locust", "pip", "pytest", "docker", "cd", "git"),
+    *("tox", "uv", "mkdocs"),
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,11 @@ class Command:
     line: int
     words: tuple[str, ...]
     variables: tuple[str, ...]
-    check: str
+
+    @property
+    def said(self) -> str:
+        """The whole line again."""
+        return shlex.join((*self.variables, *self.words))
 
     def __str__(self) -> str:
         return f"{self.page.name}:{self.line} {shlex.join(self.words)[:60]}"
@@ -37,19 +42,19 @@ def commands(page: Path) -> Iterator[Command]:
     """Every command line of the page's blocks; plans and drawings in bare blocks are none."""
     text = page.read_text(encoding="utf-8")
     for block in _BLOCK.finditer(text):
-        if block[4] not in _SHELLS:
+        if block[1] not in _SHELLS:
             continue
-        first = text.count("\n", 0, block.start(5)) + 1
-        prompts = block[4] == "console"
-        joined = re.sub(r"\\\n\s*", " ", block[5])
+        first = text.count("\n", 0, block.start(2)) + 1
+        prompts = block[1] == "console"
+        joined = re.sub(r"\\\n\s*", " ", block[2])
         for offset, line in enumerate(joined.splitlines()):
             if prompts and not line.startswith("$ "):
                 continue
             words = _words(line.removeprefix("$ "))
             variables = tuple(_leading_variables(words))
             words = words[len(variables) :]
-            if words and (words[0] in _PROGRAMS or block[4]):
-                yield Command(page, first + offset, words, variables, block[3] or "")
+            if words and (words[0] in _PROGRAMS or block[1]):
+                yield Command(page, first + offset, words, variables)
 
 
 def _words(line: str) -> tuple[str, ...]:

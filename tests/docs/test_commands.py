@@ -1,152 +1,160 @@
-"""Every command line of README and docs is read by its own parser, and run where that is short.
+"""Every command line of README and docs is read by its own parser, and run or kept in a table.
 
-Run are those of the pages in RUN; the others need minutes, a network, or a privilege. A block under
-`<!-- check: parsed only -->` is not run there either.
+`rehearsals.py` says how each is run, and why the few that are not cannot be.
 """
 
 from __future__ import annotations
 
-import os
-import re
+import json
+import signal
 import subprocess
-import sys
-from configparser import ConfigParser
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmarks.leakbench import command as leakbench
-from fixtures.defects import __main__ as defects
-from leak_suite.cli.arguments import parse
-from load import run as load
-from tests.docs.blocks import PAGES, ROOT, Command, commands
+from load.service import serve
+from tests.docs.blocks import PAGES, Command, commands
+from tests.docs.programs import understood
+from tests.docs.rehearsals import NOT_RUN, REHEARSALS, SHORTER, STAND_INS, Rehearsal, reason
+from tests.docs.stage import Stage
 
 ALL = [command for page in PAGES for command in commands(page)]
-#: Programs that are not ours; their words are looked at where they name our files.
-FOREIGN = {"pip", "git", "docker", "cd"}
-#: What a reader puts in place of a word in capitals.
-_FILLED = {"N": "2", "NAME": "clean"}
-
-
-def environments() -> set[str]:
-    """The names of tox's environments, its factors multiplied out."""
-    tox = ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini")
-    names = {name.partition(":")[2] for name in tox.sections() if name.startswith("testenv:")}
-    for name in tuple(names):
-        if found := re.fullmatch(r"(\w+)\{([\d,]+)\}", name):
-            names |= {found[1] + part for part in found[2].split(",")}
-    return names
-
-
-def understood(words: list[str]) -> None:
-    """Fail unless the program's own parser takes these words."""
-    words = [_FILLED.get(word, word) for word in words]
-    match words:
-        case ["leak-suite", *rest]:
-            parse(rest)
-        case ["python" | "python3", "dev.py", *rest]:
-            assert not rest or rest[0] in environments()
-        case ["python" | "python3", "-m", "load", *rest]:
-            load._parser().parse_args(rest)
-        case ["python" | "python3", "-m", "fixtures.defects", *rest]:
-            defects._parser().parse_args(rest)
-        case ["python" | "python3", "-m", "benchmarks.leakbench", *rest]:
-            leakbench._parser().parse_args(rest)
-        case ["locust", *_] | ["python" | "python3", "-m", "uvicorn", *_] | ["pytest", *_]:
-            named = [word for word in words if word.endswith(".py")]
-            assert all((ROOT / word).exists() or word == "tests/test_leaks.py" for word in named)
-        case [program, *rest] if program in FOREIGN:
-            files = [word for word in rest if word.startswith("requirements/")]
-            assert all((ROOT / word).exists() for word in files)
-        case _:
-            pytest.fail(f"no test knows this program: {words}")
+_END_SECONDS = 120.0
 
 
 @pytest.mark.parametrize("command", ALL, ids=str)
 def test_a_command_line_is_understood(command: Command) -> None:
     try:
-        understood(list(command.words))
+        understood(command.words)
     except SystemExit:
         pytest.fail(f"{command} is not understood by its own parser")
+
+
+@pytest.mark.parametrize("command", ALL, ids=str)
+def test_a_command_line_is_run_by_one_test_or_says_why_not(command: Command) -> None:
+    ways = [str(one) for one in REHEARSALS if one.covers(command)]
+    ways = ways or [why for why in [reason(command)] if why]
+    assert ways, f"{command}: add it to a rehearsal, or to NOT_RUN with a reason"
+    assert len(ways) == 1, f"{command} is run by several: {ways}"
+
+
+def test_no_entry_of_the_tables_is_without_a_line() -> None:
+    said = {str(one): one.lines() for one in REHEARSALS}
+    assert len(said) == len(REHEARSALS)
+    assert [name for name, lines in said.items() if not lines] == []
+    texts = [" ".join(command.words) for command in ALL]
+    for begins in (*SHORTER, *NOT_RUN):
+        assert any(text.startswith(begins) for text in texts), begins
+    words = [f":{word}" for command in ALL for word in command.words]
+    assert [one for one in STAND_INS if not any(w.endswith(f":{one}") for w in words)] == []
 
 
 def test_every_page_with_commands_is_looked_at() -> None:
     pages = {command.page.name for command in ALL}
     assert {"README.md", "index.md", "getting-started.md", "ci.md", "before-you-deploy.md"} <= pages
-    assert len(ALL) > 25
+    assert "evidence.md" in pages
+    assert len(ALL) > 50
 
 
-RUN = (
-    "README.md",
-    "docs/index.md",
-    "docs/getting-started.md",
-    "docs/ci.md",
-    "docs/reading-a-report.md",
-)
-_VISIT = 'def visit(client):\n    client.get("/").raise_for_status()\n'
-_SHOP = {
-    "shop.py": "KEPT = []\n\n\ndef job():\n    KEPT.append(bytearray(2000))\n",
-    "shop/__init__.py": "",
-    "shop/main.py": "from fastapi import FastAPI\n\napp = FastAPI()\nkept = []\n\n\n"
-    '@app.get("/")\ndef root():\n    kept.append("x" * 30_000 + str(len(kept)))\n    return {}\n',
-    "shop/__main__.py": "import sys\n\nimport uvicorn\n\n"
-    'uvicorn.run("shop.main:app", port=int(sys.argv[2]), log_level="warning")\n',
-    "shop_workload.py": _VISIT,
-    "leak_workload.py": _VISIT,
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service on this machine, in place of one somewhere else."""
+    log = tmp_path_factory.mktemp("service") / "service.log"
+    with serve("tests.docs.quick_service:app", log) as running:
+        yield running.url
+
+
+def _cases(stage: Stage) -> None:
+    """A folder of one case for Leakbench, without requirements."""
+    case = stage.out / "cases" / "bounded_deque_fills"
+    case.mkdir(parents=True)
+    (case / "job.py").write_text("def job():\n    return bytes(100)\n")
+    (case / "python.txt").write_text("3.11\n")
+    (case / "clean.txt").write_text("")
+
+
+def _a_run(stage: Stage) -> None:
+    """The run files that a page takes for granted."""
+    for file in ("run.json", "reports/out/run.json"):
+        stage.leak_suite("run", "shop.py:job", "--no-attribution", "-o", file)
+
+
+def _runs_of_two_branches(stage: Stage) -> None:
+    for folder in ("runs", "runs-of-this-branch"):
+        for number in ("1", "2"):
+            stage.leak_suite("run", "jobs.py:import_orders", "-o", f"{folder}/{number}.json")
+
+
+#: What is there before the first line of a page.
+_BEFORE: dict[str, Callable[[Stage], None]] = {
+    "reading-a-report.md": _a_run,
+    "baselines.md": _runs_of_two_branches,
+    "leakbench.md": _cases,
 }
-_OF_A_RUN = ("run", "shop.py:job", "--no-attribution", "-o")
 
 
-def scratch(page: Path, folder: Path) -> None:
-    """A project in which the page's commands make sense."""
-    folder.mkdir()
-    (folder / "pyproject.toml").write_text('[project]\nname = "scratch"\nversion = "1"\n')
-    files = dict(re.findall(r'```python title="(main\.py)"\n(.*?)```', page.read_text(), re.S))
-    for name, text in (files or _SHOP).items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
+def rehearsal_case(one: Rehearsal) -> object:
+    marks = [pytest.mark.slow, pytest.mark.timeout(600)] if one.slow else []
+    return pytest.param(one, marks=marks, id=str(one))
 
 
-def run(command: Command, folder: Path, tools: Path) -> subprocess.CompletedProcess[str]:
-    """As in a shell, with the tools of this environment."""
-    path = os.pathsep.join([str(tools), os.environ["PATH"]])
-    variables = dict(word.split("=", 1) for word in command.variables)
-    environment = {**os.environ, **variables, "PATH": path, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        command.words, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-
-
-@pytest.fixture
-def tools(tmp_path: Path) -> Path:
-    """`leak-suite`, `pytest` and `python` of this interpreter, wherever they are installed."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name, words in (("leak-suite", "-m leak_suite"), ("pytest", "-m pytest"), ("python", "")):
-        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
-        (folder / name).chmod(0o755)
-    return folder
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", RUN)
-def test_the_commands_of_a_page_run_as_they_are_written(
-    page: str, tools: Path, tmp_path: Path
+@pytest.mark.parametrize("rehearsal", [rehearsal_case(one) for one in REHEARSALS])
+def test_command_lines_do_what_the_page_says(
+    rehearsal: Rehearsal, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     pytest.importorskip("jinja2")
-    programs = {"leak-suite", "pytest"}
-    shown = [c for c in commands(ROOT / page) if c.words[0] in programs and not c.check]
-    assert shown
-    project = tmp_path / "project"
-    scratch(shown[0].page, project)
-    if page == "docs/reading-a-report.md":
-        for file in ("run.json", "reports/out/run.json"):
-            words = ("leak-suite", *_OF_A_RUN, file)
-            assert run(Command(ROOT / page, 0, words, (), ""), project, tools).returncode == 1
-    for command in shown:
-        done = run(command, project, tools)
-        # Everything that judges this project finds its leak; all else is plainly done.
-        judges = command.words[0] == "pytest" or command.words[1] in ("run", "show")
-        assert done.returncode == int(judges), f"{command}\n{done.stdout}{done.stderr}"
+    lines = rehearsal.lines()
+    filled = {}
+    if any(STAND_INS.get(word) == "{service}" for line in lines for word in line.words):
+        filled["service"] = request.getfixturevalue("service")
+    if "fit" in rehearsal.begins or rehearsal.begins.startswith("WORKERS"):
+        from fixtures.clips import clip
+
+        filled["clip"] = str(clip(width=320, height=240, seconds=0.3).path)
+    stage = Stage(rehearsal, tmp_path, filled)
+    if prepare := _BEFORE.get(rehearsal.page):
+        prepare(stage)
+    {"in turn": in_turn, "at once": at_once}[rehearsal.how](rehearsal, lines, stage)
+
+
+def in_turn(rehearsal: Rehearsal, lines: list[Command], stage: Stage) -> None:
+    """One after the other; each ends with the status that the page promises."""
+    for command in lines:
+        status, said = stage.run(command)
+        finds = " ".join(command.words).startswith(rehearsal.finds)
+        assert status == int(finds), f"{command}\n{said}"
+
+
+def at_once(rehearsal: Rehearsal, lines: list[Command], stage: Stage) -> None:
+    """All together: each ends with 0, by itself or when a server has answered and is asked to."""
+    twice = [lines[-1]] if "--worker" in lines[-1].words else []
+    processes = [stage.start(command) for command in (*lines, *twice)]
+    try:
+        if not twice:
+            until_it_answers(f"http://127.0.0.1:{stage.port}/health", processes[0])
+            processes[0].send_signal(signal.SIGTERM)
+        said = [process.communicate(timeout=_END_SECONDS)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    asked = -signal.SIGTERM
+    assert {process.returncode for process in processes} <= {0, asked}, "\n".join(said)
+
+
+def until_it_answers(url: str, process: subprocess.Popen[str]) -> None:
+    """Return as soon as the server is up."""
+    deadline = time.monotonic() + _END_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                assert json.load(answer)
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    pytest.fail(f"{url} did not answer")

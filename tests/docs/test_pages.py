@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import ROOT
+from tests.docs.programs import environments
 from tests.docs.reference_page import PAGE, filled, parsers
-from tests.docs.test_commands import environments
 
 DOCS = ROOT / "docs"
 

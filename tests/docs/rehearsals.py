@@ -1,0 +1,127 @@
+"""How each command line of the docs is run by a test, and which are not, and why.
+
+A line is run as it is written. What SHORTER and STAND_INS change makes it shorter or local, and
+nothing else: fewer iterations, a smaller clip, a server that the test started itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.docs.blocks import PAGES, Command, commands
+
+__all__ = ["NOT_RUN", "REHEARSALS", "SHORTER", "STAND_INS", "VARIABLES", "Rehearsal", "reason"]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Command lines of one page, or one of any page, that are run in order, in one folder."""
+
+    page: str
+    begins: str
+    #: Beginnings of those that find something, and so end with 1; all others end with 0.
+    finds: tuple[str, ...] = ()
+    #: Whether the folder is this checkout, or a project of a reader's own.
+    checkout: bool = False
+    #: `in turn`, or `at once` where the lines talk to one another or go on until they are ended.
+    how: str = "in turn"
+    slow: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.page}: {self.begins}"
+
+    def lines(self) -> list[Command]:
+        """The command lines that are meant; one that several pages show is run once."""
+        meant = (command for page in PAGES for command in commands(page) if self.covers(command))
+        return list({command.said: command for command in meant}.values())
+
+    def covers(self, command: Command) -> bool:
+        """Whether this is one of them."""
+        here = self.page in (ANY, command.page.name)
+        return here and command.said.startswith(self.begins) and reason(command) is None
+
+
+ANY = "any page"
+_OWN = ("leak-suite run", "leak-suite show", "pytest")
+REHEARSALS = (
+    Rehearsal("README.md", "leak-suite", finds=_OWN, slow=True),
+    Rehearsal("index.md", "leak-suite", finds=_OWN, slow=True),
+    Rehearsal("getting-started.md", "", finds=_OWN, slow=True),
+    Rehearsal("ci.md", "leak-suite", finds=_OWN, slow=True),
+    Rehearsal("reading-a-report.md", "leak-suite", finds=_OWN),
+    Rehearsal("baselines.md", "leak-suite"),
+    Rehearsal("flamegraphs.md", "leak-suite"),
+    Rehearsal("before-you-deploy.md", "leak-suite fit", checkout=True, slow=True),
+    Rehearsal("before-you-deploy.md", "WORKERS=thread", checkout=True, slow=True),
+    Rehearsal(ANY, "python -m load ci", checkout=True, slow=True),
+    Rehearsal("before-you-deploy.md", "python -m load burst --host", checkout=True, slow=True),
+    Rehearsal("load.md", "python -m load steady --host", checkout=True),
+    Rehearsal("load.md", "python -m load concurrency", checkout=True, slow=True),
+    Rehearsal("load.md", "python -m load soak", checkout=True, slow=True),
+    Rehearsal("load.md", "python -m load burst --app", slow=True),
+    Rehearsal("load.md", "LOAD_SCENARIO=burst locust", checkout=True, slow=True),
+    Rehearsal("load.md", "locust", checkout=True),
+    Rehearsal("load.md", "LOAD_ROUNDS=3 locust", checkout=True, how="at once", slow=True),
+    Rehearsal("defects.md", "python -m uvicorn", checkout=True, how="at once"),
+    Rehearsal("defects.md", "pytest", finds=("pytest",), checkout=True, slow=True),
+    Rehearsal("defects.md", "leak-suite", finds=("leak-suite",), checkout=True, slow=True),
+    Rehearsal("defects.md", "python -m fixtures.defects", checkout=True, slow=True),
+    Rehearsal("evidence.md", "tox run -e evidence -- --list", checkout=True),
+    Rehearsal("leakbench.md", "python -m benchmarks.leakbench", slow=True),
+    Rehearsal("leakbench.md", "LEAKBENCH_CASE", finds=("leak-suite",), checkout=True, slow=True),
+)
+
+#: Words that a line gets besides its own, by how it begins; the last of an option counts.
+SHORTER: Mapping[str, tuple[str, ...]] = {
+    "leak-suite fit": ("--users", "2", "--iterations", "2"),
+    "python -m load": ("--rounds", "1", "-o", "{out}"),
+    "python -m load soak": ("--rounds", "10", "--users", "4", "--seconds", "5"),
+    "locust": ("--csv", "{out}/locust"),
+    "locust -f load/locustfile.py --tags burst --master": ("--master-bind-port", "{port}"),
+    "locust -f load/locustfile.py --tags burst --worker": ("--master-port", "{port}"),
+    "python -m uvicorn": ("--port", "{port}"),
+    "pytest leak_suite/app_tests": ("-k", "process_pool", "--out", "{out}"),
+    "python -m fixtures.defects": ("-o", "{out}/defects"),
+    "python -m benchmarks.leakbench": (
+        *("--repeat", "1", "--only", "bounded_deque_fills/clean", "--tools", "leak-suite"),
+        *("-o", "{out}/leakbench"),
+    ),
+}
+#: What stands in for a word, or for the end of one.
+STAND_INS: Mapping[str, str] = {
+    "https://staging.example.com": "{service}",
+    "https://staging.example": "{service}",
+    "http://127.0.0.1:8000": "{service}",
+    "URL": "{service}",
+    "burst.html": "{out}/burst.html",
+    "FOLDER": "{out}/cases",
+    "clean": "bounded_deque_fills/clean",
+    "NAME": "worker_never_recycled",
+    "N": "1",
+}
+#: Set for lines that begin so, unless a line sets it itself.
+VARIABLES: Mapping[str, Mapping[str, str]] = {
+    "leak-suite fit": {"FIT_CLIP": "{clip}"},
+    "locust": {"LOAD_ROUNDS": "1", "LOAD_OUT": "{out}"},
+    "python -m benchmarks.leakbench": {"XDG_CACHE_HOME": "{out}/cache"},
+}
+
+#: Looked at by their parser only. A new line has to be run, or come here with a reason.
+NOT_RUN: Mapping[str, str] = {
+    "pip install": "needs the network; tests/packaging installs the wheel and reads the lock",
+    "python3 dev.py": "builds environments for minutes; what they run is looked at word by word",
+    "tox run -e evidence": "takes hours: these are the long runs themselves",
+    "tox run -e evidence -- soak torture": "takes hours: these are the long runs themselves",
+}
+
+
+def reason(command: Command) -> str | None:
+    """Why this line is not run; None if it is not in the table."""
+    for begins, why in NOT_RUN.items():
+        # A long run is in the table word by word: with other words it may be a short one.
+        if command.said == begins or (
+            not begins.startswith("tox") and command.said.startswith(f"{begins} ")
+        ):
+            return why
+    return None
