@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leak_suite.cli.telling import progress, told
 from leak_suite.errors import ConfigurationError
 from leak_suite.options import Options, parse_duration, parse_size
 
@@ -59,7 +59,6 @@ def add_fit(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def fit(arguments: Namespace) -> int:
     """Say whether the service fits."""
-    from leak_suite.cli.commands import progress, told
     from leak_suite.fit import fit as run_fit
 
     chosen, spec = _fit_options(arguments), _spec(arguments)
@@ -73,6 +72,7 @@ def fit(arguments: Namespace) -> int:
 
 
 def _fit_options(arguments: Namespace) -> FitOptions:
+    from leak_suite.cli.reading import parsed
     from leak_suite.fit import PLANS, FitOptions
 
     if (arguments.memory is None) == (arguments.plan is None):
@@ -87,36 +87,25 @@ def _fit_options(arguments: Namespace) -> FitOptions:
         limit = float(plan.memory_bytes)
         name = f"{arguments.plan} ({plan.memory_bytes >> 20} MiB, as of {plan.as_of})"
     else:
-        limit, name = _parsed("--memory", parse_size, arguments.memory), ""
+        limit, name = parsed("--memory", parse_size, arguments.memory), ""
     return FitOptions(
         limit_bytes=int(limit),
         limit_name=name,
         users=arguments.users,
         iterations=arguments.iterations,
-        max_seconds=_parsed("--max-seconds", parse_duration, arguments.max_seconds),
+        max_seconds=parsed("--max-seconds", parse_duration, arguments.max_seconds),
         find_minimum=arguments.find_minimum,
-        tolerance_bytes=int(_parsed("--tolerance", parse_size, arguments.tolerance)),
+        tolerance_bytes=int(parsed("--tolerance", parse_size, arguments.tolerance)),
         way=arguments.way,
         image=arguments.image,
     )
 
 
-def _parsed(flag: str, parse: Callable[[object], float], text: str) -> float:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{flag}: {error}") from error
-
-
 def _spec(arguments: Namespace) -> AppSpec | CommandSpec:
-    from leak_suite.cli.commands import named
-    from leak_suite.subject import AppSpec, CommandSpec
+    from leak_suite.cli.reading import app_spec, command_spec
 
     if (arguments.app is None) == (not arguments.argv):
         raise ConfigurationError("give one service: --app APP, or -- COMMAND")
-    if arguments.workload is None:
-        raise ConfigurationError("fit needs --workload module:callable to drive the service")
-    workload = named(arguments.workload, "--workload")
     if arguments.app is not None:
-        return AppSpec(named(arguments.app, "--app"), workload, arguments.python)
-    return CommandSpec(arguments.argv, workload)
+        return app_spec(arguments, arguments.python)
+    return command_spec(arguments)

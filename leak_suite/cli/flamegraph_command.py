@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leak_suite.cli.telling import progress
 from leak_suite.errors import ConfigurationError, LeakSuiteError
 from leak_suite.options import Options, parse_duration
 from leak_suite.result import Outcome, RunResult
@@ -65,7 +66,7 @@ def add_flamegraph(subparsers: argparse._SubParsersAction[argparse.ArgumentParse
 
 
 def _flamegraph(arguments: Namespace) -> int:
-    from leak_suite.cli.commands import progress
+    from leak_suite.cli.reading import parsed
     from leak_suite.flamegraph import make
 
     if arguments.iterations < 1:
@@ -81,7 +82,7 @@ def _flamegraph(arguments: Namespace) -> int:
             given: dict[str, Any] = {
                 "iterations": arguments.iterations,
                 "native": arguments.native,
-                "max_seconds": _seconds(arguments.max_seconds),
+                "max_seconds": parsed("--max-seconds", parse_duration, arguments.max_seconds),
                 "tell": shown or (lambda _: None),
             }
             if mode == "growth":
@@ -93,26 +94,12 @@ def _flamegraph(arguments: Namespace) -> int:
 
 
 def _spec(arguments: Namespace) -> Spec:
-    from leak_suite.cli.commands import named
-    from leak_suite.subject import AppSpec, CallableSpec
+    from leak_suite.cli.reading import app_spec, callable_spec
 
     if (arguments.target is None) == (arguments.app is None):
         raise ConfigurationError("give one subject: TARGET, --app APP, or --diff BASE HEAD")
-    if arguments.target is not None:
-        if arguments.workload is not None:
-            raise ConfigurationError("a TARGET is its own workload; leave --workload out")
-        return CallableSpec(named(arguments.target, "TARGET"), arguments.python)
-    if arguments.workload is None:
-        raise ConfigurationError("--app needs --workload module:callable to drive it")
-    workload = named(arguments.workload, "--workload")
-    return AppSpec(named(arguments.app, "--app"), workload, arguments.python)
-
-
-def _seconds(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise ConfigurationError(f"--max-seconds: {error}") from error
+    make = app_spec if arguments.target is None else callable_spec
+    return make(arguments, arguments.python)
 
 
 def _told(made: Made, *, quiet: bool) -> str:

@@ -26,7 +26,7 @@ def add_init(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def init(arguments: Namespace) -> int:
     """Start a project off."""
-    from leak_suite.cli.commands import named
+    from leak_suite.cli.reading import named
     from leak_suite.init import start
 
     if arguments.app is not None:
