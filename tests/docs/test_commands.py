@@ -84,9 +84,12 @@ def _a_run(stage: Stage) -> None:
 
 
 def _runs_of_two_branches(stage: Stage) -> None:
-    for folder in ("runs", "runs-of-this-branch"):
-        for number in ("1", "2"):
-            stage.leak_suite("run", "jobs.py:import_orders", "-o", f"{folder}/{number}.json")
+    stage.leak_suite("run", "jobs.py:import_orders", "-o", "run.json")
+    text = (stage.folder / "run.json").read_text()
+    out = [f"reports/out/{number}" for number in range(1, 5)]
+    for name in ("runs", "runs-of-this-branch", *out):
+        (stage.folder / name).mkdir(parents=True)
+        (stage.folder / name / "run.json").write_text(text)
 
 
 #: What is there before the first line of a page.
