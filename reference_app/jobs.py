@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from reference_app.clock import Clock, iso
+from reference_app.retry import Pace
 
 __all__ = ["Job", "JobRegistry", "State"]
 
@@ -55,6 +56,8 @@ class Job:
     error: str | None = None
     started_at: float | None = None
     finished_at: float | None = None
+    # Steady time and share of the first progress: until then a worker is being started.
+    first_progress: tuple[float, float] | None = None
     trimmed: bool = False
     summary: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
@@ -72,6 +75,17 @@ class Job:
         elif self.finished_at is None:
             self.finished_at = clock.wall()
         return True
+
+    def advance(self, share: float, message: str, clock: Clock) -> None:
+        """Note how far the work is."""
+        self.progress, self.message = share, message
+        if share > 0 and self.first_progress is None:
+            self.first_progress = (clock.steady(), share)
+
+    def pace(self, now: float) -> Pace:
+        """How the running job gets on, at this steady time; its last change was its start."""
+        since, first = self.first_progress or (now, self.progress)
+        return Pace(now - self.touched, now - since, self.progress - first, self.progress)
 
     def view(self, queue_position: int | None = None) -> dict[str, Any]:
         """What a client reads about this job."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-__all__ = ["seconds_until_a_place"]
+__all__ = ["Pace", "seconds_until_a_place"]
 
 _SHORTEST, _LONGEST = 1, 300
-# The first steps of a job say little of its pace: less than this counts as this much.
+# Less progress than this tells no pace.
 _TELLING_SHARE = 0.05
 # Jobs slow one another down, and their last steps are not told one by one.
 _MARGIN = 1.25
@@ -16,24 +17,38 @@ _MARGIN = 1.25
 _HANDOVER_SECONDS = 1.0
 
 
-def seconds_until_a_place(running: Iterable[tuple[float, float]], usual_seconds: float) -> int:
+@dataclass(frozen=True)
+class Pace:
+    """A running job: seconds since its start and since its first progress, and shares of it.
+
+    `gained` was done since the first progress, `done` since the start.
+    """
+
+    spent: float
+    moving: float
+    gained: float
+    done: float
+
+
+def seconds_until_a_place(running: Sequence[Pace], usual_seconds: float) -> int:
     """Whole seconds, 1 to 300, after which the first of the running jobs should have ended.
 
-    That end is what makes room: the head of the queue starts, and its place is free. `running`
-    holds for every job the seconds it has `spent` and the share of it that is `done`:
+    That end is what makes room: the head of the queue starts, and its place is free.
 
-    - a job that has shown progress goes on at its pace: left = spent * (1 - done) / done;
-    - one that has shown none will take as long as is usual, and once that is over, as long again
-      as it has taken: left = usual - spent, or spent if that is more;
-    - answer = 1.25 * (the least that is left) + 1, rounded up; where nothing runs, `usual` is left.
+    - Jobs that have gained at least 5% go on at their pace: left = moving / gained * (1 - done).
+      What went before the first progress, the start of a worker, is no part of it. Jobs that have
+      shown less may be of any length, so they give no hope where others are known.
+    - Where none is known, they take as long as is usual, and once that is over, as long again as
+      they have taken: left = usual - spent, or spent if that is more. Where nothing runs at all,
+      `usual` is left.
+    - The answer is 1.25 * (the least that is left) + 1, rounded up.
     """
-    left = min((_left(*job, usual_seconds) for job in running), default=usual_seconds)
+    known = [job.moving / job.gained * (1 - job.done) for job in running if _tells(job)]
+    unknown = [max(usual_seconds - job.spent, job.spent) for job in running if not _tells(job)]
+    left = min(known or unknown or [usual_seconds])
     seconds = math.ceil(min(_MARGIN * left + _HANDOVER_SECONDS, _LONGEST))
     return max(_SHORTEST, seconds)
 
 
-def _left(spent: float, done: float, usual_seconds: float) -> float:
-    if done <= 0:
-        return max(usual_seconds - spent, spent)
-    done = max(done, _TELLING_SHARE)
-    return spent * (1 - done) / done
+def _tells(job: Pace) -> bool:
+    return job.gained >= _TELLING_SHARE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,8 @@ from reference_app.upload import SOURCE_NAME, Upload
 from reference_app.workers import Stopped, Worker, warm_up
 
 __all__ = ["Service"]
+
+_RECENT_JOBS = 20
 
 
 class Service:
@@ -42,7 +45,8 @@ class Service:
         self.guard = parts.guard(settings, self.clock, self.log, self.pool.pids)
         self.admission = parts.admission(settings, self.pool, self.guard, self._until_a_place)
         self._make_worker = parts.workers(settings, parts.engine(parts.pipeline))
-        self._usual_seconds: float | None = None
+        # The longest of these is the usual: who is told to come back too early comes in vain.
+        self._recent_seconds: deque[float] = deque(maxlen=_RECENT_JOBS)
         self.intake = parts.intake(settings, self.artifacts, self.admission, self.accept)
         self._drain_ends = float("inf")
 
@@ -158,18 +162,11 @@ class Service:
     async def _has_room(self) -> bool:
         return await self.guard.has_room()
 
-    def _remember(self, seconds: float) -> None:
-        """Long jobs count for a while: a client told to come back too early comes in vain."""
-        self._usual_seconds = max(seconds, 0.8 * (self._usual_seconds or 0.0))
-
     def _until_a_place(self) -> int:
         now = self.clock.steady()
-        running = (job for job in self.registry if job.status is State.PROCESSING)
-        return seconds_until_a_place(
-            # A job's last change of state was its start.
-            ((now - job.touched, job.progress) for job in running),
-            self._usual_seconds or self.settings.assumed_job_seconds,
-        )
+        running = [job.pace(now) for job in self.registry if job.status is State.PROCESSING]
+        usual = max(self._recent_seconds, default=self.settings.assumed_job_seconds)
+        return seconds_until_a_place(running, usual)
 
     def _task(self, job_id: str) -> Task:
         folder = self.artifacts.folder(job_id)
@@ -211,7 +208,7 @@ class Service:
             await self._end(job, State.FAILED, "Failed.", error="The service failed on this job.")
         else:
             self._take_results(job, summary)
-            self._remember(self.clock.steady() - started)
+            self._recent_seconds.append(self.clock.steady() - started)
             await self._end(job, State.COMPLETED, "Completed.")
 
     async def _run(self, job: Job, worker: Worker) -> Summary:
@@ -258,8 +255,7 @@ class Service:
 
     def _progress(self, job: Job, progress: Progress) -> None:
         if job.status is State.PROCESSING:
-            job.progress = progress.fraction
-            job.message = progress.message
+            job.advance(progress.fraction, progress.message, self.clock)
             self._publish(job)
 
     def _move(self, job: Job, state: State, *, message: str, error: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -46,7 +47,7 @@ def test_two_run_ten_wait_and_the_next_is_refused(service: Running) -> None:
     refused = service.upload()
     assert refused.status_code == 503
     assert refused.json()["reason"] == "queue full"
-    assert 1 <= int(refused.headers["retry-after"]) <= 120
+    assert 1 <= int(refused.headers["retry-after"]) <= 300
     assert refused.headers["content-type"] == "application/problem+json"
     service.release()
     done = [service.wait(job_id, "completed") for job_id in first + waiting]
@@ -55,6 +56,43 @@ def test_two_run_ten_wait_and_the_next_is_refused(service: Running) -> None:
     assert starts == sorted(starts), "first come, first served"
     peaks = service.memory()["peaks"]
     assert (peaks["processing"], peaks["pending"]) == (2, 10)
+
+
+def test_a_job_that_leaves_the_queue_is_processing_from_that_moment(
+    serve: Callable[..., Running],
+) -> None:
+    """At every step of the start, also before the job's own task has had its first turn."""
+    seen: list[tuple[str, Any]] = []
+    # The service is there only once it has been put together from these parts.
+    here: list[Running] = []
+
+    def workers(settings: Settings, engine: Engine) -> WorkerFactory:
+        make = make_worker_factory(settings, engine)
+
+        def watched(task: Task) -> Worker:
+            def look() -> None:
+                service = here[0].service
+                for job in service.registry:
+                    if not job.status.final:
+                        view = service.view(job)
+                        seen.append((view["status"], view["queue_position"]))
+
+            look()
+            # The loop runs this before the task that is made for the job next.
+            asyncio.get_running_loop().call_soon(look)
+            return make(task)
+
+        return watched
+
+    here.append(serve(AppParts(engine=make_engine, workers=workers)))
+    first, waiting = fill(here[0])
+    here[0].release()
+    for job_id in first + waiting:
+        here[0].wait(job_id, "completed")
+    assert len(seen) > 24
+    assert {status for status, place in seen if place is None} == {"processing"}
+    assert {status for status, place in seen if place is not None} == {"pending"}
+    assert here[0].memory()["peaks"]["pending"] == 10
 
 
 def test_a_refused_upload_is_not_read(service: Running) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from reference_app.parts import AppParts
 from reference_app.pipeline.task import Progress
-from reference_app.retry import seconds_until_a_place
+from reference_app.retry import Pace, seconds_until_a_place
 from tests.reference_app.conftest import Running, until
 from tests.reference_app.stand_in import make_engine
 from tests.reference_app.test_jobs import HandClock, fill
@@ -18,46 +18,59 @@ from tests.reference_app.test_jobs import HandClock, fill
     ("running", "usual", "expected"),
     [
         # Half-way after ten seconds: ten more, a quarter of that, and one for the next to start.
-        ([(10.0, 0.5)], 1.0, 14),
-        ([(10.0, 0.5)], 500.0, 14),
-        ([(10.0, 1.0)], 500.0, 1),
-        # Nothing shown yet: as long as is usual, and once that is over, as long again.
-        ([(2.0, 0.0)], 10.0, 11),
-        ([(0.0, 0.0)], 10.0, 14),
-        ([(40.0, 0.0)], 10.0, 51),
+        ([Pace(12.0, 10.0, 0.5, 0.5)], 1.0, 14),
+        ([Pace(12.0, 10.0, 0.5, 0.5)], 500.0, 14),
+        ([Pace(12.0, 10.0, 1.0, 1.0)], 500.0, 1),
+        ([Pace(999.0, 900.0, 0.05, 0.05)], 1.0, 300),
         # The first to end makes room.
-        ([(10.0, 0.5), (30.0, 0.1)], 1.0, 14),
-        # One frame of many tells no pace.
-        ([(1.0, 0.001)], 1.0, 25),
+        ([Pace(10.0, 10.0, 0.5, 0.5), Pace(30.0, 30.0, 0.1, 0.1)], 1.0, 14),
+        # Nothing shown yet: as long as is usual, and once that is over, as long again.
+        ([Pace(0.0, 0.0, 0.0, 0.0)], 10.0, 14),
+        ([Pace(2.0, 0.0, 0.0, 0.0)], 10.0, 11),
+        ([Pace(40.0, 0.0, 0.0, 0.0)], 10.0, 51),
+        # A first picture is no pace yet.
+        ([Pace(2.0, 0.1, 0.003, 0.003)], 10.0, 11),
+        # The first progress came late and was large: only what followed tells the pace.
+        ([Pace(5.0, 1.0, 0.05, 0.15)], 10.0, 23),
+        ([Pace(5.0, 0.1, 0.0, 0.1)], 10.0, 8),
+        # What has shown nothing may be as long as any other: no hope while others are known.
+        ([Pace(12.0, 10.0, 0.5, 0.5), Pace(0.5, 0.0, 0.0, 0.0)], 1.0, 14),
         # Nothing runs: as long as is usual.
         ([], 10.0, 14),
         ([], 0.0, 1),
-        ([(500.0, 0.05)], 1.0, 300),
     ],
 )
 def test_the_wait_is_what_is_left_of_the_first_job_to_end_and_a_margin(
-    running: list[tuple[float, float]], usual: float, expected: int
+    running: list[Pace], usual: float, expected: int
 ) -> None:
     assert seconds_until_a_place(running, usual) == expected
 
 
 @pytest.mark.parametrize("usual", [0.2, 1.0, 20.0])
-@pytest.mark.parametrize("lengths", [(0.5, 60.0), (8.0, 60.0), (60.0, 60.0), (90.0, 240.0)])
+@pytest.mark.parametrize("lengths", [(0.5, 60.0), (8.0, 60.0), (60.0, 60.0), (90.0, 220.0)])
 @pytest.mark.parametrize("share", [0.06, 0.3, 0.6, 0.97])
 def test_quick_and_slow_jobs_at_once_have_made_room_by_then(
     lengths: tuple[float, float], usual: float, share: float
 ) -> None:
     """Whatever was usual before: what runs now is known by its own pace."""
-    moment = share * min(lengths)
-    running = [(moment, moment / length) for length in lengths]
-    first_end = min(lengths) - moment
-    told = seconds_until_a_place(running, usual)
-    assert first_end <= told
-    assert told <= max(2, 2 * first_end + 2)
+    start_up, moment = 2.0, share * min(lengths)
+    running = [
+        Pace(start_up + moment, moment, moment / length, moment / length) for length in lengths
+    ]
+    first_end = min(length for length in lengths if moment / length >= 0.05) - moment
+    assert first_end <= seconds_until_a_place(running, usual) <= 1.25 * first_end + 2
+
+
+def test_a_job_that_has_just_begun_beside_a_slow_one_is_not_taken_for_a_quick_one() -> None:
+    slow, new = Pace(22.0, 20.0, 0.25, 0.25), Pace(1.0, 0.0, 0.0, 0.0)
+    assert seconds_until_a_place([slow, new], 1.0) >= 60
 
 
 def test_more_progress_never_makes_the_wait_longer() -> None:
-    told = [seconds_until_a_place([(5.0, done / 100)], 60.0) for done in range(1, 101)]
+    told = [
+        seconds_until_a_place([Pace(6.0, 5.0, done / 100, done / 100)], 60.0)
+        for done in range(5, 101)
+    ]
     assert told == sorted(told, reverse=True)
 
 
@@ -69,15 +82,16 @@ def test_a_full_queue_behind_slow_jobs_after_quick_ones_tells_the_slow_ones_time
     for _ in range(3):
         service.wait(service.start("quick"), "completed")
     running, _ = fill(service)
-    jobs = [service.service.registry.get(job_id) for job_id in running]
-    until(lambda: all(job is not None and job.progress == 0.5 for job in jobs))
+    jobs = [service.service.find(job_id) for job_id in running]
+    until(lambda: all(job.first_progress for job in jobs))
     clock.ahead = 40
-    # Half-way after forty seconds: the quick jobs before are no measure of these.
+    for job in jobs:
+        service.service._progress(job, Progress("frames", 0.75, "On the way"))
+    # A quarter took forty seconds, and a quarter is left; the quick jobs are no measure of these.
     assert 51 <= int(service.upload().headers["retry-after"]) <= 60
     for job in jobs:
-        assert job is not None
-        service.service._progress(job, Progress("frames", 0.9, "Nearly there"))
-    assert 6 <= int(service.upload().headers["retry-after"]) <= 15
+        service.service._progress(job, Progress("frames", 0.99, "Nearly there"))
+    assert 2 <= int(service.upload().headers["retry-after"]) <= 4
 
 
 def test_before_any_job_has_shown_progress_the_usual_time_is_told(

@@ -222,8 +222,10 @@ def test_importing_the_service_imports_nothing_heavy() -> None:
 
 def test_workers_start_with_the_libraries_loaded_and_give_way_to_the_api(server: Server) -> None:
     holding(server)
+    # No lower than the lowest, where the whole test run is nice already.
+    expected = min(19, psutil.Process(server.process.pid).nice() + 5)
     for worker in server.workers():
-        until(lambda: worker.nice() == psutil.Process(server.process.pid).nice() + 5)  # noqa: B023
+        until(lambda: worker.nice() == expected)  # noqa: B023
         assert "mediapipe" in Path(f"/proc/{worker.pid}/maps").read_text()
         environment = worker.environ()
         assert environment["MALLOC_ARENA_MAX"] == "1"
