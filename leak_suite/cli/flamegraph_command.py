@@ -79,16 +79,15 @@ def _flamegraph(arguments: Namespace) -> int:
     else:
         spec, mode = _spec(arguments), arguments.mode or "leaks"
         with progress(Options(quiet=arguments.quiet)) as shown:
-            given: dict[str, Any] = {
-                "iterations": arguments.iterations,
-                "native": arguments.native,
-                "max_seconds": parsed("--max-seconds", parse_duration, arguments.max_seconds),
-                "tell": shown or (lambda _: None),
-            }
-            if mode == "growth":
-                made = make.growth_flamegraph(spec, arguments.output, **given)
-            else:
-                made = make.flamegraph(spec, mode, arguments.output, **given)
+            made = make.flamegraph(
+                spec,
+                mode,
+                arguments.output,
+                iterations=arguments.iterations,
+                native=arguments.native,
+                max_seconds=parsed("--max-seconds", parse_duration, arguments.max_seconds),
+                tell=shown or (lambda _: None),
+            )
     print(_told(made, quiet=arguments.quiet), end="", flush=True)
     return 0
 
@@ -126,24 +125,18 @@ def linked(result: RunResult, spec: Spec, options: Options, folder: Path | None)
         return result
     if result.details.get("stopped") == "interrupted":
         return result  # somebody wants an end
+    from leak_suite.flamegraph import make
+
     most = max(1, min(_ITERATIONS, result.iterations // 4))
     pages: dict[str, Path] = {}
     modes = ("leaks", "growth") if result.outcome is Outcome.GROWING else ("peak",)
     try:
         for mode in modes:
-            pages |= _pages(spec, mode, folder, most)
+            made = make.flamegraph(spec, mode, folder, iterations=most, max_seconds=_RUN_SECONDS)
+            pages |= made.pages
     except LeakSuiteError as error:
         details: Mapping[str, Any] = {**result.details, "flamegraph_error": str(error)}
         result = replace(result, details=details)
     beside = options.output.parent if options.output is not None else Path.cwd()
     links = {title: os.path.relpath(path, beside) for title, path in pages.items()}
     return replace(result, details={**result.details, "flamegraphs": links})
-
-
-def _pages(spec: Spec, mode: str, folder: Path, iterations: int) -> dict[str, Path]:
-    from leak_suite.flamegraph import make
-
-    given: dict[str, Any] = {"iterations": iterations, "max_seconds": _RUN_SECONDS}
-    if mode == "growth":
-        return make.growth_flamegraph(spec, folder, **given).pages
-    return make.flamegraph(spec, mode, folder, **given).pages

@@ -20,7 +20,7 @@ from leak_suite.errors import ConfigurationError, LeakSuiteError, SubjectError
 from leak_suite.flamegraph.workers import NATIVE, VARIABLE
 from leak_suite.subject import AppSpec, CallableSpec, Spec, Subject, open_subject
 
-__all__ = ["HOOK", "MODES", "Recording", "file_name", "page", "record", "recorded"]
+__all__ = ["HOOK", "MODES", "Mode", "Recording", "file_name", "page", "record", "recorded"]
 
 HOOK = "_leak_suite_flamegraph.py"
 """The name of the copy of `inside.py` that a subject runs."""
