@@ -34,6 +34,20 @@ def test_every_test_that_the_page_names_exists() -> None:
     assert named <= known, f"no such test: {', '.join(sorted(named - known))}"
 
 
+def test_every_file_of_ours_that_a_sentence_names_exists() -> None:
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    named = set()
+    for page in [*DOCS.glob("*.md"), *(ROOT / p for p in ("README.md", "reports/README.md"))]:
+        prose = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        words = (word for span in re.findall(r"`([^`]+)`", prose) for word in span.split())
+        named |= {(page.name, word) for word in words if re.fullmatch(r"[\w.]+/[\w./-]+", word)}
+    ours = [(page, word) for page, word in named if word.partition("/")[0] in folders]
+    assert len(ours) > 20
+    made = ("reports/out",)
+    lost = [one for one in ours if not (ROOT / one[1]).exists() and not one[1].startswith(made)]
+    assert lost == []
+
+
 def test_every_page_is_in_the_navigation() -> None:
     nav = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
     assert set(re.findall(r"([\w-]+\.md)", nav)) == {page.name for page in DOCS.glob("*.md")}
