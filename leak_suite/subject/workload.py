@@ -12,6 +12,7 @@ import httpx
 
 from leak_suite.errors import ConfigurationError
 from leak_suite.subject.agent_code import agent_module
+from leak_suite.subject.process import SubjectHung
 
 __all__ = ["Workload"]
 
@@ -21,12 +22,18 @@ Glance = Callable[[], tuple[int, int, int, int, int]]
 
 
 class Workload:
-    """The function that `target` names, called with a client again and again. Close it."""
+    """The function that `target` names, called with a client again and again. Close it.
 
-    def __init__(self, target: str, base_url: str) -> None:
+    `glance` looks at the service between calls; `give_up` ends the wait for an answer, if it can.
+    """
+
+    def __init__(
+        self, target: str, base_url: str, glance: Glance, give_up: Callable[[], None]
+    ) -> None:
         function = _load(target)
         agent_loop = agent_module("loop")
-        self._guard = agent_loop.Guard
+        self._guard = partial(agent_loop.Guard, glance)
+        self._give_up = give_up
         settings: dict[str, Any] = {"base_url": base_url, "timeout": _REQUEST_SECONDS}
         settings["trust_env"] = False  # a proxy of the machine has no place in between
         self._client: httpx.Client | httpx.AsyncClient
@@ -37,16 +44,15 @@ class Workload:
         self._loop = agent_loop.Loop(partial(function, self._client))
 
     def round(
-        self,
-        iterations: int,
-        *,
-        seconds: float,
-        scale: float,
-        glance: Glance,
-        patience: float | None,
-        give_up: Callable[[], None],
+        self, iterations: int, *, seconds: float, scale: float, patience: float | None
     ) -> tuple[int, float, str, str | None]:
-        """(done, seconds, why it ended, error). After `patience` seconds `give_up` is called."""
+        """(done, seconds, why it ended, error); SubjectHung if it took longer than `patience`."""
+        hung = threading.Event()
+
+        def give_up() -> None:
+            hung.set()
+            self._give_up()
+
         watchdog = None
         if patience is not None:
             watchdog = threading.Timer(patience, give_up)
@@ -54,11 +60,13 @@ class Workload:
             watchdog.start()
         try:
             result: tuple[int, float, str, str | None] = self._loop.round(
-                iterations, seconds, self._guard(glance, scale), lambda: True
+                iterations, seconds, self._guard(scale), lambda: True
             )
         finally:
             if watchdog is not None:
                 watchdog.cancel()
+        if hung.is_set():
+            raise SubjectHung(f"a request was not answered within {patience:.0f} s")
         return result
 
     def close(self) -> None:

@@ -50,8 +50,6 @@ async def app(scope, receive, send):
         kept.append(os.open(os.devnull, os.O_RDONLY))
     elif path == "/hang":
         await asyncio.sleep(3600)
-    elif path == "/block":
-        while True: pass
     elif path == "/die":
         os._exit(7)
     body = json.dumps({"jobs": {"kept": len(kept)}, "rss_mb": [1.5]}).encode()
@@ -73,7 +71,7 @@ def die(client): client.get("/die")
 
 # The same service without anything to install: a plain WSGI server.
 SERVER = """
-import json, os, sys
+import json, os, sys, time
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 kept = []
 
@@ -82,6 +80,8 @@ def app(environ, start_response):
         kept.append(bytearray(50_000))
     elif environ["PATH_INFO"] == "/descriptor":
         kept.append(os.open(os.devnull, os.O_RDONLY))
+    elif environ["PATH_INFO"] == "/hang":
+        time.sleep(3600)
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps({"jobs": {"kept": len(kept)}, "rss_mb": [1.5]}).encode()]
 
@@ -181,6 +181,15 @@ def test_a_command_is_seen_from_outside(place: Path, argument: str) -> None:
         assert "heap" in subject.about.unseen
         assert all("child process" in name for name in subject.about.self_check)
         assert any(row[1] == os.devnull for row in subject.detail("fds"))
+
+
+def test_a_command_that_hangs_is_told_and_killed(place: Path) -> None:
+    argv = (sys.executable, str(place / "server.py"), "{port}")
+    with open_subject(CommandSpec(argv, f"{place}/drive.py:hang")) as subject:
+        with pytest.raises(SubjectHung, match="not answered within 1 s"):
+            subject.round(1, seconds=1, patience=1.0)
+        with pytest.raises(SubjectError, match="SIGKILL"):
+            subject.round(1, seconds=1)
 
 
 def test_memory_of_a_command_grows_in_every_resident_metric(place: Path) -> None:
