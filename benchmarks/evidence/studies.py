@@ -51,7 +51,8 @@ def _torture(files: str, *more: str) -> Callable[[int, Path], list[str]]:
         tests = [f"tests/torture/{name}" for name in files.split()]
         scope = ["--torture", "full", "--torture-seed", str(seed)]
         junit = f"--junitxml={folder / 'suite.xml'}"
-        return ["pytest", "-q", "-p", "no:cacheprovider", *tests, *scope, *more, junit]
+        words = ["pytest", "-q", "-p", "no:cacheprovider", "-o", "junit_family=xunit1"]
+        return [*words, *tests, *scope, *more, junit]
 
     return command
 

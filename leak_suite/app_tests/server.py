@@ -87,8 +87,9 @@ class Server:
         return [server, *server.children(recursive=True)]
 
     def files(self) -> list[Path]:
-        """What lies in the spool, the lock of this run left out."""
-        return [p for p in self.spool.rglob("*") if p.is_file() and not p.name.startswith(".")]
+        """What lies in the spool, the lock of this run left out; deletions under way do no harm."""
+        found = [Path(folder, name) for folder, _, names in os.walk(self.spool) for name in names]
+        return [path for path in found if not path.name.startswith(".")]
 
     def log(self) -> str:
         """What the server has written so far."""
