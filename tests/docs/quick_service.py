@@ -15,7 +15,7 @@ from reference_app.worker_process import Engine
 
 _FILES = {"video": "video.mp4", "csv": "poses.csv", "preview": "p.mp4", "thumbnail": "t.jpg"}
 #: Long enough that jobs sent together are seen to run side by side.
-_SECONDS = 0.3
+_SECONDS = 1.0
 
 
 def engine(

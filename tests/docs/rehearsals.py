@@ -75,13 +75,17 @@ REHEARSALS = (
 #: Words that a line gets besides its own, by how it begins; the last of an option counts.
 SHORTER: Mapping[str, tuple[str, ...]] = {
     "leak-suite fit": ("--users", "2", "--iterations", "2"),
-    "python -m load": ("--rounds", "1", "-o", "{out}"),
+    # How soon /health answers says nothing on a machine that runs tests.
+    "python -m load": ("--rounds", "1", "--health-ms", "5000", "-o", "{out}"),
+    "python -m load ci": ("--rounds", "0"),
     "python -m load soak": ("--rounds", "10", "--users", "4", "--seconds", "5"),
     "locust": ("--csv", "{out}/locust"),
-    "locust -f load/locustfile.py --tags burst --master": ("--master-bind-port", "{port}"),
+    "locust -f load/locustfile.py --tags burst --master": (
+        *("--master-bind-port", "{port}", "--run-time", "15s"),
+    ),
     "locust -f load/locustfile.py --tags burst --worker": ("--master-port", "{port}"),
     "python -m uvicorn": ("--port", "{port}"),
-    "pytest leak_suite/app_tests": ("-k", "process_pool", "--out", "{out}"),
+    "pytest leak_suite/app_tests": ("-k", "finished_job", "--out", "{out}"),
     "python -m fixtures.defects": ("-o", "{out}/defects"),
     "python -m benchmarks.leakbench": (
         *("--repeat", "1", "--only", "bounded_deque_fills/clean", "--tools", "leak-suite"),
@@ -97,18 +101,23 @@ STAND_INS: Mapping[str, str] = {
     "burst.html": "{out}/burst.html",
     "FOLDER": "{out}/cases",
     "clean": "bounded_deque_fills/clean",
-    "NAME": "worker_never_recycled",
+    "NAME": "task_never_finished",
     "N": "1",
 }
 #: Set for lines that begin so, unless a line sets it itself.
 VARIABLES: Mapping[str, Mapping[str, str]] = {
     "leak-suite fit": {"FIT_CLIP": "{clip}"},
-    "locust": {"LOAD_ROUNDS": "1", "LOAD_OUT": "{out}"},
+    "locust": {"LOAD_ROUNDS": "1", "LOAD_HEALTH_MS": "5000", "LOAD_OUT": "{out}"},
+    "python -m load burst --app": {"PYTHONPATH": "{installed}"},
     "python -m benchmarks.leakbench": {"XDG_CACHE_HOME": "{out}/cache"},
 }
 
 #: Looked at by their parser only. A new line has to be run, or come here with a reason.
 NOT_RUN: Mapping[str, str] = {
+    "leak-suite fit --memory 512M": (
+        "ten whole rounds of load, which cannot be made fewer from outside; "
+        "fit and the scenario are run each by itself"
+    ),
     "pip install": "needs the network; tests/packaging installs the wheel and reads the lock",
     "python3 dev.py": "builds environments for minutes; what they run is looked at word by word",
     "tox run -e evidence": "takes hours: these are the long runs themselves",

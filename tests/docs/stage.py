@@ -59,8 +59,10 @@ class Stage:
         self.out = folder / "out"
         self.out.mkdir()
         self.port = free_port()
-        self._filled = {"out": str(self.out), "port": str(self.port), **filled}
         self.folder = ROOT if rehearsal.checkout else folder / "project"
+        installed = os.pathsep.join([str(ROOT), str(self.folder)])
+        own = {"out": str(self.out), "port": str(self.port), "installed": installed}
+        self._filled = {**own, **filled}
         if not rehearsal.checkout:
             _project(rehearsal.lines()[0].page, self.folder)
         self._make_tools()
@@ -99,7 +101,7 @@ class Stage:
         wanted = {name: self._fill(value) for name, value in variables.items()}
         said = dict(word.split("=", 1) for word in command.variables)
         path = os.pathsep.join([str(self._path), os.environ["PATH"]])
-        return {**os.environ, **wanted, **said, "PATH": path, "PYTHONPATH": str(ROOT)}
+        return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **wanted, **said}
 
     def start(self, command: Command) -> subprocess.Popen[str]:
         """Start it as a shell would."""
