@@ -64,8 +64,7 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
     begun = time.monotonic()
     tell(Progress("starting"))
     limits = Limits(options.max_seconds, options.max_growth_bytes, options.max_threads)
-    subject = open_subject(spec, tracked=options.tracked, counters=options.counters)
-    with subject:
+    with open_subject(spec, tracked=options.tracked, counters=options.counters) as subject:
         runner = Runner(subject, limits)
         if isinstance(spec, InProcessSpec):
             _rehearse(subject.read(), options)
@@ -77,7 +76,7 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
         verdict = _measure(runner, options, tell, so_far)
         evidence = _evidence(subject, runner, verdict)
         result = _result(spec, options, subject, runner, verdict, evidence)
-    if _was_interrupted(runner):
+    if runner.stop is not None and runner.stop.reason == "interrupted":
         raise Interrupted(result)
     if result.outcome is Outcome.GROWING and options.attribution:
         tell(Progress("finding what grew", result.iterations, result.seconds, lambda: result))
@@ -102,10 +101,7 @@ def _measure(
             more = verdict.more_iterations
             now = partial(so_far, verdict)
             tell(Progress("measuring", runner.iterations, runner.seconds, now))
-            del (
-                verdict,
-                now,
-            )  # they would stand in the next reading when the subject is this process
+            del verdict, now  # they would stand in the next reading of this very process
     except KeyboardInterrupt:
         runner.interrupt()
         return _judged(runner, options, final=True)
@@ -116,10 +112,6 @@ def _is_over(verdict: Verdict, options: Options) -> bool:
     if options.soak:
         return verdict.done and verdict.outcome in (Outcome.GROWING, Outcome.OVER_BUDGET)
     return verdict.done
-
-
-def _was_interrupted(runner: Runner) -> bool:
-    return runner.stop is not None and runner.stop.reason == "interrupted"
 
 
 def _rehearse(metrics: Iterable[str], options: Options) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from leak_suite.subject import Values
 
@@ -17,6 +17,13 @@ _GIB = 1 << 30
 _UNLIMITED_FDS = 1 << 16
 
 
+def _quarter_of_descriptors() -> int:
+    if resource is None:
+        return _UNLIMITED_FDS // 4
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return min(_UNLIMITED_FDS, soft if soft > 0 else _UNLIMITED_FDS) // 4
+
+
 @dataclass(frozen=True)
 class Limits:
     """`seconds` for the whole run; growth in bytes, descriptors and threads since its start."""
@@ -24,11 +31,7 @@ class Limits:
     seconds: float = 60.0
     growth_bytes: int = _GIB
     threads: int = 200
-    fds: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.fds:
-            object.__setattr__(self, "fds", _quarter_of_descriptors())
+    fds: int = field(default_factory=_quarter_of_descriptors)
 
     def exceeded(self, first: Values, now: Values) -> str:
         """What has grown too far since the reading `first`, in words; empty if nothing has."""
@@ -38,10 +41,3 @@ class Limits:
             if before is not None and value is not None and value - before >= limit:
                 return f"{metric} grew by {value - before:,.0f}; the limit is {limit:,}"
         return ""
-
-
-def _quarter_of_descriptors() -> int:
-    if resource is None:
-        return _UNLIMITED_FDS // 4
-    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return min(_UNLIMITED_FDS, soft if soft > 0 else _UNLIMITED_FDS) // 4

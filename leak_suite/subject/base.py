@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Round", "Subject", "Values"]
+__all__ = ["About", "Round", "Subject", "Values"]
 
 Values = Mapping[str, float | None]
 
