@@ -81,7 +81,6 @@ class Options:
     output: Path | None = None
     quiet: bool = False
     json: bool = False
-    debug: bool = False
 
 
 @dataclass(frozen=True)
@@ -257,7 +256,6 @@ _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "output": _path,
     "quiet": _flag,
     "json": _flag,
-    "debug": _flag,
 }
 
 
