@@ -9,11 +9,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from leak_suite.render.fit import fit_console
 from leak_suite.render.paper import Paper
 from leak_suite.render.short import headline
 from leak_suite.render.words import (
     amount,
     in_order,
+    is_fit,
     per_iteration,
     rate,
     site_line,
@@ -35,6 +37,8 @@ _STYLES = {
 
 def console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:
     """The whole report, no line wider than `width`; plain text unless `colour`."""
+    if is_fit(result):
+        return fit_console(result, width=width, colour=colour)
     terminal = Paper(width=width, colour=colour)
     findings = in_order(result)
     terminal.print(Text(headline(result), _STYLES[result.outcome]))

@@ -8,25 +8,41 @@ from typing import Any
 from rich.text import Text
 
 from leak_suite.render.paper import Paper
-from leak_suite.render.words import amount
+from leak_suite.render.words import amount, outcome_word
 from leak_suite.result import Outcome, RunResult
 
-__all__ = ["fit_console"]
+__all__ = ["fit_console", "fit_facts"]
 
 _STYLES = {Outcome.STABLE: "bold green", Outcome.INCONCLUSIVE: "bold yellow"}
-_HEADS = {Outcome.STABLE: "FITS", Outcome.INCONCLUSIVE: "INCONCLUSIVE"}
 _KINDS = (("anon", "anonymous"), ("file", "file (page cache)"), ("kernel", "kernel"))
 
 
 def fit_console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:
     """The whole answer, no line wider than `width`; plain text unless `colour`."""
     terminal = Paper(width=width, colour=colour)
-    head = Text(_HEADS.get(result.outcome, "DOES NOT FIT"))
+    head = Text(outcome_word(result).upper())
     head.stylize(_STYLES.get(result.outcome, "bold red"))
     terminal.print(head.append(f": {result.reason}", "none"))
     for line in _lines(result, result.details["fit"]):
         terminal.print(Text(line, overflow="fold"))
     return terminal.text()
+
+
+def fit_facts(result: RunResult) -> Iterator[tuple[str, str]]:
+    """What a fit comes to: the limit, the peak under it, the headroom, the smallest limit."""
+    fit = result.details["fit"]
+    how = fit["enforced_by"] if fit["enforced"] else "not enforced"
+    yield "limit", f"{_bytes(fit['limit'])} ({how})"
+    peak = fit["peak"]
+    yield "peak", _bytes(peak["pss"] if peak["held"] is None else peak["held"])
+    if fit["enforced"] and fit["headroom"] is not None:
+        yield "headroom", _bytes(fit["headroom"])
+    if fit["minimum"] is not None:
+        least = fit["minimum"]["bytes"]
+        yield (
+            "smallest limit that passes",
+            "none that was tried" if least is None else _bytes(least),
+        )
 
 
 def _lines(result: RunResult, fit: Mapping[str, Any]) -> Iterator[str]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leak_suite.errors import ConfigurationError
+from leak_suite.render.fit import fit_facts
 from leak_suite.render.html_theme import THEMES, style
 from leak_suite.render.html_view import RunView, SiteView, view
+from leak_suite.render.words import is_fit
 from leak_suite.result import Outcome, RunResult
 
 if TYPE_CHECKING:
@@ -31,10 +33,11 @@ _ORDER = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.ST
 
 @dataclass(frozen=True)
 class Page:
-    """The page as its template sees it."""
+    """The page as its template sees it; of a fit, `word` is not the outcome's own."""
 
     title: str
     outcome: Outcome
+    word: str
     why: str
     where: SiteView | None
     where_kind: str
@@ -55,11 +58,13 @@ def render_many(results: Sequence[RunResult]) -> str:
     ordered = sorted(results, key=lambda result: _ORDER.index(result.outcome))
     runs = tuple(view(result, number) for number, result in enumerate(ordered, 1))
     outcome, why = worst([run.result.outcome for run in runs])
+    word = outcome.value
     if len(runs) == 1:
-        why = runs[0].why
+        word, why = runs[0].word, runs[0].why
     page = Page(
-        title=f"{outcome.value}: {runs[0].result.subject if len(runs) == 1 else why} · leak-suite",
+        title=f"{word}: {runs[0].result.subject if len(runs) == 1 else why} · leak-suite",
         outcome=outcome,
+        word=word,
         why=why,
         where=_first_site(runs),
         where_kind="from" if len(runs) == 1 else "the first of them from",
@@ -107,9 +112,11 @@ def _figures(runs: Sequence[RunView]) -> tuple[tuple[str, str], ...]:
     figures += [
         ("iterations", f"{sum(run.result.iterations for run in runs):,}"),
         ("seconds", seconds(sum(run.result.seconds for run in runs))),
-        ("metrics judged", str(judged)),
-        ("of them growing", str(growing)),
     ]
+    if len(runs) == 1 and is_fit(first):
+        figures += fit_facts(first)
+    else:
+        figures += [("metrics judged", str(judged)), ("of them growing", str(growing))]
     if "python" in first.environment:
         figures.append(("Python", str(first.environment["python"])))
     return tuple(figures)

@@ -11,7 +11,15 @@ from urllib.parse import quote, urlsplit
 
 from leak_suite.probes import Probe, probe_for
 from leak_suite.render.html_charts import chart, thinned
-from leak_suite.render.words import amount, in_order, per_iteration, rate, unseen, verdict
+from leak_suite.render.words import (
+    amount,
+    in_order,
+    outcome_word,
+    per_iteration,
+    rate,
+    unseen,
+    verdict,
+)
 from leak_suite.result import Finding, Outcome, RunResult, Series, Site
 from leak_suite.verdict import Tolerance
 
@@ -158,6 +166,7 @@ class RunView:
 
     id: str
     result: RunResult
+    word: str
     why: str
     metrics: tuple[MetricView, ...]
     missed: tuple[str, ...]
@@ -182,6 +191,7 @@ def view(result: RunResult, number: int) -> RunView:
     return RunView(
         id=name,
         result=result,
+        word=outcome_word(result),
         why=verdict(result),
         metrics=_metrics(result, name),
         missed=unseen(result),

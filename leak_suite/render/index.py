@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from leak_suite.errors import ConfigurationError, RunFileError
 from leak_suite.render.html_page import fill, html, seconds, worst
-from leak_suite.render.words import in_order, site_line, verdict
+from leak_suite.render.words import in_order, outcome_word, site_line, verdict
 from leak_suite.result import Outcome, RunResult
 
 __all__ = ["Entry", "index", "write_pages"]
@@ -31,6 +31,11 @@ class Entry:
     def outcome(self) -> Outcome:
         """The run's outcome; a run that cannot be read was not judged."""
         return Outcome.INCONCLUSIVE if self.result is None else self.result.outcome
+
+    @property
+    def word(self) -> str:
+        """What that outcome is called."""
+        return self.outcome.value if self.result is None else outcome_word(self.result)
 
     @property
     def why(self) -> str:

@@ -6,9 +6,12 @@ import html
 import re
 from collections.abc import Iterable
 
+from leak_suite.render.fit import fit_facts
 from leak_suite.render.words import (
     amount,
     in_order,
+    is_fit,
+    outcome_word,
     per_iteration,
     rate,
     site_line,
@@ -26,10 +29,13 @@ def markdown(result: RunResult) -> str:
     """The verdict as a heading, the metrics as a table, sites and blind spots folded in below."""
     findings = in_order(result)
     parts = [
-        f"### leak-suite: {result.outcome.value}",
+        f"### leak-suite: {outcome_word(result)}",
         f"{_code(result.subject)}, {result.iterations:,} iterations in {result.seconds:.1f} s: "
         f"{_text(verdict(result))}",
     ]
+    if is_fit(result):
+        facts = [f"- {_text(name)}: {_text(value)}" for name, value in fit_facts(result)]
+        return "\n\n".join([*parts, "\n".join(facts)]) + "\n"
     if findings:
         parts.append(_table(findings))
     parts += [_sites(finding) for finding in findings if finding.sites]

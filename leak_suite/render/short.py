@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import replace
 
-from leak_suite.render.words import in_order, per_iteration, site_line, verdict
+from leak_suite.render.words import in_order, outcome_word, per_iteration, site_line, verdict
 from leak_suite.result import Finding, Outcome, RunResult
 
 __all__ = ["headline", "in_short"]
@@ -17,7 +17,7 @@ _WIDTH = 80
 
 def headline(result: RunResult) -> str:
     """The outcome and its reason in one line."""
-    return f"{result.outcome.value.upper()}: {verdict(result)}"
+    return f"{outcome_word(result).upper()}: {verdict(result)}"
 
 
 def in_short(result: RunResult) -> str:

@@ -9,6 +9,8 @@ from leak_suite.result import Finding, Outcome, RunResult, Site
 __all__ = [
     "amount",
     "in_order",
+    "is_fit",
+    "outcome_word",
     "per_iteration",
     "rate",
     "scale_of",
@@ -23,6 +25,7 @@ _TELLING = (
     "tracked counter fds threads python_threads tasks children temp_files temp_bytes garbage "
     "heap blocks gc_objects rss rss_anon pss peak"
 )
+_FITS = {Outcome.STABLE: "fits", Outcome.INCONCLUSIVE: "inconclusive"}
 _ORDER = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
 
 
@@ -71,8 +74,20 @@ def in_order(result: RunResult) -> tuple[Finding, ...]:
     return tuple(sorted(result.findings, key=place))
 
 
+def is_fit(result: RunResult) -> bool:
+    """Whether the run asked if a service fits a limit, and not whether something grows."""
+    return "fit" in result.details
+
+
+def outcome_word(result: RunResult) -> str:
+    """What the run's outcome is called: a service that fits is not called stable."""
+    return _FITS.get(result.outcome, "does not fit") if is_fit(result) else result.outcome.value
+
+
 def verdict(result: RunResult) -> str:
     """One sentence that says why the outcome is what it is, and what else the run has to tell."""
+    if is_fit(result):
+        return result.reason
     found = [finding for finding in in_order(result) if finding.outcome is result.outcome]
     if result.outcome is Outcome.INCONCLUSIVE and result.reason:
         unclear = [f"; {f.metric}: {f.cause}" for f in found if f.required and f.cause]
