@@ -24,7 +24,6 @@ _MACHINERY = (
     "probes",
     "pytest_plugin",
     "runner",
-    "settle",
     "subject",
 )
 

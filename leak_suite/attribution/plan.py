@@ -93,7 +93,7 @@ def longest(findings: Iterable[Finding], growth_bytes: float) -> int | None:
             caps.append(MOST_THINGS[watch] / rate)
         elif _is_counted(finding.metric):
             caps.append(MOST_COUNTED.get(finding.metric, 10_000) / rate)
-        elif finding.unit in ("bytes", "B", "byte"):
+        elif finding.unit == "bytes":
             caps.append(min(growth_bytes, MOST_BYTES) / rate)
     return max(2 * LEAST, int(min(caps))) if caps else None
 
@@ -144,7 +144,7 @@ def _is_counted(metric: str) -> bool:
 def _clear(finding: Finding) -> float:
     if _is_counted(finding.metric):
         return CLEAR_COUNT
-    return CLEAR_BYTES if finding.unit in ("bytes", "B", "byte") else CLEAR_THINGS
+    return CLEAR_BYTES if finding.unit == "bytes" else CLEAR_THINGS
 
 
 def deciding(findings: Sequence[Finding]) -> Finding:

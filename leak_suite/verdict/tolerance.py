@@ -72,7 +72,7 @@ def scale_of(metric: str, tolerance: Tolerance) -> Scale:
     """Fill in the defaults of `tolerance` for `metric`."""
     if tolerance.exact:
         minimum, implausible, detectable = 4.0, 5_000.0, 1.0
-    elif tolerance.unit in {"bytes", "B"}:
+    elif tolerance.unit == "bytes":
         minimum, implausible, detectable = 64 * KIB, 48 * MIB, 128.0
         if metric in RESIDENT:
             minimum, implausible, detectable = 2 * MIB, 96 * MIB, 4 * KIB

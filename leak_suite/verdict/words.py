@@ -4,8 +4,6 @@ from __future__ import annotations
 
 __all__ = ["amount", "number", "rate_of"]
 
-_BYTES = {"bytes", "B"}
-
 
 def number(value: float) -> str:
     """Three digits that matter, thousands apart."""
@@ -16,7 +14,7 @@ def number(value: float) -> str:
 
 def amount(value: float, unit: str) -> str:
     """A quantity with its unit: `1.5 MiB`, `12 fds`."""
-    if unit not in _BYTES:
+    if unit != "bytes":
         said = number(value)
         return f"{said} {_one(unit) if said == '1' else unit}".rstrip()
     for size, name in ((1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "KiB")):
@@ -32,6 +30,6 @@ def _one(unit: str) -> str:
 
 def rate_of(value: float, unit: str) -> str:
     """A rate in words; rare growth as one in so many iterations."""
-    if unit not in _BYTES and 0 < value < 0.2:
+    if unit != "bytes" and 0 < value < 0.2:
         return f"{amount(1, unit)} every {number(round(1 / value))} iterations"
     return f"{amount(value, unit)} per iteration"
