@@ -13,6 +13,8 @@ from tests.docs.blocks import PAGES, Command, commands
 
 __all__ = ["NOT_RUN", "REHEARSALS", "SHORTER", "STAND_INS", "VARIABLES", "Rehearsal", "reason"]
 
+ANY = "any page"
+
 
 @dataclass(frozen=True)
 class Rehearsal:
@@ -42,7 +44,6 @@ class Rehearsal:
         return here and command.said.startswith(self.begins) and reason(command) is None
 
 
-ANY = "any page"
 _OWN = ("leak-suite run", "leak-suite show", "pytest")
 REHEARSALS = (
     Rehearsal("README.md", "leak-suite", finds=_OWN, slow=True),
@@ -53,6 +54,7 @@ REHEARSALS = (
     Rehearsal("baselines.md", "leak-suite"),
     Rehearsal("flamegraphs.md", "leak-suite"),
     Rehearsal("before-you-deploy.md", "leak-suite fit", checkout=True, slow=True),
+    # With a small clip the control fits; that it does not with its own is shown by the evidence.
     Rehearsal("before-you-deploy.md", "WORKERS=thread", checkout=True, slow=True),
     Rehearsal(ANY, "python -m load ci", checkout=True, slow=True),
     Rehearsal("before-you-deploy.md", "python -m load burst --host", checkout=True, slow=True),
