@@ -57,6 +57,9 @@ def serve(
         }
         command = [sys.executable, "-m", "uvicorn", "--factory", "load.pressured:create"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        # As deployed: a client that comes back after Retry-After must not find its connection
+        # closing under its hands.
+        command += ["--timeout-keep-alive", "75"]
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -17,7 +17,10 @@ from reference_app.allocator import worker_environment
 from reference_app.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-START = "python -m uvicorn reference_app.main:app --host 0.0.0.0 --port $PORT --workers 1"
+START = (
+    "python -m uvicorn reference_app.main:app --host 0.0.0.0 --port $PORT --workers 1"
+    " --timeout-keep-alive 75"
+)
 GUI = re.compile(r"lib(GL|EGL|GLX|X11|xcb|Qt\d?|gtk|gdk)[-.\w]*\.so")
 
 
