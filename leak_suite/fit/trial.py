@@ -12,13 +12,15 @@ from leak_suite.errors import SubjectError
 from leak_suite.fit.cold import Cold, drop_cache
 from leak_suite.fit.drive import Users, load_workload
 from leak_suite.fit.groups import Books, Group
-from leak_suite.fit.server import Server
+from leak_suite.fit.server import argv_of
 from leak_suite.fit.watch import Killed, Peak, Sample, Watch
 from leak_suite.fit.ways import Opener
 from leak_suite.subject import AppSpec, CommandSpec
+from leak_suite.subject.server_process import ServerProcess
 
 __all__ = ["Load", "Trial", "run_trial"]
 
+_STOP_SECONDS = 10.0
 _PATIENCE_SECONDS = 5.0
 
 
@@ -80,8 +82,8 @@ def run_trial(
     with ExitStack() as stack:
         group = opener(limit)
         stack.callback(group.close)
-        server = Server(spec, group)
-        stack.callback(server.close)
+        server = ServerProcess(group.wrap(argv_of(spec)))
+        stack.callback(server.close, _STOP_SECONDS)
         watch = Watch(group, server, lambda: drive.done)
         stack.callback(watch.close)
         stack.callback(drive.stop)
@@ -119,7 +121,7 @@ class _Drive:
     def run(
         self,
         workload: Callable[..., Any],
-        server: Server,
+        server: ServerProcess,
         group: Group,
         load: Load,
         tell: Callable[[str], None],
@@ -164,7 +166,7 @@ def _written_down(watch: Watch, drive: _Drive, **known: Any) -> Trial:
     )
 
 
-def _follow(users: Users, server: Server, load: Load, tell: Callable[[str], None]) -> str:
+def _follow(users: Users, server: ServerProcess, load: Load, tell: Callable[[str], None]) -> str:
     until = time.monotonic() + load.max_seconds
     while users.busy:
         if not server.alive:
