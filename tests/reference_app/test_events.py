@@ -1,0 +1,54 @@
+"""Listeners are forgotten the moment they are gone, wherever their stream stood."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
+
+from reference_app.events import EventHub
+from reference_app.jobs import Job
+from reference_app.routes.events import events
+from reference_app.service import Service
+
+
+@pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
+def test_a_listener_that_goes_while_it_is_written_to_is_forgotten_at_once(
+    spec_version: str,
+) -> None:
+    """A server tells it by `receive`, or by failing in `send`; neither waits for a collection."""
+    hub = EventHub()
+    job = Job("a", "a.mp4", 1, created_at=0.0, touched=0.0)
+    service = SimpleNamespace(find=lambda _: job, hub=hub, view=lambda job: job.view(1))
+    listeners = []
+
+    async def listen() -> None:
+        written = asyncio.Event()
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                listeners.append(len(hub))
+                written.set()
+                if spec_version == "2.4":
+                    raise OSError("the listener is gone")
+                # It reads nothing: what is written to it waits.
+                await asyncio.Event().wait()
+
+        async def receive() -> Message:
+            await written.wait()
+            return {"type": "http.disconnect"}
+
+        response = await events("a", cast(Service, service))
+        scope: dict[str, Any] = {"type": "http", "asgi": {"spec_version": spec_version}}
+        with suppress(ClientDisconnect):
+            await response(scope, receive, send)
+        # The response still lives here, and with it the stream that it was made of.
+        listeners.append(len(hub))
+
+    asyncio.run(listen())
+    assert listeners == [1, 0]
