@@ -126,11 +126,21 @@ def _answered(status: int, began: float, late: float) -> dict[str, Any]:
     }
 
 
-def _local_memory(tree: ProcessTree, spool: Path | None) -> dict[str, float]:
+def _local_memory(tree: ProcessTree, spool: Path | None, clients: int) -> dict[str, float]:
+    """The tree's readings; descriptors without those that its clients have open with it."""
     readings = {name: value for name, value in tree.read().items() if value is not None}
+    if "fds" in readings:
+        readings["fds"] -= clients
     if spool is not None:
         readings["temp_files"] = float(len(spool_files(spool)))
     return readings
+
+
+def _clients(pid: int, port: int | None) -> int:
+    """Connections to the service: they are held, and given up, as its clients like."""
+    connections = psutil.Process(pid).net_connections("tcp")
+    established = [c for c in connections if c.status == psutil.CONN_ESTABLISHED]
+    return sum(bool(c.laddr) and c.laddr.port == port for c in established)
 
 
 def _crowd() -> float:
@@ -176,7 +186,10 @@ def watch(host: str, pid: int, spool: str, out: TextIO) -> None:
         if turn % every == 0:
             at = time.monotonic()
             folder = Path(spool) if spool else None
-            readings = _local_memory(tree, folder) if tree else _remote_memory(asker)
+            if tree:
+                readings = _local_memory(tree, folder, _clients(pid, urlsplit(host).port))
+            else:
+                readings = _remote_memory(asker)
             _write(out, {"at": at, "memory": readings, "crowd": _crowd()})
 
 

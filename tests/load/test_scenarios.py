@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from leak_suite.result import RunResult
+from leak_suite.result import Outcome, RunResult
 from load import invariants
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +103,15 @@ def test_a_service_that_refuses_too_little_is_found_out(
 ) -> None:
     status, outcome = load(tmp_path, "rejection", app, *QUICK)
     assert (status, broken_promises - in_state(outcome, "violated")) == (1, set())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_descriptor_kept_for_every_upload_is_found_by_the_verdict(tmp_path: Path) -> None:
+    status, outcome = load(tmp_path, "concurrency", "leaks_a_descriptor", *QUICK)
+    assert (status, in_state(outcome, "violated")) == (1, {invariants.MEMORY})
+    result = RunResult.read(tmp_path / "load-concurrency" / "run.json")
+    assert {f.metric for f in result.findings if f.outcome is Outcome.GROWING} == {"fds"}
 
 
 @pytest.mark.slow
