@@ -6,14 +6,15 @@ import ast
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leak_suite.result import Outcome
 from load import invariants
-from load.judgement import judge_health
+from load.judgement import _judge_memory, judge_health
 from load.ledger import Job, Ledger, Rest, status_of
 from load.memory import idle_and_last, judge_memory
 from load.observe import Observed, read
@@ -190,6 +191,18 @@ def test_memory_that_stays_is_stable_and_few_rests_say_nothing() -> None:
     watch, rests = observed([100 * MIB] * 3)
     result = judge_memory(watch, rests, Plan(scenario="x"), 9.0, {})
     assert (result.outcome.value, "too few" in result.reason) == ("inconclusive", True)
+
+
+@pytest.mark.parametrize(("scenario", "broken"), [("soak", 1), ("rejection", 0)])
+def test_memory_too_noisy_to_judge_breaks_a_soak_and_is_left_out_elsewhere(
+    scenario: str, broken: int
+) -> None:
+    session = SimpleNamespace(plan=Plan(scenario=scenario), ledger=ledger())
+    session.ledger.rests = [Rest(n, n + 1, n) for n in range(20)]
+    unclear: Any = SimpleNamespace(outcome=Outcome.INCONCLUSIVE, reason="it drowns")
+    _judge_memory(cast(Any, session), unclear)
+    assert len(session.ledger.broken) == broken
+    assert invariants.MEMORY in session.ledger.unjudged
 
 
 def test_the_watch_s_file_is_read_back_and_a_cut_line_left_out(tmp_path: Path) -> None:
