@@ -20,9 +20,8 @@ import pytest
 from fixtures.clips import clip
 from leak_suite.fit.cold import drop_cache
 from leak_suite.fit.groups import Group
-from leak_suite.fit.server import Server
 from leak_suite.fit.ways import choose
-from leak_suite.subject import CommandSpec
+from leak_suite.subject.server_process import ServerProcess
 from tests.reference_app.conftest import ROOT, until
 
 pytest.importorskip("mediapipe")
@@ -46,7 +45,7 @@ class Limited:
     """The service inside its group, and a client of it."""
 
     group: Group
-    server: Server
+    server: ServerProcess
     http: httpx.Client
 
     def job(self, path: Path) -> dict[str, Any]:
@@ -71,13 +70,13 @@ def limited(mib: int) -> Iterator[Limited]:
     drop_cache(str(path) for path in Path(sysconfig.get_path("platlib")).rglob("*.so*"))
     group = CHOSEN.open(mib * MIB)
     try:
-        server = Server(CommandSpec(COMMAND, ""), group)
+        server = ServerProcess(group.wrap(COMMAND))
         try:
             server.wait_until_it_listens(120)
             with httpx.Client(base_url=server.base_url, timeout=120) as http:
                 yield Limited(group, server, http)
         finally:
-            server.close()
+            server.close(10)
     finally:
         group.close()
 
