@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,8 @@ def environment(
     variables = os.environ if variables is None else variables
     libc, version = platform.libc_ver()
     own = {
-        "platform": platform.platform(),
+        "platform": sys.platform,
+        "kernel": platform.release(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
         "libc": f"{libc} {version}".strip() or "unknown",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -283,7 +284,8 @@ def _environment() -> dict[str, Any]:
     settings = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "WORKERS", "WEB_CONCURRENCY")
     return {
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": sys.platform,
+        "kernel": platform.release(),
         "cpus": os.cpu_count(),
         "settings": {k: v for k, v in sorted(os.environ.items()) if k.startswith(settings)},
     }

@@ -139,7 +139,7 @@ def test_every_flag_reaches_the_options() -> None:
     check = FakeCheck(Outcome.STABLE)
     flags = "--max-seconds 2min --python python3 --max-growth 1MiB --max-threads 9"
     flags += " --budget peak=260MiB --budget heap=1KiB --track shop:Cursor --counter n=shop:count"
-    flags += " --no-attribution -o out/run.json --quiet --debug"
+    flags += " --no-attribution -o out/run.json --quiet"
     assert main(["run", "job:f", *flags.split()], check=check) == 0
     given = check.options
     assert given.python is not None
@@ -154,7 +154,6 @@ def test_every_flag_reaches_the_options() -> None:
         attribution=False,
         output=Path("out/run.json"),
         quiet=True,
-        debug=True,
     )
 
 
