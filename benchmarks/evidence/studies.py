@@ -177,7 +177,7 @@ def _json(file: Path) -> Any:
 
 def _broken(scenario: str, app: str, promise: str) -> Study:
     words = [scenario, "--app", f"tests.load.broken:{app}", "--factory"]
-    words += ["--patience-seconds", "20", "--recovery-seconds", "20"]
+    words += ["--patience-seconds", "20", "--recovery-seconds", "2"]
     # A leak shows over rounds; all else shows in one.
     if scenario == "concurrency" and promise != invariants.MEMORY:
         words += ["--rounds", "1"]
