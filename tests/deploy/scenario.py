@@ -1,7 +1,11 @@
-"""Locust scenarios as workloads for `leak-suite fit`: an iteration is one whole run of one."""
+"""Locust scenarios as workloads for `leak-suite fit`: an iteration is one whole run of one.
+
+LOAD_ROUNDS makes the runs shorter or longer.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -28,6 +32,7 @@ def steady(client: httpx.Client) -> None:
 def _run(scenario: str, client: httpx.Client) -> None:
     address = str(client.base_url).rstrip("/")
     command = [sys.executable, "-m", "load", scenario, "--host", address]
+    command += ["--rounds", os.environ.get("LOAD_ROUNDS", "0")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise AssertionError(f"{scenario} ended with {done.returncode}: {done.stdout[-600:]}")
