@@ -38,19 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.fresh:
         for study in chosen:
             shutil.rmtree(options.out / study.name, ignore_errors=True)
-    for study in chosen:
-        for number in range(study.repetitions):
-            folder = options.out / study.name / str(number)
-            with _claimed(folder) as ours:
-                if ours:
-                    _once(study, number, folder)
-                    write(_known(options.out))
+    for study, number in _in_turn(chosen):
+        folder = options.out / study.name / str(number)
+        with _claimed(folder) as ours:
+            if ours:
+                _once(study, number, folder)
+                write(_known(options.out))
     known = _known(options.out)
     write(known)
     right = [sum(done.right for done in known.get(study.name, ())) for study in chosen]
     complete = right == [study.repetitions for study in chosen]
     print(f"figures: {DATA.relative_to(ROOT)}; {'all' if complete else 'NOT ALL'} as claimed")
     return 0 if complete else 1
+
+
+def _in_turn(studies: Sequence[Study]) -> Iterator[tuple[Study, int]]:
+    """Every study once before any is repeated: what is wrong shows early."""
+    for number in range(max(study.repetitions for study in studies)):
+        yield from ((study, number) for study in studies if number < study.repetitions)
 
 
 def _once(study: Study, number: int, folder: Path) -> None:
