@@ -38,15 +38,14 @@ def seconds_until_a_place(running: Sequence[Pace], usual_seconds: float) -> int:
     - Jobs that have gained at least 5% go on at their pace: left = moving / gained * (1 - done).
       What went before the first progress, the start of a worker, is no part of it. Jobs that have
       shown less may be of any length, so they give no hope where others are known.
-    - Where none is known, they take as long as is usual, times how many they are, since they share
-      the processors and the usual one may have run alone; once that is over, as long again as they
-      have taken: left = usual * running - spent, or spent if that is more. Where nothing runs at
-      all, `usual` is left.
+    - Where none is known, they take as long as is usual, and once that is over, as long again as
+      they have taken: left = usual - spent, or spent if that is more. Where nothing runs at all,
+      `usual` is left. That is a guess: the usual job may have been another kind, or have had the
+      processors to itself.
     - The answer is 1.25 * (the least that is left) + 1, rounded up.
     """
     known = [job.moving / job.gained * (1 - job.done) for job in running if _tells(job)]
-    shared = usual_seconds * len(running)
-    unknown = [max(shared - job.spent, job.spent) for job in running if not _tells(job)]
+    unknown = [max(usual_seconds - job.spent, job.spent) for job in running if not _tells(job)]
     left = min(known or unknown or [usual_seconds])
     seconds = math.ceil(min(_MARGIN * left + _HANDOVER_SECONDS, _LONGEST))
     return max(_SHORTEST, seconds)
