@@ -32,6 +32,13 @@ ROOT = Path(__file__).parents[2]
 FINAL = {"completed", "failed", "cancelled"}
 
 
+def descriptors(process: psutil.Process) -> int:
+    """How many are open, without those of connections that clients hold as long as they like."""
+    connections = process.net_connections("tcp")
+    held = sum(one.status == psutil.CONN_ESTABLISHED for one in connections)
+    return process.num_fds() - held
+
+
 def until(condition: Callable[[], Any], seconds: float = 90.0) -> Any:
     """What `condition` gives as soon as it holds; fails when it never does."""
     deadline = time.monotonic() + seconds

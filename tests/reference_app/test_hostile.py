@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from fixtures.hostile import HostileFile, hostile
-from tests.reference_app.conftest import Server, served, until
+from tests.reference_app.conftest import Server, descriptors, served, until
 
 
 def send(server: Server, file: HostileFile) -> str | None:
@@ -32,9 +32,9 @@ def test_hostile_files_are_refused_or_fail_with_a_reason_and_leave_nothing(tmp_p
     with served(tmp_path / "spool", "reference_app.main:app") as server:
         send(server, files[0])
         process = psutil.Process(server.process.pid)
-        before = (process.num_fds(), len(server.tree()))
+        before = (descriptors(process), len(server.tree()))
         complaints = [complaint for file in files if (complaint := send(server, file))]
         assert complaints == []
-        until(lambda: (process.num_fds(), len(server.tree())) == before)
+        until(lambda: (descriptors(process), len(server.tree())) == before)
         assert server.files() == []
         assert server.memory()["jobs"]["total"] == 0

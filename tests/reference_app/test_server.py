@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from fixtures.clips import clip as drawn_clip
-from tests.reference_app.conftest import ROOT, Server, served, until
+from tests.reference_app.conftest import ROOT, Server, descriptors, served, until
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -88,11 +88,10 @@ def test_cancel_ends_the_process_within_two_seconds(server: Server) -> None:
 def test_jobs_leave_no_descriptor_thread_or_process(server: Server) -> None:
     def footprint() -> tuple[int, int]:
         process = psutil.Process(server.process.pid)
-        return process.num_fds(), len(server.tree())
+        return descriptors(process), len(server.tree())
 
     for behaviour in ("quick", "broken", "vanish"):
         server.wait(server.start(behaviour))
-    # The client's own connection is part of it, before and after.
     before = until(footprint)
     for behaviour in ("quick", "broken", "vanish") * 3:
         server.wait(server.start(behaviour))

@@ -14,7 +14,7 @@ import psutil
 
 from fixtures.clips import clip
 from reference_app.errors import NotFound
-from tests.reference_app.conftest import Running, running, settings_for, until
+from tests.reference_app.conftest import Running, descriptors, running, settings_for, until
 from tests.torture.seams import Seams, app_parts, system_calls
 
 #: No turn of the background work: it would take numbers at moments of its own.
@@ -67,7 +67,7 @@ class Rig:
             "running": service.pool.running,
             "listeners": len(service.hub),
             "limiter": _borrowed(service),
-            "fds": process.num_fds(),
+            "fds": descriptors(process),
             "children": len(process.children()),
             "open parts": _open_parts(),
         }

@@ -22,6 +22,7 @@ from tests.reference_app.conftest import (
     FINAL,
     Running,
     Server,
+    descriptors,
     running,
     served,
     settings_for,
@@ -241,10 +242,10 @@ def test_workers_killed_at_any_moment_fail_their_jobs_alone(
         first = server.wait(server.upload(tiny()).json()["job_id"], "completed")
         server.http.delete(f"/api/cleanup/{first['job_id']}")
         process = psutil.Process(server.process.pid)
-        rest = (process.num_fds(), len(server.tree()))
+        rest = (descriptors(process), len(server.tree()))
         wrong = [w for n in range(kills) if (w := killed(server, chance, n))]
         assert wrong == []
-        until(lambda: (process.num_fds(), len(server.tree())) == rest, 20)
+        until(lambda: (descriptors(process), len(server.tree())) == rest, 20)
         assert server.files() == []
         assert server.memory()["jobs"]["total"] == 0
 

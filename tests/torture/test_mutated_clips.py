@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from fixtures.clips import clip
-from tests.reference_app.conftest import Server, served, until
+from tests.reference_app.conftest import Server, descriptors, served, until
 from tests.torture.conftest import Plan
 from tests.torture.rig import tiny
 
@@ -65,11 +65,11 @@ def test_mutated_clips_neither_kill_the_service_nor_leave_anything(
         process = psutil.Process(server.process.pid)
         server.wait(server.upload(tiny()).json()["job_id"], "completed")
         complaint(server, names[0])
-        rest = (process.num_fds(), len(server.tree()))
+        rest = (descriptors(process), len(server.tree()))
         before = server.memory()["memory"]["resting_bytes"]
         complaints = [wrong for name in names if (wrong := complaint(server, name))]
         assert complaints == []
-        until(lambda: (process.num_fds(), len(server.tree())) == rest)
+        until(lambda: (descriptors(process), len(server.tree())) == rest)
         for job in server.http.get("/api/jobs").json()["jobs"]:
             server.http.delete(f"/api/cleanup/{job['job_id']}")
         assert server.files() == []
