@@ -18,6 +18,8 @@ from load import invariants
 ROOT = Path(__file__).parents[2]
 QUICK = ("--patience-seconds", "20", "--recovery-seconds", "20")
 SHORT = ("--rounds", "1", *QUICK)
+#: For services of which something else is wrong than their memory.
+BROKEN = ("--patience-seconds", "20", "--recovery-seconds", "2")
 
 
 def load(out: Path, scenario: str, app: str, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -74,7 +76,7 @@ def test_the_healthy_service_refuses_what_it_should(tmp_path: Path) -> None:
 def test_a_service_that_breaks_a_promise_is_found_out(
     tmp_path: Path, scenario: str, app: str, broken_promise: str
 ) -> None:
-    status, outcome = load(tmp_path, scenario, app, *SHORT)
+    status, outcome = load(tmp_path, scenario, app, "--rounds", "1", *BROKEN)
     assert (status, broken_promise in in_state(outcome, "violated")) == (1, True)
     assert broken_promise in failures(tmp_path, scenario)
     assert broken_promise in (tmp_path / f"load-{scenario}" / "locust.html").read_text()
@@ -101,7 +103,7 @@ def test_a_service_that_breaks_a_promise_is_found_out(
 def test_a_service_that_refuses_too_little_is_found_out(
     tmp_path: Path, app: str, broken_promises: set[str]
 ) -> None:
-    status, outcome = load(tmp_path, "rejection", app, *QUICK)
+    status, outcome = load(tmp_path, "rejection", app, *BROKEN)
     assert (status, broken_promises - in_state(outcome, "violated")) == (1, set())
 
 
