@@ -31,8 +31,6 @@ def rendered(result: RunResult, form: str) -> str:
     from leak_suite.render import console, render, workflow_commands
 
     if form == "console":
-        if "fit" in result.details:
-            from leak_suite.render.fit import fit_console as console
         return console(result, width=terminal_width(), colour=_colour())
     if form == "annotations":
         return workflow_commands(result, Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()))

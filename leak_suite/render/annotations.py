@@ -6,7 +6,14 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from leak_suite.render.words import in_order, per_iteration, site_line, verdict
+from leak_suite.render.words import (
+    in_order,
+    is_fit,
+    outcome_word,
+    per_iteration,
+    site_line,
+    verdict,
+)
 from leak_suite.result import Finding, Outcome, RunResult, Site
 
 __all__ = ["workflow_commands"]
@@ -40,14 +47,14 @@ def _lines(result: RunResult, root: Path | None) -> list[tuple[str, str]]:
     failed = [f for f in in_order(result) if f.outcome.status == 1]
     if result.outcome is Outcome.INCONCLUSIVE:
         failed += [f for f in in_order(result) if f.outcome is Outcome.INCONCLUSIVE and f.required]
-    if not failed and result.outcome is not Outcome.STABLE:
+    if (is_fit(result) or not failed) and result.outcome is not Outcome.STABLE:
         return [(_KINDS[result.outcome], _bare(result))]
     return [(_KINDS[f.outcome], _line(result, f, root)) for f in failed]
 
 
 def _bare(result: RunResult) -> str:
     """A run that failed as a whole, with no finding to blame."""
-    title = f"leak-suite: {result.subject} is {result.outcome.value}"
+    title = f"leak-suite: {result.subject}: {outcome_word(result)}"
     return f"::{_KINDS[result.outcome]} title={_property(title)}::{_data(verdict(result))}"
 
 

@@ -34,7 +34,7 @@ def test_what_could_not_be_judged_is_a_warning_only_where_it_decides() -> None:
     supporting = replace(BLIND, required=False)
     failed = RunResult("a:b", {}, Outcome.INCONCLUSIVE, 0, 0, findings=(supporting,), reason="died")
     assert (
-        workflow_commands(failed) == "::warning title=leak-suite%3A a%3Ab is inconclusive::died\n"
+        workflow_commands(failed) == "::warning title=leak-suite%3A a%3Ab%3A inconclusive::died\n"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leak_suite.render import headline, render
+from leak_suite.render import headline, render, workflow_commands
 from leak_suite.render.html_page import render_many
 from leak_suite.render.index import Entry, index
 from leak_suite.result import Cause, Finding, Outcome, RunResult
@@ -72,3 +72,10 @@ def test_the_headline_is_the_answer() -> None:
     assert headline(KILLED).startswith("DOES NOT FIT: does not fit in 512 MiB: the kernel killed")
     unclear = replace(KILLED, outcome=Outcome.INCONCLUSIVE, reason="could not be told in 512 MiB")
     assert headline(unclear) == "INCONCLUSIVE: could not be told in 512 MiB"
+
+
+def test_a_pull_request_is_told_that_it_does_not_fit_and_nothing_of_a_budget() -> None:
+    (line,) = workflow_commands(KILLED).splitlines()
+    assert line.startswith("::error title=leak-suite%3A shop%3Aapp%3A does not fit::")
+    assert "budget" not in line
+    assert workflow_commands(FITS) == ""
