@@ -78,8 +78,10 @@ def abandoned_upload(client: httpx.Client) -> None:
 
 
 def abandoned_stream(client: httpx.Client) -> None:
-    """Listen to a job, go away after the first event, and remove the job."""
+    """Listen to a job, go away once its frames are being worked on, and remove the job."""
     job_id = send(client, longer_video())
+    # A job that never begins would load nothing, until the first that does: a step in all memory.
+    wait(client, job_id, lambda job: job["progress"] > 0)
     with client.stream("GET", f"/api/jobs/{job_id}/events") as events:
         next(events.iter_lines())
     _remove(client, job_id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 from leak_suite.result import Cause, Finding, Outcome, Series
 from leak_suite.verdict.policy import (
     MINIMUM_SAMPLES,
@@ -20,6 +23,8 @@ __all__ = ["follow", "judge"]
 # Growth is found with 90% power when it is this many standard errors large (4.5 and 1.3, rounded
 # up for the test of both halves).
 _SEEN = 6.5
+# First use: a step in so early a part of the run, by so much of all that the series moves.
+_EARLY, _MOST_OF_ALL = 0.1, 0.5
 
 
 def judge(
@@ -67,6 +72,7 @@ def _growing(look: Look, ramp: Steady, remark: str) -> Finding:
 
 def _flat(look: Look) -> Finding | None:
     """Stable if the series can be seen to be, None or inconclusive if it cannot."""
+    look = _after_first_use(look)
     points, final = look.points, look.final
     if len(points) < MINIMUM_SAMPLES:
         return _too_few(look) if final else None
@@ -90,6 +96,22 @@ def _flat(look: Look) -> Finding | None:
     if not look.scale.exact and len(points) >= 10 and fades(points, noise / 2, share):
         return _stable(look, _FADES, line, steps)
     return _cannot_tell(look, line) if final else None
+
+
+def _after_first_use(look: Look) -> Look:
+    """Without what came before a step early in the run that is most of all that ever moved.
+
+    What the first iterations load lies far below everything else, and would drown it.
+    """
+    points = look.points
+    steps = [b[1] - a[1] for a, b in pairwise(points)]
+    largest = max(range(len(steps)), key=lambda k: steps[k], default=0)
+    if len(points) - largest <= 2 * MINIMUM_SAMPLES:
+        return look
+    early = points[largest + 1][0] <= points[0][0] + _EARLY * look.length
+    if not early or steps[largest] <= _MOST_OF_ALL * (max(v for _, v in points) - points[0][1]):
+        return look
+    return replace(look, points=points[largest + 1 :])
 
 
 def _beneath(look: Look, line: Trend) -> bool:

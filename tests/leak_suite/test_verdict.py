@@ -256,6 +256,20 @@ def test_growth_far_below_a_generous_floor_does_not_matter_though_it_never_rests
     assert found.outcome is Outcome.STABLE, found.reason
 
 
+def test_what_the_first_iterations_load_does_not_drown_what_follows() -> None:
+    floor = Tolerance(exact=False, unit="blocks", floor=32.0)
+    pairs = (pair.split(":") for pair in GRAPHS.split())
+    later = [(int(n) + 9, float(value)) for n, value in pairs]
+    samples = ((1, -1e5), (4, -9.9e4), (7, -9.8e4), *later)
+    found = judge(Series("blocks", "blocks", samples), floor, final=True, seconds=50)
+    assert found is not None
+    assert found.outcome is Outcome.STABLE, found.reason
+    again = (*samples[:-1], (samples[-1][0], 1e5 + samples[-1][1]))
+    jumps = judge(Series("blocks", "blocks", again), floor, final=True, seconds=50)
+    assert jumps is not None
+    assert jumps.outcome is not Outcome.STABLE, "what comes again is no first use"
+
+
 def test_a_late_start_above_the_floor_does_not_hide_in_the_whole() -> None:
     floor = Tolerance(exact=False, unit="blocks", floor=32.0)
     samples = tuple((n, 4e5 + 3.0 * n + 600.0 * max(0, n - 368)) for n in range(0, 400, 10))
