@@ -72,30 +72,51 @@ def _growing(look: Look, ramp: Steady, remark: str) -> Finding:
 
 def _flat(look: Look) -> Finding | None:
     """Stable if the series can be seen to be, None or inconclusive if it cannot."""
-    look = _after_first_use(look)
+    if len(look.points) < MINIMUM_SAMPLES:
+        return _too_few(look) if look.final else None
+    found = _level(look)
+    if found is None and (later := _after_first_use(look)) is not look:
+        found = _level(later)
+    if found is None and look.final:
+        return _cannot_tell(look, _end_of(look)[0])
+    return found
+
+
+def _level(look: Look) -> Finding | None:
+    """Stable, or None where that cannot be seen."""
     points, final = look.points, look.final
-    if len(points) < MINIMUM_SAMPLES:
-        return _too_few(look) if final else None
     spread = max(v for _, v in points) - min(v for _, v in points)
     still = spread <= look.scale.stillness
     if not final and not enough_for_stable(look.length, len(points), look.seconds, still=still):
         return None
-    half = (points[0][0] + points[-1][0]) / 2
-    late = [p for p in points if p[0] >= half]
-    noise = trend(late).spread if len(late) > 2 else 0.0
-    steps = rises(points, max(look.scale.quantum, 2 * noise))
-    tail = [p for p in points if p[0] >= steps.last]
-    if steps.tail < 0.4 * look.length or len(tail) < 4:
-        tail = list(points)
-    line = trend(tail)
+    line, steps = _end_of(look)
     if spread > 8 * look.scale.quantum and cycles(points):
         return _stable(look, Cause.CYCLE, line, steps)
     if _at_rest(look, line, steps):
         return _stable(look, _cause_of(look, line, steps), line, steps)
     share = 0.5 if final else 0.25
-    if not look.scale.exact and len(points) >= 10 and fades(points, noise / 2, share):
+    fading = not look.scale.exact and len(points) >= 10
+    if fading and fades(points, _noise(look) / 2, share):
         return _stable(look, _FADES, line, steps)
-    return _cannot_tell(look, line) if final else None
+    return None
+
+
+def _end_of(look: Look) -> tuple[Trend, Rises]:
+    """The rises of the series, and the trend since the last of them, or of all if that is short."""
+    points = look.points
+    steps = rises(points, max(look.scale.quantum, 2 * _noise(look)))
+    tail = [p for p in points if p[0] >= steps.last]
+    if steps.tail < 0.4 * look.length or len(tail) < 4:
+        tail = list(points)
+    return trend(tail), steps
+
+
+def _noise(look: Look) -> float:
+    """The spread of the second half around its trend."""
+    points = look.points
+    half = (points[0][0] + points[-1][0]) / 2
+    late = [p for p in points if p[0] >= half]
+    return trend(late).spread if len(late) > 2 else 0.0
 
 
 def _after_first_use(look: Look) -> Look:
