@@ -78,7 +78,9 @@ def _figures(done: Sequence[Done]) -> dict[str, dict[str, float]]:
 
 
 def _row(entry: Mapping[str, Any]) -> str:
-    figures = "; ".join(f"{name} {_span(each)}" for name, each in entry["figures"].items())
+    figures = "; ".join(
+        f"{name} {_span(each)}" for name, each in entry["figures"].items() if name != "skipped"
+    )
     runs = f"{entry['as_claimed']} of {entry['wanted']}"
     if entry["not_as_claimed"]:
         runs += f" ({len(entry['not_as_claimed'])} not)"

@@ -96,9 +96,10 @@ def _status(study: Study, seed: int, folder: Path) -> int:
 
 
 def _commit() -> str:
-    """The commit under test, with a plus where the tree has changes of its own."""
+    """The commit under test, with a plus where the tree has changes, but for these figures."""
     head = _git("rev-parse", "--short=10", "HEAD")
-    return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/evidence.*")
+    return head + ("+" if changed else "")
 
 
 def _git(*words: str) -> str:
