@@ -95,8 +95,9 @@ def run_trial(
         started = time.monotonic() - began
         if not drive.error:
             drive.run(workload, server, group, load, tell)
-        alive = server.alive
         watch.close()
+        # A killed process has lost its connections a moment before its end can be read.
+        alive = server.alive and not any(one.is_server for one in watch.killed)
     drive.join()
     return _written_down(
         watch, drive, limit=limit, start_seconds=started, server_alive=alive, cold=dropped
