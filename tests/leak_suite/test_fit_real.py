@@ -233,7 +233,8 @@ def test_an_interrupt_leaves_no_group_and_no_process(service: Path, number: int)
     _, said = run.communicate(timeout=60)
     assert run.returncode == 2
     assert "stopped before it could judge" in said
-    assert not server.is_running()
+    # Its parent is gone too: it is for the system to collect what little is left of it.
+    assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
     groups = [path for path, *_ in os.walk("/sys/fs/cgroup") if f"leak-suite-{run.pid}-" in path]
     assert groups == []
 
