@@ -14,7 +14,6 @@ from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.probes import PROBES, ProcessTree, bytes_per_unit, cross_check
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.base import About, Round, Values
-from leak_suite.subject.process import kill_group
 from leak_suite.subject.server_process import ServerProcess
 from leak_suite.subject.specs import CommandSpec, PidSpec, UrlSpec
 from leak_suite.subject.workload import Workload
@@ -141,7 +140,7 @@ class CommandSubject(_OutsideSubject):
 
     def _give_up(self) -> None:
         if self._server is not None:
-            kill_group(self._server.pid)
+            self._server.kill()
 
 
 class PidSubject(_OutsideSubject):

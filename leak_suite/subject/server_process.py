@@ -81,14 +81,18 @@ class ServerProcess:
         text = self._log.read().decode("utf-8", "replace").strip()
         return said + (f": {text}" if text else "")
 
+    def kill(self) -> None:
+        """End its process group at once; when this returns, it is not alive."""
+        kill_group(self._process.pid)
+        self._process.wait()
+
     def close(self, seconds: float) -> None:
         """Ask it to stop, and after `seconds` at the latest end its process group."""
         if self.alive:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
-        kill_group(self._process.pid)
-        self._process.wait()
+        self.kill()
         self._log.close()
 
 

@@ -65,6 +65,8 @@ class Workload:
         finally:
             if watchdog is not None:
                 watchdog.cancel()
+                # What gives up has to be through with it, or the next question comes too early.
+                watchdog.join()
         if hung.is_set():
             raise SubjectHung(f"a request was not answered within {patience:.0f} s")
         return result
