@@ -39,6 +39,16 @@ def descriptors(process: psutil.Process) -> int:
     return process.num_fds() - held
 
 
+def settled(reading: Callable[[], Any]) -> Any:
+    """What is read five times in a row: threads that are just ending have ended by then."""
+    last, same = reading(), 1
+    while same < 5:
+        time.sleep(0.01)
+        now = reading()
+        last, same = now, same + 1 if now == last else 1
+    return last
+
+
 def until(condition: Callable[[], Any], seconds: float = 90.0) -> Any:
     """What `condition` gives as soon as it holds; fails when it never does."""
     deadline = time.monotonic() + seconds

@@ -27,6 +27,7 @@ from reference_app.pipeline import (
 )
 from reference_app.pipeline.libraries import load
 from reference_app.pipeline.task import FrameSource
+from tests.reference_app.conftest import settled, until
 
 OPENERS = ("open_reader", "make_detector", "open_table", "open_writer", "open_folder")
 CALLS = (
@@ -111,9 +112,10 @@ def handles() -> tuple[int, int]:
 def nothing_left() -> Any:
     """No file descriptor and no thread more than before."""
     load()
-    before = handles()
+    before = settled(handles)
     yield
-    assert handles() == before
+    # Fewer is right as well: a thread of an earlier test may have been about to end.
+    until(lambda: all(now <= then for now, then in zip(handles(), before, strict=True)), 5)
 
 
 def assert_clean(ledger: Ledger, task: Task, *, may_remain: tuple[str, ...] = ()) -> None:

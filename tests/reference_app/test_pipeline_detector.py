@@ -17,6 +17,7 @@ from reference_app.pipeline.frames import Image, to_rgb
 from reference_app.pipeline.libraries import load
 from reference_app.pipeline.pose import PoseDetector
 from reference_app.pipeline.probe import probe
+from tests.reference_app.conftest import settled
 
 MAX_PIXELS = 1920 * 1088
 
@@ -53,11 +54,11 @@ def test_it_gives_the_landmarks_that_mediapipe_gives(pictures: list[Image], orig
 
 def test_it_works_on_the_callers_thread(pictures: list[Image]) -> None:
     load()
-    before = psutil.Process().num_threads()
+    before = settled(psutil.Process().num_threads)
     with PoseDetector() as first, PoseDetector() as second:
         first.detect(pictures[0])
         second.detect(pictures[0])
-        assert psutil.Process().num_threads() == before
+        assert psutil.Process().num_threads() <= before
 
 
 def test_closing_twice_is_closing_once(pictures: list[Image]) -> None:
