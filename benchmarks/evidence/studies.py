@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 from benchmarks.evidence.study import Figures, Study
 from load import invariants
+from tests.load.broken import PROMISES
 
 __all__ = ["STUDIES"]
 
@@ -23,12 +24,7 @@ _SERVER = (
 _SOAK_JOBS, _SOAK_HOURS = 2000, 0.3
 #: Which promise each broken service breaks, by the scenario that has to find it out.
 _BROKEN: tuple[tuple[str, str, str], ...] = (
-    ("concurrency", "three_slots", invariants.SLOTS),
-    ("concurrency", "eleven_pending", invariants.PLACES),
-    ("concurrency", "no_retry_after", invariants.RETRY_AFTER),
-    ("concurrency", "lost_job", invariants.LOST),
-    ("concurrency", "slot_lost_on_failure", invariants.LOST),
-    ("concurrency", "slow_health", invariants.HEALTH),
+    *(row for row in PROMISES if row[0] == "concurrency"),
     ("concurrency", "leaks_a_descriptor", invariants.MEMORY),
     ("rejection", "no_size_limit", "one byte more is refused with 413"),
     ("rejection", "no_memory_guard", "memory over the hard limit refuses with 503"),
@@ -203,7 +199,6 @@ _ALL = (
     Study(
         "torture",
         "Every fallible call of a job fails once in three ways, and nothing is left",
-        repetitions=1,
         command=_torture("test_failing_calls.py"),
         figures=_tests,
         minutes=40,
@@ -211,7 +206,6 @@ _ALL = (
     Study(
         "mutated-clips",
         "500 clips cut, flipped and spliced: the service lives, and nothing is left",
-        repetitions=1,
         command=_torture("test_mutated_clips.py"),
         figures=_tests,
         minutes=40,
@@ -219,7 +213,6 @@ _ALL = (
     Study(
         "ends",
         "A job ends in every state, at every moment, and 100 workers are killed at random ones",
-        repetitions=1,
         command=_torture("test_ends.py"),
         figures=_tests,
         minutes=40,
@@ -227,7 +220,6 @@ _ALL = (
     Study(
         "sequences",
         "Any sequence of requests, dying workers among them, keeps the service right",
-        repetitions=1,
         command=_torture("test_sequences.py test_routes.py"),
         figures=_tests,
         minutes=40,
@@ -235,7 +227,6 @@ _ALL = (
     Study(
         "checklist",
         "The checklist of the report on the service's model holds",
-        repetitions=1,
         command=_torture("test_checklist.py"),
         figures=_tests,
         minutes=15,
@@ -243,7 +234,6 @@ _ALL = (
     Study(
         "soak",
         "2,000 mixed jobs end flat",
-        repetitions=1,
         command=_soak,
         figures=_soaked,
         minutes=60,
@@ -251,7 +241,6 @@ _ALL = (
     Study(
         "defects",
         "Every seeded defect rings as the catalogue says",
-        repetitions=1,
         command=_defects,
         figures=_rang,
         minutes=60,
@@ -267,7 +256,6 @@ _ALL = (
     Study(
         "fifty-users",
         "50 users for 5 minutes: no 5xx but 503, no job lost, memory back within 10% after 60 s",
-        repetitions=1,
         command=_load("soak", "--users", "50", "--seconds", "300"),
         figures=partial(_loaded, "soak"),
         minutes=15,
@@ -275,7 +263,6 @@ _ALL = (
     Study(
         "fit-512",
         "100 jobs of 1080p with a full queue fit 512 MiB, from a cold cache",
-        repetitions=1,
         command=_fit(
             *("--plan", "render-starter", "--users", "12"),
             *("--iterations", "100", "--max-seconds", "1500"),
@@ -286,7 +273,6 @@ _ALL = (
     Study(
         "fit-485",
         "They pass under 485 MiB, from a cold cache",
-        repetitions=1,
         command=_fit("--memory", "485M", "--users", "12", "--iterations", "24"),
         figures=partial(_fits, jobs=24),
         minutes=30,
@@ -294,7 +280,6 @@ _ALL = (
     Study(
         "fit-minimum",
         "The smallest limit that passes beyond doubt is known",
-        repetitions=1,
         command=_fit(
             *("--memory", "512M", "--users", "2", "--iterations", "4", "--find-minimum"),
         ),
@@ -304,7 +289,6 @@ _ALL = (
     Study(
         "fit-control",
         "With threads and the allocator's defaults the service does not fit 512 MiB",
-        repetitions=1,
         command=_fit("--plan", "render-starter", "--users", "2", "--iterations", "8"),
         figures=_fits,
         expected=1,

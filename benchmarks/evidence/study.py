@@ -31,9 +31,9 @@ class Study:
 
     name: str
     claim: str
-    repetitions: int
     command: Callable[[int, Path], list[str]]
     figures: Callable[[Path], Figures]
+    repetitions: int = 1
     expected: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     minutes: float = 10.0
@@ -41,18 +41,22 @@ class Study:
 
 @dataclass(frozen=True)
 class Done:
-    """One repetition: `right` if it speaks for the claim, else `why` says what it did."""
+    """One repetition; `why` says what it did that does not speak for the claim, if anything."""
 
     study: str
     number: int
     seed: int
-    right: bool
     status: int
     seconds: float
     date: str
     commit: str
     figures: Figures
     why: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Whether it speaks for the claim."""
+        return not self.why
 
     def to_data(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -74,7 +78,7 @@ def run_once(study: Study, number: int, folder: Path) -> Done:
         figures = study.figures(folder)
     except (OSError, ValueError, KeyError, LookupError) as error:
         why = why or f"{type(error).__name__}: {error}"
-    return Done(study.name, number, seed, not why, status, seconds, date, commit, figures, why)
+    return Done(study.name, number, seed, status, seconds, date, commit, figures, why)
 
 
 def _status(study: Study, seed: int, folder: Path) -> int:

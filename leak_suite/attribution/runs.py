@@ -136,7 +136,9 @@ class Tracer:
         outputs = [self._folder / f"{self._kind}-{next(self._numbers)}.bin" for _ in lengths]
         works = [
             # Only the last two are compared by what can be reached by name.
-            partial(self._lived, length, warm_up, output, holders=position >= len(lengths) - 2)
+            partial(
+                self._one_or_again, length, warm_up, output, holders=position >= len(lengths) - 2
+            )
             for position, (length, output) in enumerate(zip(lengths, outputs, strict=True))
         ]
         if self._same_process:
@@ -152,7 +154,7 @@ class Tracer:
         self._until = time.monotonic()
         _kill_traced(outputs)
 
-    def _lived(self, length: Length, warm_up: int, output: Path, *, holders: bool) -> Record:
+    def _one_or_again(self, length: Length, warm_up: int, output: Path, *, holders: bool) -> Record:
         """A record; begun again once, since a tracer may crash what lives well without it."""
         try:
             return self._one(length, warm_up, output, holders=holders)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from typing import Any
 
+from load import invariants
 from reference_app.admission import Admission
 from reference_app.app import create_app
 from reference_app.clock import Clock
@@ -24,6 +25,17 @@ from reference_app.worker_process import Engine
 from reference_app.workers import OnProgress, Worker
 
 App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
+
+#: A scenario, a service that it has to find out in a single round, and the promise that is broken.
+PROMISES = (
+    ("concurrency", "three_slots", invariants.SLOTS),
+    ("concurrency", "eleven_pending", invariants.PLACES),
+    ("concurrency", "no_retry_after", invariants.RETRY_AFTER),
+    ("concurrency", "lost_job", invariants.LOST),
+    ("concurrency", "slot_lost_on_failure", invariants.LOST),
+    ("concurrency", "slow_health", invariants.HEALTH),
+    ("cancel", "slot_lost_on_cancel", "a cancelled job is free within 2 s"),
+)
 
 SLOW_SECONDS = 0.15
 LOSE_EVERY = 5

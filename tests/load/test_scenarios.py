@@ -14,6 +14,7 @@ import pytest
 
 from leak_suite.result import Outcome, RunResult
 from load import invariants
+from tests.load.broken import PROMISES
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--patience-seconds", "20", "--recovery-seconds", "20")
@@ -61,18 +62,7 @@ def test_the_healthy_service_refuses_what_it_should(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("scenario", "app", "broken_promise"),
-    [
-        ("concurrency", "three_slots", invariants.SLOTS),
-        ("concurrency", "eleven_pending", invariants.PLACES),
-        ("concurrency", "no_retry_after", invariants.RETRY_AFTER),
-        ("concurrency", "lost_job", invariants.LOST),
-        ("concurrency", "slot_lost_on_failure", invariants.LOST),
-        ("concurrency", "slow_health", invariants.HEALTH),
-        ("cancel", "slot_lost_on_cancel", "a cancelled job is free within 2 s"),
-    ],
-)
+@pytest.mark.parametrize(("scenario", "app", "broken_promise"), PROMISES)
 def test_a_service_that_breaks_a_promise_is_found_out(
     tmp_path: Path, scenario: str, app: str, broken_promise: str
 ) -> None:
