@@ -23,6 +23,7 @@ import pytest
 import uvicorn
 
 from reference_app.app import create_app
+from reference_app.clock import SystemClock
 from reference_app.parts import AppParts
 from reference_app.service import Service
 from reference_app.settings import Settings
@@ -30,6 +31,19 @@ from tests.reference_app.stand_in import RELEASE, clip, make_engine
 
 ROOT = Path(__file__).parents[2]
 FINAL = {"completed", "failed", "cancelled"}
+
+
+class HandClock(SystemClock):
+    """A clock whose two faces a test can move."""
+
+    wall_ahead = 0.0
+    steady_ahead = 0.0
+
+    def wall(self) -> float:
+        return super().wall() + self.wall_ahead
+
+    def steady(self) -> float:
+        return super().steady() + self.steady_ahead
 
 
 def descriptors(process: psutil.Process) -> int:

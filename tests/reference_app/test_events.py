@@ -1,8 +1,9 @@
-"""Listeners are forgotten the moment they are gone, wherever their stream stood."""
+"""The event stream follows a job to its end, and forgets a listener the moment it is gone."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,6 +16,7 @@ from reference_app.events import EventHub
 from reference_app.jobs import Job
 from reference_app.routes.events import events
 from reference_app.service import Service
+from tests.reference_app.conftest import Running, until
 
 
 @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
@@ -52,3 +54,33 @@ def test_a_listener_that_goes_while_it_is_written_to_is_forgotten_at_once(
 
     asyncio.run(listen())
     assert listeners == [1, 0]
+
+
+def test_events_follow_a_job_to_its_end(service: Running) -> None:
+    job_id = service.start("hold")
+    seen = []
+    with service.http.stream("GET", f"/api/jobs/{job_id}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                seen.append(json.loads(line[6:])["status"])
+                service.release()
+    assert seen[-1] == "completed"
+    assert seen == sorted(seen, key=["pending", "processing", "completed"].index)
+    until(lambda: len(service.service.hub) == 0)
+
+
+def test_events_of_a_finished_job_end_at_once(service: Running) -> None:
+    job_id = service.start()
+    service.wait(job_id)
+    text = service.http.get(f"/api/jobs/{job_id}/events").text
+    assert text.count("event: completed") == 1
+    assert service.http.get("/api/jobs/unknown/events").status_code == 404
+
+
+def test_a_listener_that_goes_away_is_forgotten(service: Running) -> None:
+    job_id = service.start("hold")
+    with service.http.stream("GET", f"/api/jobs/{job_id}/events") as answer:
+        next(answer.iter_lines())
+        assert len(service.service.hub) == 1
+    until(lambda: len(service.service.hub) == 0)

@@ -20,9 +20,8 @@ from reference_app.memory_guard import MemoryGuard, Reading, measure
 from reference_app.memory_reading import Limit, Usage, container_limit, process_tree, usage_of
 from reference_app.parts import AppParts, make_guard
 from reference_app.settings import MIB
-from tests.reference_app.conftest import Running, until
+from tests.reference_app.conftest import HandClock, Running, until
 from tests.reference_app.stand_in import make_engine
-from tests.reference_app.test_jobs import HandClock
 
 
 def reading(resting_mb: float, workers_mb: float = 0) -> Reading:
@@ -106,7 +105,7 @@ def test_clean_ups_keep_a_distance() -> None:
     for _ in range(5):
         scripted.has_room()
     assert scripted.cleaned == 1
-    scripted.clock.ahead = 5
+    scripted.clock.steady_ahead = 5
     scripted.has_room()
     assert scripted.cleaned == 2
 

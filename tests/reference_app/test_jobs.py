@@ -1,35 +1,23 @@
-"""A job's life: queue, states, cancel, expiry, cleanup, events and downloads."""
+"""A job's life: queue, states, cancel, expiry and cleanup."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
-from reference_app.clock import SystemClock
 from reference_app.parts import AppParts, WorkerFactory, make_worker_factory
 from reference_app.pipeline.task import Task
 from reference_app.settings import Settings
 from reference_app.worker_process import Engine
 from reference_app.workers import Worker
-from tests.reference_app.conftest import Running, until
+from tests.reference_app.conftest import HandClock, Running, until
 from tests.reference_app.stand_in import FILES, clip, make_engine
-
-
-class HandClock(SystemClock):
-    """A clock that a test can put forward."""
-
-    ahead = 0.0
-
-    def steady(self) -> float:
-        return super().steady() + self.ahead
 
 
 def fill(service: Running) -> tuple[list[str], list[str]]:
@@ -234,102 +222,14 @@ def test_final_jobs_expire_with_their_files_and_others_do_not(
         service.wait(job_id)
     holding = service.start("hold")
     service.wait(holding, "processing")
-    clock.ahead = 3599
+    clock.steady_ahead = 3599
     assert all(service.http.get(f"/api/status/{job_id}").is_success for job_id in ended)
-    clock.ahead = 3600.5
+    clock.steady_ahead = 3600.5
     # Over is over, also before the background task has come round; and it does come round.
     assert service.http.get(f"/api/status/{ended[0]}").status_code == 404
     until(lambda: len(service.service.registry) == 1)
     until(lambda: {path.name for path in service.files()} == {holding, "source"})
     assert service.status(holding)["status"] == "processing"
-
-
-def test_a_download_that_has_begun_survives_expiry_and_cleanup(service: Running) -> None:
-    job_id = service.start()
-    service.wait(job_id)
-    with service.http.stream("GET", f"/api/download/{job_id}/video") as answer:
-        pieces = answer.iter_bytes(1000)
-        received = len(next(pieces))
-        assert httpx.delete(f"{service.http.base_url}/api/cleanup/{job_id}").is_success
-        received += sum(map(len, pieces))
-    assert received == 200_000
-    assert service.http.get(f"/api/download/{job_id}/video").status_code == 404
-
-
-def test_results_can_be_downloaded_and_served(service: Running) -> None:
-    job_id = service.start()
-    service.wait(job_id)
-    for kind, name in FILES.items():
-        answer = service.http.get(f"/api/download/{job_id}/{kind}")
-        assert (answer.status_code, len(answer.content)) == (200, 200_000)
-        assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
-        shown = service.http.get(f"/api/serve/{job_id}/{name}")
-        assert shown.headers["content-disposition"].startswith("inline")
-    part = service.http.get(f"/api/serve/{job_id}/video.mp4", headers={"Range": "bytes=5-9"})
-    assert (part.status_code, len(part.content)) == (206, 5)
-    head = service.http.head(f"/api/download/{job_id}/video")
-    assert (head.headers["content-length"], head.content) == ("200000", b"")
-
-
-def test_only_a_completed_job_has_results(service: Running) -> None:
-    job_id = service.start("hold")
-    for path in (f"/api/download/{job_id}/video", f"/api/serve/{job_id}/video.mp4"):
-        assert service.http.get(path).status_code == 409
-    assert service.http.get("/api/download/unknown/video").status_code == 404
-
-
-@pytest.mark.parametrize(
-    "name", ["source", "..%2f..%2fetc%2fpasswd", "%2e%2e/x", ".reference-app.lock", "video.mp4%00"]
-)
-def test_nothing_but_results_is_served(service: Running, name: str) -> None:
-    job_id = service.start()
-    service.wait(job_id)
-    assert service.http.get(f"/api/serve/{job_id}/{name}").status_code == 404
-    assert service.http.get(f"/api/download/{job_id}/{name}").status_code == 404
-
-
-def test_downloads_leave_no_file_open(service: Running) -> None:
-    job_id = service.start()
-    service.wait(job_id)
-
-    for _ in range(3):
-        service.http.get(f"/api/download/{job_id}/video")
-        service.http.head(f"/api/download/{job_id}/video")
-        service.http.get(f"/api/download/{job_id}/video", headers={"Range": "bytes=999999-"})
-        with service.http.stream("GET", f"/api/download/{job_id}/video"):
-            pass
-    results = {str(path) for path in service.files() if path.is_file()}
-    until(lambda: not results & {file.path for file in psutil.Process().open_files()})
-
-
-def test_events_follow_a_job_to_its_end(service: Running) -> None:
-    job_id = service.start("hold")
-    seen = []
-    with service.http.stream("GET", f"/api/jobs/{job_id}/events") as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        for line in answer.iter_lines():
-            if line.startswith("data: "):
-                seen.append(json.loads(line[6:])["status"])
-                service.release()
-    assert seen[-1] == "completed"
-    assert seen == sorted(seen, key=["pending", "processing", "completed"].index)
-    until(lambda: len(service.service.hub) == 0)
-
-
-def test_events_of_a_finished_job_end_at_once(service: Running) -> None:
-    job_id = service.start()
-    service.wait(job_id)
-    text = service.http.get(f"/api/jobs/{job_id}/events").text
-    assert text.count("event: completed") == 1
-    assert service.http.get("/api/jobs/unknown/events").status_code == 404
-
-
-def test_a_listener_that_goes_away_is_forgotten(service: Running) -> None:
-    job_id = service.start("hold")
-    with service.http.stream("GET", f"/api/jobs/{job_id}/events") as answer:
-        next(answer.iter_lines())
-        assert len(service.service.hub) == 1
-    until(lambda: len(service.service.hub) == 0)
 
 
 def test_every_change_of_state_is_one_line_in_the_log(service: Running) -> None:

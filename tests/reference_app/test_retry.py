@@ -9,9 +9,9 @@ import pytest
 from reference_app.parts import AppParts
 from reference_app.pipeline.task import Progress
 from reference_app.retry import Pace, seconds_until_a_place
-from tests.reference_app.conftest import Running, until
+from tests.reference_app.conftest import HandClock, Running, until
 from tests.reference_app.stand_in import make_engine
-from tests.reference_app.test_jobs import HandClock, fill
+from tests.reference_app.test_jobs import fill
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_full_queue_behind_slow_jobs_after_quick_ones_tells_the_slow_ones_time
     running, _ = fill(service)
     jobs = [service.service.find(job_id) for job_id in running]
     until(lambda: all(job.first_progress for job in jobs))
-    clock.ahead = 40
+    clock.steady_ahead = 40
     for job in jobs:
         service.service._progress(job, Progress("frames", 0.75, "On the way"))
     # A quarter took forty seconds, and a quarter is left; the quick jobs are no measure of these.

@@ -16,10 +16,10 @@ import httpx
 import psutil
 import pytest
 
-from reference_app.clock import SystemClock
 from reference_app.parts import AppParts
 from tests.reference_app.conftest import (
     FINAL,
+    HandClock,
     Running,
     Server,
     descriptors,
@@ -39,19 +39,6 @@ HEAD = (
 )
 TAIL = b"\r\n--" + BOUNDARY + b"--\r\n"
 STAGES = ("pending", "processing", "completed", "failed", "cancelled")
-
-
-class HandClock(SystemClock):
-    """A clock whose two faces a test can move."""
-
-    wall_ahead = 0.0
-    steady_ahead = 0.0
-
-    def wall(self) -> float:
-        return super().wall() + self.wall_ahead
-
-    def steady(self) -> float:
-        return super().steady() + self.steady_ahead
 
 
 @pytest.fixture

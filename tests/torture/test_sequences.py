@@ -14,10 +14,18 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from reference_app.parts import AppParts
-from tests.reference_app.conftest import FINAL, Client, Server, running, served, settings_for, until
+from tests.reference_app.conftest import (
+    FINAL,
+    Client,
+    HandClock,
+    Server,
+    running,
+    served,
+    settings_for,
+    until,
+)
 from tests.reference_app.stand_in import FILES, make_engine
 from tests.torture.conftest import Plan
-from tests.torture.test_ends import HandClock
 
 BEHAVIOURS = ("quick", "hold", "broken", "unreadable")
 WHICH = st.integers(0, 99)
