@@ -1,8 +1,17 @@
-"""What holds for every test: Ctrl-C reaches what a test starts."""
+"""What holds for every test: Ctrl-C reaches what a test starts, and golden files can be renewed."""
 
 from __future__ import annotations
 
 import signal
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the switch of tests/leak_suite/test_golden.py."""
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files of reports anew"
+    )
 
 
 def pytest_configure() -> None:
