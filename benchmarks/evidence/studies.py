@@ -38,7 +38,7 @@ def _suite(seed: int, folder: Path) -> list[str]:
     del seed  # real jobs in real processes: nothing in them is drawn by lot
     junit = f"--junitxml={folder / 'suite.xml'}"
     return [
-        *("pytest", "-q", "-p", "no:cacheprovider", "leak_suite/app_tests"),
+        *("pytest", "-q", "-p", "no:cacheprovider", "gate"),
         *("--out", str(folder), junit),
     ]
 
@@ -56,7 +56,7 @@ def _torture(files: str, *more: str) -> Callable[[int, Path], list[str]]:
 
 def _soak(seed: int, folder: Path) -> list[str]:
     del seed  # the order of what happens is drawn with SOAK_SEED, 1 unless it is set
-    return ["leak_suite.app_tests.soak", str(_SOAK_HOURS), "-o", str(folder / "run.json")]
+    return ["gate.soak", str(_SOAK_HOURS), "-o", str(folder / "run.json")]
 
 
 def _load(*words: str) -> Callable[[int, Path], list[str]]:

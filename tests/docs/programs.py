@@ -63,7 +63,7 @@ _MODULES: dict[str, Callable[[Sequence[str]], object]] = {
     "fixtures.defects": lambda words: defects._parser().parse_args(words),
     "benchmarks.leakbench": lambda words: leakbench._parser().parse_args(words),
     "benchmarks.evidence": _evidence,
-    "leak_suite.app_tests.soak": _soak,
+    "gate.soak": _soak,
     "uvicorn": lambda _: None,
 }
 

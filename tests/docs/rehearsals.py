@@ -88,7 +88,7 @@ SHORTER: Mapping[str, tuple[str, ...]] = {
     ),
     "locust -f load/locustfile.py --tags burst --worker": ("--master-port", "{port}"),
     "python -m uvicorn": ("--port", "{port}"),
-    "pytest leak_suite/app_tests": ("-k", "finished_job", "--out", "{out}"),
+    "pytest gate": ("-k", "finished_job", "--out", "{out}"),
     "python -m fixtures.defects": ("-o", "{out}/defects"),
     "python -m benchmarks.leakbench": (
         *("--repeat", "1", "--only", "bounded_deque_fills/clean", "--tools", "leak-suite"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from leak_suite.app_tests.test_one_process import WORKLOADS
+from gate.test_one_process import WORKLOADS
 from leak_suite.cli import main
 from leak_suite.compare import profiles
 from leak_suite.compare.profile import Profile
@@ -17,7 +17,7 @@ from tests.docs.blocks import ROOT
 
 FOLDER = ROOT / "reports" / "baselines"
 KEPT = {one.subject: one for one in profiles(FOLDER)}
-FINISHED = "reference_app.main:app under leak_suite.app_tests.workloads:finished_job"
+FINISHED = "reference_app.main:app under gate.workloads:finished_job"
 
 
 def run_like(kept: Profile, factor: float = 1.0, **environment: Any) -> RunResult:

@@ -29,7 +29,7 @@ def test_every_command_of_the_parser_is_on_the_page() -> None:
 def test_every_test_that_the_page_names_exists() -> None:
     named = set(re.findall(r"`(test_[a-z0-9_]+)`", (DOCS / "memory-management.md").read_text()))
     assert len(named) > 50
-    sources = [*ROOT.glob("tests/*/test_*.py"), *ROOT.glob("leak_suite/app_tests/test_*.py")]
+    sources = [*ROOT.glob("tests/*/test_*.py"), *ROOT.glob("gate/test_*.py")]
     known = {name for file in sources for name in re.findall(r"def (test_\w+)", file.read_text())}
     assert named <= known, f"no such test: {', '.join(sorted(named - known))}"
 

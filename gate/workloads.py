@@ -9,7 +9,7 @@ from functools import cache
 
 import httpx
 
-from leak_suite.app_tests.asking import (
+from gate.client import (
     damaged_video,
     in_pieces,
     longer_video,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.app_tests import under_test
-from leak_suite.app_tests.measured import OUT, Runs
+from gate.runs import OUT, Runs
+from gate.target import VARIABLE, app_target
 from leak_suite.render import console as render
 
 _RUNS = pytest.StashKey[Runs]()
@@ -16,7 +16,7 @@ _RUNS = pytest.StashKey[Runs]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The app, and the folder for run files."""
     group = parser.getgroup("the suite on a service")
-    group.addoption("--app", help=f"module:attribute of the app (default: {under_test.target()})")
+    group.addoption("--app", help=f"module:attribute of the app (default: {app_target()})")
     group.addoption("--out", type=Path, default=OUT, help=f"folder for run files (default: {OUT})")
 
 
@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Tell the subjects, which are other processes, by the environment."""
     if target := config.getoption("app"):
         patch = pytest.MonkeyPatch()
-        patch.setenv(under_test.VARIABLE, target)
+        patch.setenv(VARIABLE, target)
         config.add_cleanup(patch.undo)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from leak_suite.app_tests import under_test
+from gate.target import app_target
 from leak_suite.attribution import attribute
 from leak_suite.check import check
 from leak_suite.options import Options
@@ -17,7 +17,7 @@ from leak_suite.subject import AppSpec
 
 __all__ = ["OUT", "TOLERANCES", "UNGUARDED", "Runs", "workload_target"]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "reports" / "out"
 
 _TRACKED = {
@@ -29,8 +29,7 @@ _TRACKED = {
     "listener": "reference_app.events:Subscription",
 }
 _COUNTERS = {
-    name: f"leak_suite.app_tests.counters:{name}"
-    for name in ("jobs", "job_folders", "listeners", "taken_places")
+    name: f"gate.counters:{name}" for name in ("jobs", "job_folders", "listeners", "taken_places")
 }
 _KIB = 1024
 
@@ -77,7 +76,7 @@ class Runs:
     def of(self, workload: str) -> RunResult:
         """The run of one of the workloads on the service in one process, its jobs in threads."""
         if workload not in self._results:
-            spec = AppSpec(under_test.target(), workload_target(workload))
+            spec = AppSpec(app_target(), workload_target(workload))
             with _environment(_ONE_PROCESS | (_SOON_OVER if workload == "expired_job" else {})):
                 self.keep(workload, _with_lines(spec, check(spec, _OPTIONS)))
         return self._results[workload]
@@ -126,7 +125,7 @@ def _with_lines(spec: AppSpec, result: RunResult) -> RunResult:
 
 def workload_target(workload: str) -> str:
     """The name under which the harness finds one of the workloads."""
-    return f"leak_suite.app_tests.workloads:{workload}"
+    return f"gate.workloads:{workload}"
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import psutil
 
-from leak_suite.app_tests import under_test
-from leak_suite.app_tests.measured import ROOT
+from gate.runs import ROOT
+from gate.target import app_target
 from leak_suite.errors import SubjectError
 
 __all__ = ["Server"]
@@ -36,7 +36,7 @@ class Server:
             self._port = probe.getsockname()[1]
 
     def __enter__(self) -> Server:
-        uvicorn = [sys.executable, "-m", "uvicorn", under_test.target()]
+        uvicorn = [sys.executable, "-m", "uvicorn", app_target()]
         place = ["--host", "127.0.0.1", "--port", str(self._port), "--log-level", "warning"]
         self._log_path.parent.mkdir(exist_ok=True)
         self._log = self._log_path.open("wb")

@@ -13,9 +13,9 @@ import pytest
 
 from fixtures.boxes import pad
 from fixtures.clips import clip
-from leak_suite.app_tests import workloads
-from leak_suite.app_tests.asking import in_pieces, longer_video, send, until, video, wait
-from leak_suite.app_tests.server import Server
+from gate import workloads
+from gate.client import in_pieces, longer_video, send, until, video, wait
+from gate.server import Server
 
 MIB = 1024**2
 SECONDS = 1.0

@@ -1,4 +1,4 @@
-"""`python -m leak_suite.app_tests.soak HOURS`: a mixed day's jobs on the service as deployed.
+"""`python -m gate.soak HOURS`: a mixed day's jobs on the service as deployed.
 
 This is `leak-suite run --app … --workload … --hours HOURS` with the suite's tolerances, and takes
 the same options. The order of the jobs is drawn with SOAK_SEED. Ctrl-C gives a verdict.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from leak_suite.app_tests import under_test
-from leak_suite.app_tests.measured import OUT, TOLERANCES, workload_target
+from gate.runs import OUT, TOLERANCES, workload_target
+from gate.target import app_target
 from leak_suite.cli import main
 
 __all__ = ["soak"]
@@ -22,7 +22,7 @@ def soak(words: Sequence[str]) -> int:
     """The exit status of `leak-suite run`."""
     given = list(words)
     hours = given.pop(0) if given and not given[0].startswith("-") else _HOURS
-    arguments = ["run", "--app", under_test.target()]
+    arguments = ["run", "--app", app_target()]
     arguments += ["--workload", workload_target("mixed_job"), "--hours", hours]
     for metric, rate in TOLERANCES.items():
         arguments += ["--tolerance", f"{metric}={rate:g}"]

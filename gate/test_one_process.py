@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leak_suite.app_tests.measured import Runs
+from gate.runs import Runs
 from leak_suite.result import Outcome, RunResult
 
 PEAK_BYTES = 320 * 1024**2

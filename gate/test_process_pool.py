@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from leak_suite.app_tests.measured import TOLERANCES, UNGUARDED, Runs, workload_target
-from leak_suite.app_tests.server import Server
-from leak_suite.app_tests.workloads import finished_job
+from gate.runs import TOLERANCES, UNGUARDED, Runs, workload_target
+from gate.server import Server
+from gate.workloads import finished_job
 from leak_suite.check import check
 from leak_suite.options import Options
 from leak_suite.result import Outcome, RunResult

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from leak_suite.app_tests.under_test import app
+from gate.target import load_app
 from reference_app.service import Service
 
 __all__ = ["job_folders", "jobs", "listeners", "taken_places"]
 
 
 def _service() -> Service:
-    service: Service = app().state.service
+    service: Service = load_app().state.service
     return service
 
 

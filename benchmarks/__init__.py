@@ -1,0 +1,1 @@
+"""Benchmarks and studies: run by hand or at night, imported by nobody but tests."""

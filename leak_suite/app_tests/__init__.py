@@ -1,1 +1,0 @@
-"""The suite on the reference service: the gate that CI runs. Not part of the wheel."""
