@@ -17,15 +17,16 @@ def groups(*names: str) -> list[str]:
     return [word for name in names for word in ("--group", name)]
 
 
+EVERYTHING = ("test", "workers", "opencv", "analysis", "bench", "browser", "docs")
 LOCKS = {
     "core": [],
     "core-tests": groups("test"),
     "app": ["--extra", "app", *groups("opencv")],
     "load": ["--extra", "load"],
     "report": ["--extra", "report"],
-    "tests": ["--all-extras", *groups("test", "opencv", "analysis", "bench", "browser", "docs")],
+    "tests": ["--all-extras", *groups(*EVERYTHING)],
     "lint": ["--only-group", "lint"],
-    "types": ["--all-extras", *groups("types", "test", "opencv", "bench")],
+    "types": ["--all-extras", *groups("types", "test", "workers", "opencv", "bench")],
     "docs": ["--only-group", "docs"],
     "tox": ["--only-group", "tox"],
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -29,6 +30,9 @@ class ProcessTree:
         try:
             self._known = [self._root, *self._root.children(recursive=True)]
         except psutil.NoSuchProcess:
+            self._known = []
+        # Before version 6, psutil says of a process that is gone that it has no children.
+        if not self._root.is_running():
             self._known = []
         return self._known
 
@@ -59,13 +63,19 @@ class ProcessTree:
         """The TCP port that a process of the tree listens on, if one does."""
         for process in self.processes():
             try:
-                connections = process.net_connections(kind="tcp")
+                connections = _connections(process)
             except (psutil.Error, OSError):
                 continue
             for connection in connections:
                 if connection.status == psutil.CONN_LISTEN:
                     return int(connection.laddr.port)
         return None
+
+
+def _connections(process: psutil.Process) -> list[Any]:
+    """Its TCP connections, by the name that this call had before psutil 6 too."""
+    read = getattr(process, "net_connections", None) or process.connections
+    return list(read(kind="tcp"))
 
 
 def _total(tree: list[psutil.Process], one: Callable[[psutil.Process], float | None]) -> Value:
