@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from leak_suite.errors import ConfigurationError
+from leak_suite.units import GIB, parse_duration, parse_size
 
 try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[import-not-found,no-redef,unused-ignore]
 
-__all__ = ["METRICS", "Accepted", "Layer", "Options", "parse_duration", "parse_size", "resolve"]
-
-KIB, MIB, GIB = 1024, 1024**2, 1024**3
+__all__ = ["METRICS", "Accepted", "Layer", "Options", "resolve"]
 
 METRICS = frozenset(
     {"heap", "blocks", "gc_objects", "garbage", "rss", "rss_anon", "pss", "peak"}
@@ -107,36 +106,9 @@ def resolve(
     return options
 
 
-def parse_size(value: object) -> float:
-    """Bytes of "260 MiB", "1.5G", "4096" or a number; KB, MB and GB mean powers of 1024 too."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _not_negative(float(value), value)
-    match = re.fullmatch(r"\s*([\d_]+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", str(value), re.IGNORECASE)
-    if match is None or isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a size; write it like 260MiB or 4096")
-    return float(match[1]) * float(1024 ** " KMGT".index(match[2].upper() or " "))
-
-
-def parse_duration(value: object) -> float:
-    """Seconds of "90", "90s", "500ms", "2 min", "1h" or a number."""
-    units = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _positive(float(value), value)
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value).lower())
-    if match is None or match[2] not in units:
-        raise ValueError(f"{value!r} is not a duration; write it like 90s, 500ms or 2min")
-    return _positive(float(match[1]) * units[match[2]], value)
-
-
 def _positive(number: float, value: object) -> float:
     if not number > 0 or math.isinf(number):
         raise ValueError(f"{value!r} must be above zero")
-    return number
-
-
-def _not_negative(number: float, value: object) -> float:
-    if not number >= 0 or math.isinf(number):
-        raise ValueError(f"{value!r} must not be negative")
     return number
 
 

@@ -17,6 +17,7 @@ from leak_suite.probes import probe_for
 from leak_suite.result import Finding, Outcome, RunResult, Series
 from leak_suite.runner import Limits, Runner, Stop
 from leak_suite.subject import InProcessSpec, PidSpec, Spec, Subject, UrlSpec, open_subject
+from leak_suite.units import format_duration
 from leak_suite.verdict import Verdict, fold, judge_all
 
 __all__ = ["STILL_RUNNING", "Interrupted", "Progress", "check"]
@@ -40,7 +41,7 @@ class Progress:
     def __str__(self) -> str:
         if not self.iterations:
             return self.stage
-        return f"{self.stage}: {self.iterations:,} iterations in {self.seconds:.1f} s"
+        return f"{self.stage}: {self.iterations:,} iterations in {format_duration(self.seconds)}"
 
 
 class Interrupted(KeyboardInterrupt):

@@ -12,8 +12,9 @@ from leak_suite.cli.flamegraph_command import linked
 from leak_suite.cli.listening import listened
 from leak_suite.cli.telling import progress, rendered, terminal_width, told
 from leak_suite.errors import ConfigurationError
-from leak_suite.options import Options, parse_duration, resolve
+from leak_suite.options import Options, resolve
 from leak_suite.result import RunResult
+from leak_suite.units import parse_duration
 
 __all__ = ["FORMATS", "probes", "run", "show"]
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from leak_suite.cli.telling import progress, told
 from leak_suite.errors import ConfigurationError
-from leak_suite.options import Options, parse_duration, parse_size
+from leak_suite.options import Options
+from leak_suite.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from leak_suite.fit import FitOptions

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from leak_suite.cli.telling import progress
 from leak_suite.errors import ConfigurationError, LeakSuiteError
-from leak_suite.options import Options, parse_duration
+from leak_suite.options import Options
 from leak_suite.result import Outcome, RunResult
+from leak_suite.units import parse_duration
 
 if TYPE_CHECKING:
     from leak_suite.flamegraph.make import Made
@@ -102,7 +103,7 @@ def _spec(arguments: Namespace) -> Spec:
 
 
 def _told(made: Made, *, quiet: bool) -> str:
-    from leak_suite.render.words import amount
+    from leak_suite.units import format_value
 
     lines = [] if quiet else [f"{title}: {path}" for title, path in made.pages.items()]
     if quiet:
@@ -110,7 +111,7 @@ def _told(made: Made, *, quiet: bool) -> str:
     lines += ["", f"most {made.unit}" if made.places else "no line holds anything"]
     each = "/iteration" if made.unit.endswith("iteration") else ""
     for place in made.places:
-        size = f"{amount(place.bytes, 'bytes')}{each}"
+        size = f"{format_value(place.bytes, 'bytes')}{each}"
         lines.append(f"  {size:>18}  {place.frame.place} {place.frame.function}")
     return "\n".join(lines) + "\n"
 

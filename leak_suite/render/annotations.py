@@ -6,15 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from leak_suite.render.words import (
-    in_order,
-    is_fit,
-    outcome_word,
-    per_iteration,
-    site_line,
-    verdict,
-)
+from leak_suite.render.words import in_order, is_fit, outcome_word, site_line, verdict
 from leak_suite.result import Finding, Outcome, RunResult, Site
+from leak_suite.units import format_rate
 
 __all__ = ["workflow_commands"]
 
@@ -63,7 +57,7 @@ def _line(result: RunResult, finding: Finding, root: Path | None) -> str:
     said = finding.reason or finding.cause or finding.outcome.value
     properties = f"title={_property(title)}"
     for site in finding.sites[:1]:
-        speed = per_iteration(site.per_iteration, finding.unit)
+        speed = format_rate(site.per_iteration, finding.unit)
         said += f"\n{site_line(site)} {speed}".rstrip() + (f"\n{site.note}" if site.note else "")
         file, line = _place(site, root)
         place = f"file={_property(file)},line={max(1, line)}"

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from leak_suite.compare import Change, Comparison
-from leak_suite.render.words import amount
+from leak_suite.units import format_value
 
 __all__ = ["COMPARISON_FORMATS", "comparison_headline"]
 
@@ -101,7 +101,7 @@ def _row(change: Change) -> tuple[str, ...]:
     each = "/iteration" if change.measure.startswith("growth of ") else ""
 
     def said(value: float | None) -> str:
-        return f"{amount(value, change.unit)}{each if value is not None else ''}"
+        return f"{format_value(value, change.unit)}{each if value is not None else ''}"
 
     seen = "" if change.seen_from is None else said(change.seen_from)
     gained = _change(change)
@@ -112,7 +112,7 @@ def _change(change: Change) -> str:
     if change.difference is None:
         return "?"
     sign = "+" if change.difference > 0 else "-" if change.difference < 0 else ""
-    text = f"{sign}{amount(abs(change.difference), change.unit)}"
+    text = f"{sign}{format_value(abs(change.difference), change.unit)}"
     if change.base and not change.measure.startswith("growth of "):
         text += f" ({100 * change.difference / change.base:+.1f}%)"
     return text

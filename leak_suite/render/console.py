@@ -12,16 +12,9 @@ from rich.text import Text
 from leak_suite.render.fit import fit_console
 from leak_suite.render.paper import Paper
 from leak_suite.render.short import headline
-from leak_suite.render.words import (
-    amount,
-    in_order,
-    is_fit,
-    per_iteration,
-    rate,
-    site_line,
-    unseen,
-)
+from leak_suite.render.words import in_order, is_fit, rate, site_line, unseen
 from leak_suite.result import Finding, Outcome, RunResult
+from leak_suite.units import format_duration, format_rate, format_value
 
 __all__ = ["console"]
 
@@ -42,7 +35,8 @@ def console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:
     terminal = Paper(width=width, colour=colour)
     findings = in_order(result)
     terminal.print(Text(headline(result), _STYLES[result.outcome]))
-    terminal.print(f"{result.subject}: {result.iterations:,} iterations in {result.seconds:.1f} s")
+    took = format_duration(result.seconds)
+    terminal.print(f"{result.subject}: {result.iterations:,} iterations in {took}")
     if findings:
         terminal.print()
         terminal.print(_table(findings))
@@ -73,8 +67,8 @@ def _table(findings: Iterable[Finding]) -> Table:
             finding.metric,
             Text(finding.outcome.value, _STYLES[finding.outcome]),
             _rate(finding, unit),
-            "" if seen is None else amount(seen, unit),
-            "" if peak is None else amount(peak, unit),
+            "" if seen is None else format_value(seen, unit),
+            "" if peak is None else format_value(peak, unit),
             # The cause of an inconclusive finding is a sentence, and stands below the table.
             "" if finding.outcome is Outcome.INCONCLUSIVE else finding.cause,
         )
@@ -101,7 +95,7 @@ def _explained(finding: Finding, told: set[str]) -> list[Text | Padding]:
     )
     lines: list[Text | Padding] = [title]
     for site in finding.sites:
-        speed = per_iteration(site.per_iteration, finding.unit)
+        speed = format_rate(site.per_iteration, finding.unit)
         lines.append(_indented(2, f"{site_line(site)}  {speed}".rstrip()))
         if site_line(site) in told:
             continue

@@ -8,8 +8,9 @@ from typing import Any
 from rich.text import Text
 
 from leak_suite.render.paper import Paper
-from leak_suite.render.words import amount, outcome_word
+from leak_suite.render.words import outcome_word
 from leak_suite.result import Outcome, RunResult
+from leak_suite.units import format_duration, format_value
 
 __all__ = ["fit_console", "fit_facts"]
 
@@ -46,7 +47,7 @@ def fit_facts(result: RunResult) -> Iterator[tuple[str, str]]:
 
 
 def _lines(result: RunResult, fit: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{result.subject}, {result.iterations:,} iterations in {result.seconds:.1f} s"
+    yield f"{result.subject}, {result.iterations:,} iterations in {format_duration(result.seconds)}"
     limit = f"limit set by {fit['enforced_by']}, swap {fit['swap']}"
     yield f"{limit if fit['enforced'] else 'no limit was set'}, {fit['users']} users"
     for way, why in fit["refused_ways"].items():
@@ -96,4 +97,4 @@ def _minimum(fit: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _bytes(value: float | None) -> str:
-    return amount(value, "bytes")
+    return format_value(value, "bytes")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from leak_suite.render.words import amount, per_iteration, scale_of
 from leak_suite.result import Finding, Series
+from leak_suite.units import display_unit, format_rate, format_value
 from leak_suite.verdict import Tolerance
-from leak_suite.verdict.tolerance import scale_of as limits_of
+from leak_suite.verdict.tolerance import scale_of
 from leak_suite.verdict.trend import sen_slope, thin
 
 __all__ = ["chart", "exactly", "thinned"]
@@ -59,7 +59,7 @@ def exactly(value: float | None, unit: str) -> str:
     digits = f"{value:,.0f}" if value == int(value) else f"{value:,.3f}"
     if unit != "bytes":
         return f"{digits} {unit}"
-    short = amount(value, unit)
+    short = format_value(value, unit)
     return f"{digits} bytes" if short.endswith(" B") else f"{short} ({digits} bytes)"
 
 
@@ -89,7 +89,7 @@ def _fit(judged: Sequence[Point], finding: Finding) -> dict[str, Any] | None:
     def line(rate: float) -> list[float]:
         return [level + rate * (n - middle) for n in ends]
 
-    name = f"fitted: {per_iteration(finding.rate, finding.unit)}"
+    name = f"fitted: {format_rate(finding.rate, finding.unit)}"
     found: dict[str, Any] = {"line": {"name": name, "x": list(ends), "y": line(finding.rate)}}
     found["band"] = None
     if finding.interval is not None:
@@ -119,23 +119,27 @@ def _allowed(
     """What the series may reach from its first judged reading before growth is claimed."""
     if len(judged) < 2:
         return None
-    limits = limits_of(series.metric, tolerance)
+    limits = scale_of(series.metric, tolerance)
     first, last = judged[0][0], judged[-1][0]
     steady = limits.floor * (last - first)
     level = judged[0][1]
     turn = min(1.0, limits.minimum_growth / steady) if steady else 1.0
     xs = [first, first + turn * (last - first), last]
     top = level + max(limits.minimum_growth, steady)
-    name = f"tolerated: {amount(limits.minimum_growth, series.unit)} in all"
+    name = f"tolerated: {format_value(limits.minimum_growth, series.unit)} in all"
     if limits.floor:
-        name += f", {amount(limits.floor, series.unit)} per iteration"
+        name += f", {format_value(limits.floor, series.unit)} per iteration"
     return {"name": name, "x": xs, "y": [level + limits.minimum_growth] * 2 + [top]}
 
 
 def _level(budget: float | None, first: int, last: int, unit: str) -> dict[str, Any] | None:
     if budget is None:
         return None
-    return {"name": f"budget: {amount(budget, unit)}", "x": [first, last], "y": [budget, budget]}
+    return {
+        "name": f"budget: {format_value(budget, unit)}",
+        "x": [first, last],
+        "y": [budget, budget],
+    }
 
 
 def _range(
@@ -150,7 +154,7 @@ def _range(
     values = [value for _, value in series.judged()] or all_values
     if fit is not None:
         values = [*values, *fit["line"]["y"]]
-    least = 4.0 if tolerance is None else limits_of(series.metric, tolerance).minimum_growth
+    least = 4.0 if tolerance is None else scale_of(series.metric, tolerance).minimum_growth
     if series.unit == "bytes" and tolerance is None:
         least = 1024.0**2
     low, high = min(values), max(values)
@@ -172,9 +176,9 @@ def _range(
 def _unit(low: float, high: float, unit: str) -> tuple[float, str]:
     """The unit of the axis: a smaller one where all the labels would start alike."""
     largest = max(abs(low), abs(high))
-    size, name = scale_of(largest, unit)
+    size, name = display_unit(largest, unit)
     if unit == "bytes" and high - low < 0.05 * size:
-        size, name = scale_of(size / 1024, unit)
+        size, name = display_unit(size / 1024, unit)
     return size, name
 
 

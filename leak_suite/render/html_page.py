@@ -15,6 +15,7 @@ from leak_suite.render.html_theme import THEMES, style
 from leak_suite.render.html_view import RunView, SiteView, view
 from leak_suite.render.words import is_fit
 from leak_suite.result import Outcome, RunResult
+from leak_suite.units import format_duration
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -174,8 +175,8 @@ def _environment() -> Environment:
 
 
 def seconds(value: float) -> str:
-    """Seconds as far as they matter: `115.7`, `0.042`."""
-    return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
+    """Seconds for a column that names the unit: `115.7`, `0.042`."""
+    return format_duration(value).removesuffix(" s")
 
 
 def _breakable(text: str) -> Any:

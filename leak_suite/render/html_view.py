@@ -11,16 +11,9 @@ from urllib.parse import quote, urlsplit
 
 from leak_suite.probes import Probe, probe_for
 from leak_suite.render.html_charts import chart, thinned
-from leak_suite.render.words import (
-    amount,
-    in_order,
-    outcome_word,
-    per_iteration,
-    rate,
-    unseen,
-    verdict,
-)
+from leak_suite.render.words import in_order, outcome_word, rate, unseen, verdict
 from leak_suite.result import Finding, Outcome, RunResult, Series, Site
+from leak_suite.units import format_rate, format_value, unit_for
 from leak_suite.verdict import Tolerance
 
 __all__ = ["MetricView", "RunView", "SiteView", "view"]
@@ -95,15 +88,14 @@ class MetricView:
         """What stands behind the rate."""
         if self.unit == "bytes" or self.finding is None:
             return "per iteration"
-        one = self.finding.rate == 1 and self.unit.endswith("s")
-        return f"{self.unit[:-1] if one else self.unit} per iteration"
+        return f"{unit_for(self.short_rate, self.unit)} per iteration"
 
     @property
     def short_rate(self) -> str:
         """Growth per iteration alone, for a table whose rows name the unit."""
         if self.finding is None or self.finding.rate is None:
             return self.rate
-        return amount(self.finding.rate, _bytes_only(self.unit))
+        return format_value(self.finding.rate, _bytes_only(self.unit))
 
     @property
     def seen_from(self) -> str:
@@ -113,7 +105,7 @@ class MetricView:
             return ""
         if self.unit != "bytes" and 0 < seen < 0.01:
             return f"1 in {round(1 / seen):,}"
-        return amount(seen, _bytes_only(self.unit))
+        return format_value(seen, _bytes_only(self.unit))
 
     @property
     def period(self) -> str:
@@ -127,7 +119,7 @@ class MetricView:
         peak = None if self.finding is None else self.finding.peak
         if peak is None and self.series is not None:
             peak = max((v for _, v in self.series.samples if v is not None), default=None)
-        return "" if peak is None else amount(peak, _bytes_only(self.unit))
+        return "" if peak is None else format_value(peak, _bytes_only(self.unit))
 
     @property
     def sites(self) -> tuple[SiteView, ...]:
@@ -247,7 +239,7 @@ def _site(site: Site, unit: str) -> SiteView:
     return SiteView(
         place=f"{site.file}:{site.line}",
         function=site.function,
-        speed=per_iteration(site.per_iteration, unit),
+        speed=format_rate(site.per_iteration, unit),
         note=site.note,
         stack=tuple(frame for frame in site.stack if frame != own),
     )

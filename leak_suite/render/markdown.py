@@ -7,18 +7,9 @@ import re
 from collections.abc import Iterable
 
 from leak_suite.render.fit import fit_facts
-from leak_suite.render.words import (
-    amount,
-    in_order,
-    is_fit,
-    outcome_word,
-    per_iteration,
-    rate,
-    site_line,
-    unseen,
-    verdict,
-)
+from leak_suite.render.words import in_order, is_fit, outcome_word, rate, site_line, unseen, verdict
 from leak_suite.result import Finding, Outcome, RunResult
+from leak_suite.units import format_duration, format_rate, format_value
 
 __all__ = ["markdown"]
 
@@ -28,9 +19,10 @@ _HEAD = ("metric", "outcome", "per iteration", "seen from", "peak", "cause")
 def markdown(result: RunResult) -> str:
     """The verdict as a heading, the metrics as a table, sites and blind spots folded in below."""
     findings = in_order(result)
+    took = format_duration(result.seconds)
     parts = [
         f"### leak-suite: {outcome_word(result)}",
-        f"{_code(result.subject)}, {result.iterations:,} iterations in {result.seconds:.1f} s: "
+        f"{_code(result.subject)}, {result.iterations:,} iterations in {took}: "
         f"{_text(verdict(result))}",
     ]
     if is_fit(result):
@@ -57,8 +49,8 @@ def _row(finding: Finding) -> tuple[str, ...]:
         finding.metric,
         outcome,
         rate(finding),
-        "" if seen is None else amount(seen, finding.unit),
-        "" if finding.peak is None else amount(finding.peak, finding.unit),
+        "" if seen is None else format_value(seen, finding.unit),
+        "" if finding.peak is None else format_value(finding.peak, finding.unit),
         finding.cause,
     )
     bold = finding.outcome is not Outcome.STABLE
@@ -68,7 +60,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
 def _sites(finding: Finding) -> str:
     lines = []
     for site in finding.sites:
-        speed = per_iteration(site.per_iteration, finding.unit)
+        speed = format_rate(site.per_iteration, finding.unit)
         detail = " · ".join(part for part in (speed, site.note) if part)
         lines.append(f"- {_code(site_line(site))} {_text(detail)}".rstrip())
         lines += [f"  - {_code(frame)}" for frame in site.stack]

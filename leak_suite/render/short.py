@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 from dataclasses import replace
 
-from leak_suite.render.words import in_order, outcome_word, per_iteration, site_line, verdict
+from leak_suite.render.words import in_order, outcome_word, site_line, verdict
 from leak_suite.result import Finding, Outcome, RunResult
+from leak_suite.units import format_rate
 
 __all__ = ["headline", "in_short"]
 
@@ -33,7 +34,7 @@ def in_short(result: RunResult) -> str:
     for other in others:
         if other.outcome is Outcome.INCONCLUSIVE and first.outcome is not Outcome.INCONCLUSIVE:
             break  # it grows: what else could not be told is no matter here
-        speed = per_iteration(other.rate, other.unit)
+        speed = format_rate(other.rate, other.unit)
         lines.append(f"{other.outcome.value}: {other.metric}  {speed}".rstrip())
         if other.sites and (not first.sites or _place(other) != _place(first)):
             lines += _site_lines(replace(other, sites=other.sites[:1]))
@@ -47,7 +48,7 @@ def _place(finding: Finding) -> str:
 def _site_lines(finding: Finding) -> list[str]:
     lines = []
     for site in finding.sites[:_SITES]:
-        speed = per_iteration(site.per_iteration, finding.unit)
+        speed = format_rate(site.per_iteration, finding.unit)
         lines.append(f"  {site_line(site)}  {speed}".rstrip())
         frames = [frame for frame in site.stack if frame != site_line(site)]
         lines += [f"    {frame}" for frame in (site.note, *frames[:_FRAMES]) if frame]

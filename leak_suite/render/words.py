@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leak_suite.result import Finding, Outcome, RunResult, Site
+from leak_suite.units import display_unit, format_number, format_rate, format_value
 
 __all__ = [
-    "amount",
     "in_order",
     "is_fit",
     "outcome_word",
-    "per_iteration",
     "rate",
-    "scale_of",
     "site_line",
     "unseen",
     "verdict",
 ]
 
-_STEPS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 # What says most about a leak first: a thing that can be counted, then memory by how near it is.
 _TELLING = (
     "tracked counter fds threads python_threads tasks children temp_files temp_bytes garbage "
@@ -29,32 +26,16 @@ _FITS = {Outcome.STABLE: "fits", Outcome.INCONCLUSIVE: "inconclusive"}
 _ORDER = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
 
 
-def amount(value: float | None, unit: str) -> str:
-    """A value in its unit, bytes as KiB, MiB or GiB; an unknown one is a question mark."""
-    if value is None:
-        return "?"
-    scale, name = scale_of(value, unit)
-    return f"{_number(value / scale)}{' ' + name if name else ''}"
-
-
 def rate(finding: Finding) -> str:
     """The growth per iteration with its interval in the same unit: `1.02 KiB [1.01, 1.03]`."""
     if finding.rate is None:
         return "?" if finding.outcome is Outcome.INCONCLUSIVE else ""
-    text = amount(finding.rate, finding.unit)
+    text = format_value(finding.rate, finding.unit)
     if finding.interval is None:
         return text
-    scale, _ = scale_of(finding.rate, finding.unit)
-    low, high = (_number(end / scale) for end in finding.interval)
+    size, _ = display_unit(finding.rate, finding.unit)
+    low, high = (format_number(end / size) for end in finding.interval)
     return f"{text} [{low}, {high}]"
-
-
-def per_iteration(value: float | None, unit: str) -> str:
-    """A rate in a sentence: `1.02 KiB per iteration`; empty where it is not known."""
-    if value is None:
-        return ""
-    singular = unit[:-1] if value == 1 and unit.endswith("s") and unit != "bytes" else unit
-    return f"{amount(value, singular)} per iteration"
 
 
 def site_line(site: Site) -> str:
@@ -101,7 +82,7 @@ def _said(found: Sequence[Finding]) -> str:
     """What the findings of a run's own outcome come to."""
     first = found[0]
     if first.outcome is Outcome.GROWING:
-        speed = per_iteration(first.rate, first.unit)
+        speed = format_rate(first.rate, first.unit)
         return f"{first.metric} grows{f' by {speed}' if speed else ''}"
     if first.outcome is Outcome.STABLE:
         return f"none of {len(found)} metrics grows"
@@ -125,22 +106,3 @@ def unseen(result: RunResult) -> tuple[str, ...]:
     if inner := result.details.get("unseen"):
         said.append(f"what only these tell, which cannot be read here: {', '.join(inner)}")
     return tuple(said)
-
-
-def scale_of(value: float, unit: str) -> tuple[float, str]:
-    """The unit in which a value of that size is said, and how much of `unit` it holds."""
-    if unit != "bytes":
-        return 1.0, unit
-    for size, name in _STEPS:
-        if abs(value) >= size:
-            return float(size), name
-    return 1.0, "B"
-
-
-def _number(value: float) -> str:
-    """Three significant digits, and every digit before the point."""
-    if value == int(value) or abs(value) >= 100:
-        return f"{value:,.0f}"
-    digits = 2 if abs(value) < 10 else 1
-    text = f"{value:.{digits}f}" if abs(value) >= 0.01 else f"{value:.1g}"
-    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from leak_suite.result import Cause, Finding, Outcome, Series
+from leak_suite.units import format_number, format_rate, format_value
 from leak_suite.verdict.policy import (
     MINIMUM_SAMPLES,
     enough_for_growth,
@@ -16,7 +17,6 @@ from leak_suite.verdict.ramp import QUIET, Look, look_at, ramp_in
 from leak_suite.verdict.shape import Rises, Steady, cycles, fades, falls, rises, tooth
 from leak_suite.verdict.tolerance import Tolerance
 from leak_suite.verdict.trend import Trend, trend
-from leak_suite.verdict.words import amount, number, rate_of
 
 __all__ = ["follow", "judge"]
 
@@ -61,12 +61,13 @@ def _growing(look: Look, ramp: Steady, remark: str) -> Finding:
     if rate <= 0:
         rate = (ramp.points[-1][1] - ramp.points[0][1]) / ramp.length
     reason = (
-        f"{look.series.metric} grew by {rate_of(rate, unit)}, {amount(rate * ramp.length, unit)} "
-        f"over the last {number(ramp.length)} iterations, and did not slow down"
+        f"{look.series.metric} grew by {format_rate(rate, unit)}, "
+        f"{format_value(rate * ramp.length, unit)} over the last {format_number(ramp.length)} "
+        "iterations, and did not slow down"
     )
     if ramp.length < 0.9 * look.length:
-        reason += f" (it was different in the {number(look.length - ramp.length)} before)"
-    reason += remark.format(length=number(ramp.length))
+        reason += f" (it was different in the {format_number(look.length - ramp.length)} before)"
+    reason += remark.format(length=format_number(ramp.length))
     return _finding(look, Outcome.GROWING, Cause.LEAK, reason + ".", ramp.whole, rate=rate)
 
 
@@ -208,14 +209,14 @@ _STABLE_WORDS = {
 def _stable(look: Look, cause: str, line: Trend, steps: Rises) -> Finding:
     values, unit = [v for _, v in look.points], look.series.unit
     words = _STABLE_WORDS[cause].format(
-        level=amount(values[-1], unit),
-        rise=amount(max(values) - values[0], unit),
-        tail=number(steps.tail),
-        n=number(look.length),
-        low=amount(min(values), unit),
-        high=amount(max(values), unit),
-        rate=rate_of(line.rate, unit),
-        floor=number(look.scale.floor),
+        level=format_value(values[-1], unit),
+        rise=format_value(max(values) - values[0], unit),
+        tail=format_number(steps.tail),
+        n=format_number(look.length),
+        low=format_value(min(values), unit),
+        high=format_value(max(values), unit),
+        rate=format_rate(line.rate, unit),
+        floor=format_number(look.scale.floor),
     )
     reason = f"{look.series.metric} {words}."
     cause = {_FADES: Cause.PLATEAU, _SMALL: Cause.NONE, _LITTLE: Cause.NONE}.get(cause, cause)
@@ -227,9 +228,10 @@ def _cannot_tell(look: Look, line: Trend) -> Finding:
     if line.z >= QUIET:
         why = "it rose, but too unevenly or too briefly to call it growth or to rule it out"
     else:
-        seen = rate_of(_detectable(look, line), unit)
+        seen = format_rate(_detectable(look, line), unit)
         why = f"growth below {seen} would drown in its ups and downs"
-    reason = f"{name} cannot be judged after {number(look.length)} iterations: {why}; run longer."
+    length = format_number(look.length)
+    reason = f"{name} cannot be judged after {length} iterations: {why}; run longer."
     cause = "still unsettled" if line.z >= QUIET else "too noisy for the run's length"
     return _finding(look, Outcome.INCONCLUSIVE, cause, reason, line)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from leak_suite.result import Cause, Finding, Outcome, Series
+from leak_suite.units import format_rate, format_value
 from leak_suite.verdict.run import LIVE, Run
 from leak_suite.verdict.tolerance import RESIDENT, Tolerance
-from leak_suite.verdict.words import amount, rate_of
 
 __all__ = ["Verdict", "fold", "judge_all"]
 
@@ -65,7 +65,8 @@ def _against_budget(run: Run, finding: Finding) -> Finding:
     if peak is None:
         reason = f"{finding.metric} could not be read, so its budget could not be checked."
         return replace(finding, outcome=Outcome.INCONCLUSIVE, cause="blind probe", reason=reason)
-    compared = f"{amount(peak, finding.unit)} against a budget of {amount(budget, finding.unit)}"
+    highest, allowed = (format_value(value, finding.unit) for value in (peak, budget))
+    compared = f"{highest} against a budget of {allowed}"
     if peak <= budget:
         return replace(finding, peak=peak, reason=f"{finding.reason} Its peak was {compared}.")
     if finding.outcome is Outcome.GROWING:
@@ -137,8 +138,8 @@ def _resident(run: Run, findings: Mapping[str, Finding], finding: Finding) -> Fi
         finding,
         outcome=Outcome.GROWING,
         cause=Cause.RETENTION,
-        reason=f"{name} still rose by {rate_of(finding.rate or 0.0, unit)} when the budget ended "
-        f"while {steady} stayed flat: the allocator keeps freed memory. Remedy: {_REMEDY}.",
+        reason=f"{name} still rose by {format_rate(finding.rate or 0.0, unit)} when the budget "
+        f"ended while {steady} stayed flat: the allocator keeps freed memory. Remedy: {_REMEDY}.",
     )
 
 

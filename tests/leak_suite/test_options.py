@@ -6,8 +6,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from leak_suite.errors import ConfigurationError
 from leak_suite.options import (
@@ -15,8 +13,6 @@ from leak_suite.options import (
     Accepted,
     Layer,
     Options,
-    parse_duration,
-    parse_size,
     resolve,
 )
 from leak_suite.probes import PROBES
@@ -103,41 +99,6 @@ def test_an_accepted_leak_is_data_with_a_reason_a_bound_and_an_end(project: Path
 def test_an_accepted_leak_without_a_reason_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="needs a reason"):
         resolve({"accepted": [{"pattern": "*"}]}, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("260 MiB", 260 * MIB),
-        ("1GiB", 1024**3),
-        ("1 GB", 1024**3),
-        ("64k", 65536),
-        ("1.5K", 1536),
-        ("4096", 4096),
-        (17, 17),
-        ("12 B", 12),
-    ],
-)
-def test_sizes_are_powers_of_1024(text: object, size: float) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "MiB", "-1", "1 XB", "nan", True, -1, float("inf")])
-def test_what_is_no_size_is_refused(text: object) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - the words differ, each is checked elsewhere
-        parse_size(text)
-
-
-@given(st.integers(0, 2**50))
-def test_a_number_of_bytes_stays_what_it_is(size: int) -> None:
-    assert parse_size(size) == parse_size(str(size)) == size
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("500ms", 0.5), ("2 min", 120), ("1h", 3600), (1.5, 1.5)]
-)
-def test_durations_have_units(text: object, seconds: float) -> None:
-    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leak_suite.render import FORMATS, console, headline, properties, render
-from leak_suite.render.words import amount
 from leak_suite.result import Cause, Finding, Outcome, RunResult, Site
 
 HEAP = Finding(
@@ -83,24 +82,6 @@ def test_no_line_is_wider_than_asked(metric: str, unit: str, rate: float | None,
     finding = replace(HEAP, metric=metric, unit=unit, rate=rate, sites=(site,), reason=name * 9)
     text = console(replace(RESULT, findings=(finding, replace(BLIND, rate=rate))))
     assert max(cell_len(line) for line in text.split("\n")) <= 80
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        (0, "0 B"),
-        (5.04, "5.04 B"),
-        (1023, "1,023 B"),
-        (1024, "1 KiB"),
-        (1536, "1.5 KiB"),
-        (1024**2, "1 MiB"),
-        (-2048, "-2 KiB"),
-        (0.001, "0.001 B"),
-        (None, "?"),
-    ],
-)
-def test_bytes_are_said_in_binary_units(value: float | None, said: str) -> None:
-    assert amount(value, "bytes") == said
 
 
 def test_why_a_run_ended_does_not_hide_what_it_found() -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from leak_suite.verdict.shape import cycles, fades, rises, stalls, steady, tooth
 from leak_suite.verdict.trend import trend
-from leak_suite.verdict.words import amount, number, rate_of
 
 
 def points(values: list[float], each: float = 10) -> list[tuple[float, float]]:
@@ -110,25 +109,3 @@ def test_a_random_walk_is_not_a_trend(seed: int) -> None:
         level += source.gauss(0, 1)
         values.append(level)
     assert abs(trend(points(values)).z) < 4.5
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "said"),
-    [
-        (1023, "bytes", "1,023 B"),
-        (1024, "bytes", "1 KiB"),
-        (1536, "bytes", "1.5 KiB"),
-        (3 * 2**20, "bytes", "3 MiB"),
-        (2**30, "bytes", "1 GiB"),
-        (12, "descriptors", "12 descriptors"),
-        (1234.5, "", "1,234"),
-    ],
-)
-def test_amounts_are_said_in_binary_units(value: float, unit: str, said: str) -> None:
-    assert amount(value, unit) == said
-
-
-def test_rates_below_one_in_five_are_said_as_one_in_so_many() -> None:
-    assert rate_of(0.001, "threads") == "1 thread every 1,000 iterations"
-    assert rate_of(0.5, "threads") == "0.5 threads per iteration"
-    assert number(0.12345) == "0.123"
