@@ -8,6 +8,8 @@ def _package() -> None:
     folder = __file__[: __file__.rindex("/")] if "/" in __file__ else "."
     if sys.path and sys.path[0] == folder:
         del sys.path[0]
+    if "_leak_agent" in sys.modules:  # our `sitecustomize` was here before
+        return
     package = type(sys)("_leak_agent")
     package.__path__ = [folder]
     sys.modules["_leak_agent"] = package

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["main"]
+__all__ = ["answer", "main"]
 
 
 def main(arguments: list[str]) -> None:
@@ -78,7 +78,7 @@ def converse(wire: Wire, session: Session) -> None:
         words = wire.ask()
         if words is None or words[0] == "stop":
             break
-        wire.answer(_answer(session, words, lambda: os.getppid() == host))
+        wire.answer(answer(session, words, lambda: os.getppid() == host))
     if session.tracer is not None:
         session.tracer["stop"]()
         session.tracer = None
@@ -86,7 +86,8 @@ def converse(wire: Wire, session: Session) -> None:
         wire.answer({"stopped": True})
 
 
-def _answer(session: Session, words: list[str], alive: Callable[[], bool]) -> dict[str, Any]:
+def answer(session: Session, words: list[str], alive: Callable[[], bool]) -> dict[str, Any]:
+    """What `words` ask for. A round ends early once nobody is `alive` to want its result."""
     command = words[0]
     try:
         if command == "round":

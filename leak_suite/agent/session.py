@@ -121,6 +121,10 @@ class Session:
         for tracked in self.meter.tracked:
             tracked.release()
 
+    def forget(self) -> None:
+        """In a forked child: what belongs to the parent is left alone from here on."""
+        self.tracer = None
+
     def error(self, error: BaseException) -> str:
         """One line on an exception."""
         return describe_error(error)

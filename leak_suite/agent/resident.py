@@ -1,0 +1,352 @@
+"""The agent in a process that it did not start: registers with the host, answers from a thread.
+
+It is loaded by `site/sitecustomize.py` into every Python process of the subject, and follows forks
+by `os.register_at_fork`. The thread is not there while the process forks: Python 3.12 and later
+warn of a fork beside threads, and `-W error` would make that the subject's failure.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from typing import Any
+
+    from .session import Session
+
+__all__ = ["HIGH_FD", "VARIABLE", "Resident", "join"]
+
+VARIABLE = "LEAK_SUITE_AGENT"
+"""`NAME TOKEN`: the abstract Unix socket that the host listens on, and what proves us to it."""
+HIGH_FD = 200
+"""Our descriptors are moved above this number where the limit allows: programs count on low ones."""
+_OWN_FDS = 3
+_CONNECT_SECONDS = 2.0
+_THREAD_END_SECONDS = 0.1
+_STANDARD_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
+
+
+class Resident:
+    """The connection of one process to the host, and the thread that serves it.
+
+    `session` may be given where the process has one already (an app that the agent serves); it is
+    made on the first question else, so that a process that nobody asks pays for a thread only.
+    """
+
+    def __init__(self, address: str, token: str, session: Session | None = None) -> None:
+        self._address = b"\0" + address.encode()
+        self._token = token
+        self.session = session
+        self.main_thread = _thread.get_ident()
+        self._socket: Any = None
+        self._wake: tuple[int, int] | None = None
+        self._known: dict[int, tuple[int, int]] = {}
+        self._running: Any = None
+        self._thread_id = 0
+        self._rest = b""
+        self._forked = False
+
+    def start(self) -> None:
+        """Connect, say who this is, and answer from now on; nothing where nobody listens."""
+        if self._running is not None:
+            return
+        if self._socket is None and not self._connect():
+            return
+        self._wake = os.pipe()
+        self._wake = (_moved_up(self._wake[0]), _moved_up(self._wake[1]))
+        for fd in self._wake:
+            self._remember(fd)
+        running = self._running = _thread.allocate_lock()
+        running.acquire()
+        try:
+            _thread.start_new_thread(self._serve, (running,))
+        except RuntimeError:  # no thread can be had: the host sees this process from outside
+            self._running = None
+            self.close()
+
+    def _connect(self) -> bool:
+        import _socket
+
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        try:
+            connection.settimeout(_CONNECT_SECONDS)
+            connection.connect(self._address)
+            connection.settimeout(None)
+            fd = _moved_up(connection.detach())
+            connection = _socket.socket(fileno=fd)
+            connection.settimeout(None)
+            self._socket = connection
+            self._remember(fd)
+            self._send({"hello": self._token, "forked": self._forked})
+        except OSError:
+            connection.close()
+            self._socket = None
+            return False
+        self._rest = b""
+        return True
+
+    def _remember(self, fd: int) -> None:
+        status = os.fstat(fd)
+        self._known[fd] = (status.st_dev, status.st_ino)
+
+    def _is_ours(self, fd: int) -> bool:
+        """Whether the subject has not closed it: daemons close all they find, and open others."""
+        try:
+            status = os.fstat(fd)
+        except OSError:
+            return False
+        return self._known.get(fd) == (status.st_dev, status.st_ino)
+
+    def _close_fd(self, fd: int) -> None:
+        if self._is_ours(fd):
+            os.close(fd)
+        self._known.pop(fd, None)
+
+    def close(self) -> None:
+        """Give up the connection."""
+        if self._socket is not None:
+            self._close_fd(self._socket.detach())
+            self._socket = None
+        self._close_wake()
+
+    def _close_wake(self) -> None:
+        for fd in self._wake or ():
+            self._close_fd(fd)
+        self._wake = None
+
+    # ---- the thread
+
+    def _serve(self, running: Any) -> None:
+        self._thread_id = _thread.get_native_id()
+        try:
+            while self._answer_next():
+                pass
+        except BaseException:  # noqa: S110 - of no concern to the subject
+            pass
+        finally:
+            running.release()
+
+    def _answer_next(self) -> bool:
+        """Wait for a question and answer it; False when the thread shall end."""
+        import select
+
+        wake, connection = self._wake, self._socket
+        if wake is None or connection is None:
+            return False
+        if b"\n" not in self._rest:
+            poll = select.poll()
+            poll.register(wake[0], select.POLLIN)
+            poll.register(connection.fileno(), select.POLLIN)
+            ready = dict(poll.poll())
+            if wake[0] in ready:
+                return False
+            if not self._is_ours(connection.fileno()):
+                connection.detach()
+                self._socket = None
+                return self._is_ours(wake[0]) and self._connect()
+            data = connection.recv(65536)
+            if not data:
+                return False
+            self._rest += data
+            return True
+        line, _, self._rest = self._rest.partition(b"\n")
+        self._send(self._answer(line.decode().split(" ")))
+        return True
+
+    def _send(self, value: dict[str, Any]) -> None:
+        if not self._is_ours(self._socket.fileno()):
+            return
+        self._socket.sendall((repr(value) + "\n").encode("utf-8", "backslashreplace"))
+
+    def _answer(self, words: list[str]) -> dict[str, Any]:
+        from .serve import answer
+
+        if self.session is None:
+            from .session import Session
+
+            self.session = Session("", own_fds=_OWN_FDS, own_threads=1)
+        if words[0] == "self_check":
+            checks = self.session.self_check()
+            about = {**self.session.about(), "blind": dict(self.session.meter.blind)}
+            return {"self_check": checks, **about}
+        if words[0] == "leave":
+            self.session.close()
+            return {"left": True}
+        return answer(self.session, words, lambda: True)
+
+    # ---- forks
+
+    def before_fork(self) -> None:
+        """End the thread, and wait until the kernel has no trace of it either."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        if self._wake is not None and self._is_ours(self._wake[1]):
+            os.write(self._wake[1], b"x")
+            running.acquire()
+        self._close_wake()
+        _wait_until_gone(self._thread_id)
+
+    def after_in_parent(self, was_running: bool) -> None:
+        """Begin again, but not at once: Python counts the threads after this has returned."""
+        if was_running:
+            _soon(self.start)
+
+    def after_in_child(self) -> None:
+        """A process of its own: leave the parent's connection, and make one."""
+        if self._socket is not None:
+            self._close_fd(self._socket.detach())
+            self._socket = None
+        self._running = None
+        session, self.session = self.session, None
+        if session is not None:
+            session.forget()
+        self.main_thread = _thread.get_ident()
+        self._forked = True
+        self.start()
+
+
+def join() -> None:
+    """Register this process, and follow its forks. Called once, by the agent's `sitecustomize`."""
+    address, _, token = os.environ[VARIABLE].partition(" ")
+    if _is_helper():
+        return
+    follow_forks(Resident(address, token), start=not _is_driver())
+
+
+def follow_forks(resident: Resident, *, start: bool) -> None:
+    """Have `resident` live on in every child; in this very process only if it shall `start`."""
+    state = {"running": False}
+
+    def before() -> None:
+        state["running"] = resident._running is not None
+        _quietly(resident.before_fork)
+
+    def in_parent() -> None:
+        _quietly(lambda: resident.after_in_parent(state["running"]))
+
+    def in_child() -> None:
+        _quietly(resident.after_in_child)
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+    if start:
+        resident.start()
+
+
+def _quietly(step: Any) -> None:
+    try:
+        step()
+    except BaseException:  # noqa: S110, SIM105 - of no concern to the subject; no import for it
+        pass
+
+
+def _arguments() -> list[str]:
+    found = getattr(sys, "orig_argv", None)
+    if found is not None:
+        return list(found)
+    try:
+        fd = os.open("/proc/self/cmdline", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        return os.read(fd, 65536).decode("utf-8", "replace").split("\0")
+    finally:
+        os.close(fd)
+
+
+def _is_helper() -> bool:
+    """Whether this is a process by which the standard library helps itself."""
+    return any(name in word for word in _arguments() for name in _STANDARD_HELPERS)
+
+
+def _is_driver() -> bool:
+    """Whether the agent started this process and talks to the host in its own way."""
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+    return program in _arguments()
+
+
+def _moved_up(fd: int) -> int:
+    """The same open file under a high number; where that cannot be had, as it is."""
+    try:
+        import fcntl
+
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH_FD)
+    except (ImportError, OSError):
+        return fd
+    os.close(fd)
+    return high
+
+
+def _wait_until_gone(thread_id: int) -> None:
+    """A thread that has released its last lock is still counted by the kernel for a moment."""
+    import time
+
+    path = f"/proc/self/task/{thread_id}"
+    until = time.monotonic() + _THREAD_END_SECONDS
+    while os.path.exists(path) and time.monotonic() < until:
+        time.sleep(0.0001)
+
+
+_pending: list[Any] = []
+
+
+def _soon(step: Any) -> None:
+    """Run `step` in the main thread once the call that it is in has returned.
+
+    By `Py_AddPendingCall`; at the next collection where that cannot be reached.
+    """
+    if not _pending:
+        try:
+            _pending.extend(_pending_calls())
+        except Exception:
+            _at_next_collection(step)
+            return
+    add, make, waiting = _pending
+    waiting.append(step)
+    if add(make, None) != 0:  # its queue is full
+        waiting.remove(step)
+        _at_next_collection(step)
+
+
+def _pending_calls() -> tuple[Any, Any, list[Any]]:
+    _ctypes: Any = __import__("_ctypes")
+    flags = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_PYTHONAPI
+    waiting: list[Any] = []
+
+    class Int(_ctypes._SimpleCData):
+        _type_ = "i"
+
+    class Pointer(_ctypes._SimpleCData):
+        _type_ = "P"
+
+    class Callback(_ctypes.CFuncPtr):
+        _flags_ = flags
+        _restype_ = Int
+        _argtypes_ = (Pointer,)
+
+    class Add(_ctypes.CFuncPtr):
+        _flags_ = flags
+        _restype_ = Int
+        _argtypes_ = (Callback, Pointer)
+
+    def run(_: Any) -> int:
+        while waiting:
+            _quietly(waiting.pop(0))
+        return 0
+
+    handle = _ctypes.dlopen(None, 0)
+    return Add(_ctypes.dlsym(handle, "Py_AddPendingCall")), Callback(run), waiting
+
+
+def _at_next_collection(step: Any) -> None:
+    import gc
+
+    def once(phase: str, _: Any) -> None:
+        if phase == "stop":
+            gc.callbacks.remove(once)
+            _quietly(step)
+
+    gc.callbacks.append(once)

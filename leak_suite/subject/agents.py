@@ -1,0 +1,252 @@
+"""The host's side of the agents: which Python processes have one, and asking them."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+import secrets
+import selectors
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["AgentHub", "AgentLink", "Life", "life_of"]
+
+_SITE = Path(__file__).parent.parent / "agent" / "site"
+_VARIABLE = "LEAK_SUITE_AGENT"
+_CREDENTIALS = struct.Struct("3i")
+_HELLO_BYTES = 4096
+
+
+class Life(NamedTuple):
+    """One process from its start to its end: a process id can come again, with its start cannot.
+
+    `start` is in clock ticks since the machine's start, as /proc tells it.
+    """
+
+    pid: int
+    start: int
+
+
+def life_of(pid: int) -> tuple[Life, int] | None:
+    """(its life, its parent's process id); None once it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = text[text.rfind(")") + 2 :].split()
+    if fields[0] in "ZX":
+        return None
+    return Life(pid, int(fields[19])), int(fields[1])
+
+
+@dataclass
+class AgentLink:
+    """The connection to the agent in one process."""
+
+    life: Life
+    connection: socket.socket
+    forked: bool
+    checked: bool = False
+    about: Mapping[str, Any] = field(default_factory=dict)
+    self_check: Mapping[str, Any] = field(default_factory=dict)
+    blind: Mapping[str, str] = field(default_factory=dict)
+    question: bytes = b""
+    buffer: bytes = b""
+
+
+class AgentHub:
+    """Listens for agents, and asks them; enter it before the subject starts.
+
+    It listens on an abstract Unix socket: no file, no permission and no length of a path is in the
+    way of a process that changes its user or its root. A token in the environment tells the
+    subject's own processes from strangers.
+    """
+
+    def __init__(self) -> None:
+        self._address = "leak-suite-" + secrets.token_hex(8)
+        self._token = secrets.token_hex(16)
+        self._links: dict[Life, AgentLink] = {}
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._listener: socket.socket | None = None
+
+    def __enter__(self) -> AgentHub:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind("\0" + self._address)
+        listener.listen(64)
+        self._listener = listener
+        self._thread = threading.Thread(target=self._accept, args=(listener,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+            self._thread.join()
+        with self._lock:
+            links, self._links = list(self._links.values()), {}
+        for link in links:
+            link.connection.close()
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """`base` with what brings the agent into every Python process that is started with it."""
+        path = base.get("PYTHONPATH")
+        folders = [str(_SITE), *([path] if path else [])]
+        return {
+            **base,
+            "PYTHONPATH": os.pathsep.join(folders),
+            _VARIABLE: f"{self._address} {self._token}",
+        }
+
+    def links(self) -> list[AgentLink]:
+        """The agents that are there now, in the order in which their processes started."""
+        with self._lock:
+            return sorted(self._links.values(), key=lambda link: (link.life.start, link.life.pid))
+
+    def link(self, life: Life) -> AgentLink | None:
+        """The agent in that process, if there is one."""
+        with self._lock:
+            return self._links.get(life)
+
+    def ask(
+        self, links: Iterable[AgentLink], question: str, seconds: float
+    ) -> dict[Life, dict[str, Any]]:
+        """What each answered, all asked at once; those that are gone or silent are left out."""
+        asked = [link for link in links if self._send(link, question.encode() + b"\n")]
+        answers: dict[Life, dict[str, Any]] = {}
+        until = time.monotonic() + seconds
+        waiting = {link.life for link in asked}
+        while waiting:
+            current = [link for life in waiting if (link := self.link(life)) is not None]
+            ready = _readable([link.connection for link in current], until - time.monotonic())
+            if ready is None:
+                break
+            for link in current:
+                if link.connection in ready:
+                    answer = self._received(link)
+                    if answer is not None:
+                        answers[link.life] = answer
+            waiting = {life for life in waiting - set(answers) if self._may_answer(life)}
+        for life in waiting:  # a late answer would be taken for one to the next question
+            self._drop(life)
+        return answers
+
+    def _may_answer(self, life: Life) -> bool:
+        return self.link(life) is not None
+
+    def _send(self, link: AgentLink, question: bytes) -> bool:
+        link.question, link.buffer = question, b""
+        try:
+            link.connection.sendall(question)
+        except OSError:
+            # It may be about to connect again (the subject closed its descriptors).
+            return self._came_back(link)
+        return True
+
+    def _received(self, link: AgentLink) -> dict[str, Any] | None:
+        """A whole answer, if there is one by now."""
+        try:
+            data = link.connection.recv(1 << 20)
+        except OSError:
+            data = b""
+        if not data:
+            self._came_back(link)
+            return None
+        link.buffer += data
+        if not link.buffer.endswith(b"\n"):
+            return None
+        answer: dict[str, Any] = ast.literal_eval(link.buffer.decode())
+        link.question, link.buffer = b"", b""
+        return answer
+
+    def _came_back(self, link: AgentLink) -> bool:
+        """Whether that process has connected anew; its connection was closed. Asked again then."""
+        with self._changed:
+            if self._links.get(link.life) is link:
+                if life_of(link.life.pid) is not None:
+                    self._changed.wait_for(
+                        lambda: self._links.get(link.life) is not link, timeout=0.2
+                    )
+                if self._links.get(link.life) is link:
+                    del self._links[link.life]
+                    link.connection.close()
+                    return False
+            again = self._links.get(link.life)
+        return again is not None and self._send(again, link.question)
+
+    def _drop(self, life: Life) -> None:
+        with self._lock:
+            link = self._links.pop(life, None)
+        if link is not None:
+            link.connection.close()
+
+    # ---- listening
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                self._welcome(connection)
+            except (OSError, ValueError, SyntaxError, KeyError):
+                connection.close()
+
+    def _welcome(self, connection: socket.socket) -> None:
+        connection.settimeout(2.0)
+        hello = ast.literal_eval(_line(connection).decode())
+        if hello["hello"] != self._token:
+            raise ValueError("a stranger")
+        connection.settimeout(None)
+        found = life_of(_peer_pid(connection))
+        if found is None:
+            raise ValueError("gone already")
+        link = AgentLink(found[0], connection, bool(hello["forked"]))
+        with self._changed:
+            before = self._links.get(link.life)
+            self._links[link.life] = link
+            if before is not None:
+                link.checked, link.about = before.checked, before.about
+                link.self_check, link.blind = before.self_check, before.blind
+            self._changed.notify_all()
+
+
+def _line(connection: socket.socket) -> bytes:
+    data = b""
+    while not data.endswith(b"\n"):
+        more = connection.recv(_HELLO_BYTES)
+        if not more or len(data) > _HELLO_BYTES:
+            raise ValueError("not an agent")
+        data += more
+    return data
+
+
+def _peer_pid(connection: socket.socket) -> int:
+    """The process at the other end, by the number that it has on this side of namespaces."""
+    size = _CREDENTIALS.size
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    pid: int = _CREDENTIALS.unpack(packed)[0]
+    return pid
+
+
+def _readable(connections: Iterable[socket.socket], seconds: float) -> set[socket.socket] | None:
+    """Those with something to read; None once the time is up."""
+    with selectors.DefaultSelector() as selector:
+        for connection in connections:
+            with contextlib.suppress(ValueError, OSError):
+                selector.register(connection, selectors.EVENT_READ)
+        ready = selector.select(max(0.0, min(seconds, 0.5)))
+    if ready:
+        return {key.fileobj for key, _ in ready if isinstance(key.fileobj, socket.socket)}
+    return set() if seconds > 0 else None
