@@ -22,7 +22,7 @@ __all__ = ["HIGH_FD", "VARIABLE", "Resident", "join"]
 VARIABLE = "LEAK_SUITE_AGENT"
 """`NAME TOKEN`: the abstract Unix socket that the host listens on, and what proves us to it."""
 HIGH_FD = 200
-"""Our descriptors are moved above this number where the limit allows: programs count on low ones."""
+"""Our descriptors are moved above this number where they can: programs count on low ones."""
 _OWN_FDS = 3
 _CONNECT_SECONDS = 2.0
 _THREAD_END_SECONDS = 0.1
@@ -237,9 +237,9 @@ def follow_forks(resident: Resident, *, start: bool) -> None:
 
 
 def _quietly(step: Any) -> None:
-    try:
+    try:  # noqa: SIM105 - contextlib is not ours to import here
         step()
-    except BaseException:  # noqa: S110, SIM105 - of no concern to the subject; no import for it
+    except BaseException:  # noqa: S110 - of no concern to the subject
         pass
 
 
@@ -316,18 +316,18 @@ def _pending_calls() -> tuple[Any, Any, list[Any]]:
     flags = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_PYTHONAPI
     waiting: list[Any] = []
 
-    class Int(_ctypes._SimpleCData):
+    class Int(_ctypes._SimpleCData):  # type: ignore[misc]
         _type_ = "i"
 
-    class Pointer(_ctypes._SimpleCData):
+    class Pointer(_ctypes._SimpleCData):  # type: ignore[misc]
         _type_ = "P"
 
-    class Callback(_ctypes.CFuncPtr):
+    class Callback(_ctypes.CFuncPtr):  # type: ignore[misc]
         _flags_ = flags
         _restype_ = Int
         _argtypes_ = (Pointer,)
 
-    class Add(_ctypes.CFuncPtr):
+    class Add(_ctypes.CFuncPtr):  # type: ignore[misc]
         _flags_ = flags
         _restype_ = Int
         _argtypes_ = (Callback, Pointer)
