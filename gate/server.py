@@ -1,12 +1,10 @@
-"""The service as it is deployed: uvicorn, its process pool, a free port, a spool of its own."""
+"""The service as it is deployed: uvicorn, its worker processes, and a spool folder of its own."""
 
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import sys
-import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,39 +14,43 @@ import psutil
 
 from gate.runs import ROOT
 from gate.target import app_target
-from leak_suite.errors import SubjectError
+from leak_suite.service_process import ServiceProcess
 
 __all__ = ["Server"]
 
 _START_SECONDS = 60.0
-_STOP_SECONDS = 40.0
 
 
 class Server:
-    """Owns a running server; leaving the block stops it with SIGTERM and waits."""
+    """A running server and a client of it; leaving the block stops it with SIGTERM and waits.
+
+    `environment`: the settings of the service, on top of those of this process.
+    """
+
+    client: httpx.Client
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.spool = folder / "spool"
-        self._log_path = folder / "server.log"
+        self._folder = folder
         self._environment = {"SPOOL_DIR": str(self.spool), **environment}
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._stack = ExitStack()
 
     def __enter__(self) -> Server:
-        uvicorn = [sys.executable, "-m", "uvicorn", app_target()]
-        place = ["--host", "127.0.0.1", "--port", str(self._port), "--log-level", "warning"]
-        self._log_path.parent.mkdir(exist_ok=True)
-        self._log = self._log_path.open("wb")
-        self._process = subprocess.Popen(
-            [*uvicorn, *place],
-            cwd=ROOT,
-            env={**os.environ, **self._environment},
-            stdout=self._log,
-            stderr=self._log,
-        )
-        self.client = httpx.Client(base_url=self.url, timeout=60.0)
-        self._wait_until_healthy()
+        self._folder.mkdir(exist_ok=True)
+        address = ("--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning")
+        with self._stack as stack:
+            self._process = stack.enter_context(
+                ServiceProcess(
+                    (sys.executable, "-m", "uvicorn", app_target(), *address),
+                    folder=ROOT,
+                    environment=self._environment,
+                    log=self._folder / "server.log",
+                )
+            )
+            self._process.wait_until_healthy(_START_SECONDS)
+            self.url = self._process.base_url
+            self.client = stack.enter_context(httpx.Client(base_url=self.url, timeout=60.0))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -57,19 +59,7 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.client.close()
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        finally:
-            self._process.kill()
-            self._process.wait()
-            self._log.close()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._port}"
+        self._stack.close()
 
     @property
     def pid(self) -> int:
@@ -77,33 +67,15 @@ class Server:
         return self._process.pid
 
     def memory(self) -> dict[str, Any]:
-        """What `/health/memory` says."""
+        """The JSON of `/health/memory`."""
         answer: dict[str, Any] = self.client.get("/health/memory").raise_for_status().json()
         return answer
 
     def processes(self) -> list[psutil.Process]:
         """The server and everything under it."""
-        server = psutil.Process(self.pid)
-        return [server, *server.children(recursive=True)]
+        return list(self._process.tree.processes())
 
     def files(self) -> list[Path]:
-        """What lies in the spool, the lock of this run left out; deletions under way do no harm."""
+        """Files in the spool folder, its lock left out; one may vanish while they are listed."""
         found = [Path(folder, name) for folder, _, names in os.walk(self.spool) for name in names]
         return [path for path in found if not path.name.startswith(".")]
-
-    def log(self) -> str:
-        """What the server has written so far."""
-        return self._log_path.read_text()
-
-    def _wait_until_healthy(self) -> None:
-        until = time.monotonic() + _START_SECONDS
-        while time.monotonic() < until:
-            if self._process.poll() is not None:
-                raise SubjectError(f"the service did not start:\n{self.log()}")
-            try:
-                self.client.get("/health").raise_for_status()
-            except httpx.TransportError:
-                time.sleep(0.05)
-            else:
-                return
-        raise SubjectError(f"the service did not answer in {_START_SECONDS:.0f} s:\n{self.log()}")

@@ -14,9 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from leak_suite.errors import LeakSuiteError
 from load import files
 from load.plan import ROOT, Plan
-from load.service import ServiceError, check_reachable, serve
+from load.service import check_reachable, serve
 from load.table import table
 
 __all__ = ["main"]
@@ -105,7 +106,7 @@ def _one(scenario: str, options: argparse.Namespace) -> int:
     try:
         files.prepare(plan)
         exit_code = _loaded(plan, options)
-    except ServiceError as error:
+    except LeakSuiteError as error:
         print(f"load: {error}")
         return 2
     return _report(plan, outcome_file, exit_code)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from leak_suite.attribution import tracer
+from leak_suite.service_process import kill_group
 from leak_suite.subject import (
     AppSpec,
     CallableSpec,
@@ -21,7 +22,6 @@ from leak_suite.subject import (
     open_subject,
 )
 from leak_suite.subject.agent_code import agent_module
-from leak_suite.subject.process import kill_group
 
 if TYPE_CHECKING:
     from leak_suite.subject.app import AppSubject

@@ -19,8 +19,8 @@ from leak_suite.attribution.plan import Length
 from leak_suite.attribution.sites import Amount, Frame
 from leak_suite.attribution.together import at_once
 from leak_suite.errors import LeakSuiteError, SubjectError
+from leak_suite.service_process import kill_group
 from leak_suite.subject import SubjectDied, Trace
-from leak_suite.subject.process import kill_group
 
 __all__ = ["Record", "Tracer", "seen_by"]
 

@@ -15,8 +15,8 @@ from leak_suite.fit.groups import Books, Group
 from leak_suite.fit.server import argv_of
 from leak_suite.fit.watch import Killed, Peak, Sample, Watch
 from leak_suite.fit.ways import Opener
+from leak_suite.service_process import ServiceProcess
 from leak_suite.subject import AppSpec, CommandSpec
-from leak_suite.subject.server_process import ServerProcess
 
 __all__ = ["Load", "Trial", "run_trial"]
 
@@ -82,14 +82,14 @@ def run_trial(
     with ExitStack() as stack:
         group = opener(limit)
         stack.callback(group.close)
-        server = ServerProcess(group.wrap(argv_of(spec)))
-        stack.callback(server.close, _STOP_SECONDS)
+        server = ServiceProcess(group.wrap(argv_of(spec)))
+        stack.callback(server.stop, _STOP_SECONDS)
         watch = Watch(group, server, lambda: drive.done)
         stack.callback(watch.close)
         stack.callback(drive.stop)
         began = time.monotonic()
         try:
-            server.wait_until_it_listens(load.start_seconds)
+            server.wait_until_listening(load.start_seconds)
         except SubjectError as failure:
             drive.error = str(failure)
         started = time.monotonic() - began
@@ -122,7 +122,7 @@ class _Drive:
     def run(
         self,
         workload: Callable[..., Any],
-        server: ServerProcess,
+        server: ServiceProcess,
         group: Group,
         load: Load,
         tell: Callable[[str], None],
@@ -134,7 +134,7 @@ class _Drive:
         self.users = users
         self.ended = _follow(users, server, load, tell)
         self.seconds = users.seconds if self.ended == "done" else time.monotonic() - began
-        self.error = users.error or (server.last_words() if self.ended == "died" else "")
+        self.error = users.error or (server.describe_exit() if self.ended == "died" else "")
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -167,7 +167,7 @@ def _written_down(watch: Watch, drive: _Drive, **known: Any) -> Trial:
     )
 
 
-def _follow(users: Users, server: ServerProcess, load: Load, tell: Callable[[str], None]) -> str:
+def _follow(users: Users, server: ServiceProcess, load: Load, tell: Callable[[str], None]) -> str:
     until = time.monotonic() + load.max_seconds
     while users.busy:
         if not server.alive:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leak_suite.fit.groups import Books, Group
-from leak_suite.subject.server_process import ServerProcess
+from leak_suite.service_process import ServiceProcess
 
 __all__ = ["Killed", "Peak", "Sample", "Watch"]
 
@@ -62,7 +62,7 @@ class _Known:
 class Watch:
     """A thread beside the trial. `close` ends it; then everything it saw can be read."""
 
-    def __init__(self, group: Group, server: ServerProcess, done: Callable[[], int]) -> None:
+    def __init__(self, group: Group, server: ServiceProcess, done: Callable[[], int]) -> None:
         self.samples: list[Sample] = []
         self.peak = Peak()
         self.killed: list[Killed] = []

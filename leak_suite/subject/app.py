@@ -7,9 +7,10 @@ from typing import Any
 
 from leak_suite.errors import SubjectError
 from leak_suite.probes import ProcessTree
+from leak_suite.service_process import kill_group
 from leak_suite.subject.base import About, Round, Values
 from leak_suite.subject.inside import AgentSubject
-from leak_suite.subject.process import AgentProcess, SubjectHung, kill_group
+from leak_suite.subject.process import AgentProcess, SubjectHung
 from leak_suite.subject.workload import Workload
 
 __all__ = ["AppSubject"]

@@ -12,9 +12,9 @@ import psutil
 
 from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.probes import PROBES, ProcessTree, bytes_per_unit, cross_check
+from leak_suite.service_process import ServiceProcess
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.base import About, Round, Values
-from leak_suite.subject.server_process import ServerProcess
 from leak_suite.subject.specs import CommandSpec, PidSpec, UrlSpec
 from leak_suite.subject.workload import Workload
 
@@ -114,12 +114,12 @@ class CommandSubject(_OutsideSubject):
     def __init__(self, spec: CommandSpec) -> None:
         super().__init__(spec.workload)
         self._argv = spec.argv
-        self._server: ServerProcess | None = None
+        self._server: ServiceProcess | None = None
 
     def __enter__(self) -> CommandSubject:
-        self._server = ServerProcess(self._argv)
+        self._server = ServiceProcess(self._argv)
         try:
-            self._server.wait_until_it_listens(_START_SECONDS)
+            self._server.wait_until_listening(_START_SECONDS)
             self._watch(self._server.tree, self._server.base_url)
         except BaseException:
             self.__exit__()
@@ -132,11 +132,11 @@ class CommandSubject(_OutsideSubject):
             super().__exit__(*exc)
         finally:
             if server is not None:
-                server.close(_STOP_SECONDS)
+                server.stop(_STOP_SECONDS)
 
     def _raise_if_dead(self) -> None:
         if self._server is not None and not self._server.alive:
-            raise SubjectError(self._server.last_words())
+            raise SubjectError(self._server.describe_exit())
 
     def _give_up(self) -> None:
         if self._server is not None:

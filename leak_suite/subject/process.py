@@ -7,7 +7,6 @@ import contextlib
 import os
 import selectors
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from leak_suite.errors import SubjectError
+from leak_suite.service_process import kill_group, signal_name
 from leak_suite.subject.specs import Trace
 
 __all__ = ["AgentProcess", "SubjectDied", "SubjectHung"]
@@ -178,17 +178,3 @@ class AgentProcess:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def kill_group(pid: int) -> None:
-    """Kill the process group that `pid` leads, whatever of it is still there."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def signal_name(number: int) -> str:
-    """SIGSEGV for 11, and so on."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

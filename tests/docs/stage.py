@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from leak_suite.service_process import free_port
 from tests.docs.blocks import ROOT, Command
 from tests.docs.programs import inside
 from tests.docs.rehearsals import SHORTER, STAND_INS, VARIABLES, Rehearsal
 
-__all__ = ["Stage", "free_port"]
+__all__ = ["Stage"]
 
 _Entry = TypeVar("_Entry")
 _TOOLS = {
@@ -42,13 +42,6 @@ _SHOP = {
     "from reference_app.settings import Settings\n\n"
     "app = create_app(Settings(max_processing=4, max_pending=20))\n",
 }
-
-
-def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Stage:

@@ -6,8 +6,6 @@ import io
 import json
 import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -22,6 +20,7 @@ import psutil
 import pytest
 import uvicorn
 
+from leak_suite.service_process import ServiceProcess
 from reference_app.app import create_app
 from reference_app.clock import SystemClock
 from reference_app.parts import AppParts
@@ -183,8 +182,7 @@ def service(serve: Callable[..., Running]) -> Running:
 class Server(Client):
     """A service in a process of its own."""
 
-    process: subprocess.Popen[bytes]
-    log: Path
+    process: ServiceProcess
 
     def tree(self) -> list[psutil.Process]:
         """The processes below it."""
@@ -199,12 +197,9 @@ class Server(Client):
         self.process.send_signal(number)
         return self.process.wait(seconds)
 
-
-def free_port() -> int:
-    """A port that nobody uses right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    def kill(self) -> None:
+        """Kill the server alone: what it started has to notice by itself."""
+        self.terminate(signal.SIGKILL, 10)
 
 
 @contextmanager
@@ -212,33 +207,19 @@ def served(
     spool: Path, target: str = "tests.reference_app.stand_in:app", **environment: str
 ) -> Iterator[Server]:
     """Serve `target` the way the README says, with these variables."""
-    port = free_port()
     spool.mkdir(exist_ok=True)
-    log = spool.parent / f"server-{port}.log"
-    command = [sys.executable, "-m", "uvicorn", target, "--port", str(port), "--no-access-log"]
-    variables = {**os.environ, "SPOOL_DIR": str(spool), **environment}
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, cwd=ROOT, env=variables, stderr=output) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
-    ):
-        server = Server(http, spool, process, log)
-        try:
-            until(lambda: _alive(server), 60)
-            yield server
-        finally:
-            tree = server.tree() if process.poll() is None else []
-            process.kill()
-            process.wait(10)
-            psutil.wait_procs(tree, 10)
-
-
-def _alive(server: Server) -> bool:
-    assert server.process.poll() is None, server.log.read_text()
-    try:
-        return server.http.get("/health").status_code == 200
-    except httpx.TransportError:
-        return False
+    command = [sys.executable, "-m", "uvicorn", target, "--port", "{port}", "--no-access-log"]
+    variables = {"SPOOL_DIR": str(spool), **environment}
+    with ServiceProcess(command, folder=ROOT, environment=variables) as process:
+        process.wait_until_healthy(60)
+        with httpx.Client(base_url=process.base_url, timeout=30) as http:
+            server = Server(http, spool, process)
+            try:
+                yield server
+            finally:
+                tree = server.tree() if process.alive else []
+                server.kill()
+                psutil.wait_procs(tree, 10)
 
 
 @pytest.fixture(scope="module")

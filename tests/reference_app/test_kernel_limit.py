@@ -21,7 +21,7 @@ from fixtures.clips import clip
 from leak_suite.fit.cold import drop_cache
 from leak_suite.fit.groups import Group
 from leak_suite.fit.ways import choose
-from leak_suite.subject.server_process import ServerProcess
+from leak_suite.service_process import ServiceProcess
 from tests.reference_app.conftest import ROOT, until
 
 pytest.importorskip("mediapipe")
@@ -45,7 +45,7 @@ class Limited:
     """The service inside its group, and a client of it."""
 
     group: Group
-    server: ServerProcess
+    server: ServiceProcess
     http: httpx.Client
 
     def job(self, path: Path) -> dict[str, Any]:
@@ -70,13 +70,13 @@ def limited(mib: int) -> Iterator[Limited]:
     drop_cache(str(path) for path in Path(sysconfig.get_path("platlib")).rglob("*.so*"))
     group = CHOSEN.open(mib * MIB)
     try:
-        server = ServerProcess(group.wrap(COMMAND))
+        server = ServiceProcess(group.wrap(COMMAND))
         try:
-            server.wait_until_it_listens(120)
+            server.wait_until_listening(120)
             with httpx.Client(base_url=server.base_url, timeout=120) as http:
                 yield Limited(group, server, http)
         finally:
-            server.close(10)
+            server.stop(10)
     finally:
         group.close()
 

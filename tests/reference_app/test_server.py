@@ -103,10 +103,10 @@ def test_sigterm_lets_running_jobs_finish_and_leaves_nothing(tmp_path: Path) -> 
         jobs = holding(server, 3)
         tree = server.tree()
         server.process.send_signal(signal.SIGTERM)
-        until(lambda: "draining" in server.log.read_text())
+        until(lambda: "draining" in server.process.output())
         server.release()
         server.process.wait(20)
-        log = server.log.read_text()
+        log = server.process.output()
     assert log.count('"job completed"') == 2
     assert log.count('"job cancelled"') == 1
     assert jobs[2] in log
@@ -169,7 +169,7 @@ def test_open_streams_and_stalled_uploads_end_at_once(tmp_path: Path) -> None:
             list(lines)
             server.release()
             server.process.wait(40)
-            assert time.monotonic() - before < 15, server.log.read_text()
+            assert time.monotonic() - before < 15, server.process.output()
 
 
 @pytest.mark.slow
@@ -178,8 +178,7 @@ def test_a_killed_service_leaves_no_process_and_the_next_start_no_folder(tmp_pat
     with served(spool) as server:
         holding(server)
         tree = server.tree()
-        server.process.kill()
-        server.process.wait(10)
+        server.kill()
         until(lambda: gone(tree))
     (orphan,) = spool.glob("run-*")
     assert any(orphan.iterdir())

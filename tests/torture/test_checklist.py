@@ -159,7 +159,7 @@ def test_jobs_are_kept_within_bounds(server: Server) -> None:
 def test_the_log_tells_memory_before_and_after_each_job(server: Server) -> None:
     job_id = server.upload(tiny()).json()["job_id"]
     server.wait(job_id, "completed")
-    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line[:1] == "{"]
+    lines = [json.loads(line) for line in server.process.output().splitlines() if line[:1] == "{"]
     (last,) = [e for e in lines if e.get("job_id") == job_id and e["event"] == "job completed"]
     assert last["memory_before_bytes"] > MIB
     assert last["memory_after_bytes"] > MIB
