@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from reference_app.allocator import worker_environment
+from reference_app.memory.allocator import worker_environment
 
 __all__ = ["Cost", "Measured", "markdown", "run", "write"]
 

@@ -16,7 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from reference_app.allocator import configure_memory
+from reference_app.memory.allocator import configure_memory
 from reference_app.pipeline import Task, process
 from reference_app.pipeline.draw import draw_skeleton, plan_skeleton
 from reference_app.pipeline.encode import ENCODER_OPTIONS, VideoWriter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gate.target import load_app
-from reference_app.service import Service
+from reference_app.jobs.service import Service
 
 __all__ = ["job_folders", "jobs", "listeners", "taken_places"]
 

@@ -24,9 +24,9 @@ _TRACKED = {
     "detector": "reference_app.pipeline.pose:PoseDetector",
     "capture": "reference_app.pipeline.decode:FrameReader",
     "writer": "reference_app.pipeline.encode:VideoWriter",
-    "table": "reference_app.pipeline.table:PoseTable",
-    "job": "reference_app.jobs:Job",
-    "listener": "reference_app.events:Subscription",
+    "table": "reference_app.pipeline.landmarks_csv:PoseTable",
+    "job": "reference_app.jobs.model:Job",
+    "listener": "reference_app.jobs.events:Subscription",
 }
 _COUNTERS = {
     name: f"gate.counters:{name}" for name in ("jobs", "job_folders", "listeners", "taken_places")

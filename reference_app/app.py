@@ -13,12 +13,13 @@ from weakref import WeakSet
 
 from fastapi import FastAPI
 
-from reference_app import errors
-from reference_app.allocator import configure_memory
-from reference_app.connections import Connections
-from reference_app.parts import AppParts
-from reference_app.routes import ROUTERS
-from reference_app.service import Service
+from reference_app.errors import StartupError
+from reference_app.factories import AppParts
+from reference_app.http import problem_json
+from reference_app.http.connections import Connections
+from reference_app.http.routes import ROUTERS
+from reference_app.jobs.service import Service
+from reference_app.memory.allocator import configure_memory
 from reference_app.settings import Settings
 
 __all__ = ["create_app"]
@@ -42,7 +43,7 @@ def create_app(settings: Settings, parts: AppParts | None = None) -> FastAPI:
                     # Event streams end before the server waits for its connections, where the
                     # signal came first; else, here.
                     service.begin_drain()
-        except errors.StartupError as error:
+        except StartupError as error:
             # The server prints how it came here; this line says what to do.
             service.log.error("the service did not start", reason=str(error))
             raise
@@ -57,7 +58,7 @@ def create_app(settings: Settings, parts: AppParts | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    errors.install(app)
+    problem_json.install(app)
     app.add_middleware(Connections, connections=connections)
     for router in ROUTERS:
         app.include_router(router)

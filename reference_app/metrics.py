@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from reference_app.memory_guard import MemoryGuard, Reading
+from reference_app.memory.guard import MemoryGuard, Reading
 
 __all__ = ["Metrics"]
 

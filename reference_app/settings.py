@@ -74,7 +74,7 @@ class Settings(BaseSettings):
 
 def default_spool_dir() -> Path:
     """A folder for uploads on a disk: the system's temporary folder, unless that is memory."""
-    from reference_app.artifacts import filesystem_of  # the store knows what a disk is
+    from reference_app.storage.local import filesystem_of  # the store knows what a disk is
 
     temporary = Path(tempfile.gettempdir())
     # On Linux the one place for temporary files that is kept on a disk; a run makes its own folder.

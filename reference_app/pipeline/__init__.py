@@ -12,8 +12,8 @@ from reference_app.pipeline.errors import (
     StageFailed,
     UnreadableVideo,
 )
+from reference_app.pipeline.factories import Parts
 from reference_app.pipeline.job import process
-from reference_app.pipeline.parts import Parts
 from reference_app.pipeline.task import Progress, Summary, Task
 
 __all__ = [

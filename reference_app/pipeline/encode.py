@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_app.pipeline.frames import Frame
-from reference_app.pipeline.partial import partial_path, publish
+from reference_app.pipeline.runtime import partial_path, publish
 
 if TYPE_CHECKING:
     from av.container import OutputContainer

@@ -5,7 +5,7 @@ All of them travel between processes, so each passes its arguments on to `Except
 
 from __future__ import annotations
 
-__all__ = ["PipelineCancelled", "PipelineError", "StageFailed", "UnreadableVideo"]
+__all__ = ["JobFailed", "PipelineCancelled", "PipelineError", "StageFailed", "UnreadableVideo"]
 
 
 class PipelineError(Exception):
@@ -41,3 +41,7 @@ class StageFailed(PipelineError):
 
     def __str__(self) -> str:
         return f"{self.stage} failed: {self.reason}"
+
+
+class JobFailed(Exception):
+    """A job could not be done; the message is the reason that its owner reads."""

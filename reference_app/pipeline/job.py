@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reference_app.pipeline.factories import Parts
 from reference_app.pipeline.loop import FILES, FRAMES_SHARE, FrameLoop, Tally
-from reference_app.pipeline.parts import Parts
 from reference_app.pipeline.probe import Clip
-from reference_app.pipeline.progress import Reporter
-from reference_app.pipeline.stages import stage
+from reference_app.pipeline.runtime import Reporter, stage
 from reference_app.pipeline.task import Progress, Summary, Task
 
 __all__ = ["process"]

@@ -13,12 +13,11 @@ from typing import Protocol, TypeVar
 from reference_app.pipeline.decode import FrameReader
 from reference_app.pipeline.draw import Drawing
 from reference_app.pipeline.errors import UnreadableVideo
+from reference_app.pipeline.factories import Parts
 from reference_app.pipeline.frames import Frame, Image
-from reference_app.pipeline.parts import Parts
 from reference_app.pipeline.probe import Clip
-from reference_app.pipeline.progress import Reporter
+from reference_app.pipeline.runtime import Reporter, stage
 from reference_app.pipeline.skeleton import Pose, mean_visibility
-from reference_app.pipeline.stages import stage
 from reference_app.pipeline.task import Task
 
 __all__ = ["FILES", "FRAMES_SHARE", "FrameLoop", "Tally"]

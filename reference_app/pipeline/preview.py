@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from reference_app.pipeline.partial import partial_path, publish
+from reference_app.pipeline.runtime import partial_path, publish
 
 __all__ = ["cut_preview"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reference_app.pipeline.frames import Image, to_bgr
-from reference_app.pipeline.partial import partial_path, publish
+from reference_app.pipeline.runtime import partial_path, publish
 
 __all__ = ["THUMBNAIL_WIDTH", "write_thumbnail"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from leak_suite.fit import PLANS
-from reference_app.allocator import worker_environment
+from reference_app.memory.allocator import worker_environment
 from reference_app.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLD = (
-    "from reference_app.allocator import configure_memory, worker_environment as e;"
+    "from reference_app.memory.allocator import configure_memory, worker_environment as e;"
     "print(configure_memory(), 'MALLOC_ARENA_MAX' in e(), 'OPENBLAS_NUM_THREADS' in e())"
 )
 

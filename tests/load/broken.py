@@ -11,18 +11,19 @@ from dataclasses import replace
 from typing import Any
 
 from load import invariants
-from reference_app.admission import Admission
 from reference_app.app import create_app
 from reference_app.clock import Clock
-from reference_app.errors import JobFailed
-from reference_app.jobs import Job, JobRegistry
+from reference_app.factories import AppParts, make_admission, make_worker_factory
+from reference_app.jobs.admission import Admission
+from reference_app.jobs.model import Job
+from reference_app.jobs.queue import WorkerPool
+from reference_app.jobs.store import JobRegistry
 from reference_app.logs import Logger
-from reference_app.parts import AppParts, make_admission, make_worker_factory
+from reference_app.pipeline.errors import JobFailed
 from reference_app.pipeline.task import Summary, Task
-from reference_app.pool import WorkerPool
 from reference_app.settings import Settings
-from reference_app.worker_process import Engine
-from reference_app.workers import OnProgress, Worker
+from reference_app.workers.child_main import Engine
+from reference_app.workers.worker import OnProgress, Worker
 
 App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 

@@ -23,8 +23,8 @@ import uvicorn
 from leak_suite.service_process import ServiceProcess
 from reference_app.app import create_app
 from reference_app.clock import SystemClock
-from reference_app.parts import AppParts
-from reference_app.service import Service
+from reference_app.factories import AppParts
+from reference_app.jobs.service import Service
 from reference_app.settings import Settings
 from tests.reference_app.stand_in import RELEASE, clip, make_engine
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reference_app.app import create_app
-from reference_app.parts import AppParts
+from reference_app.factories import AppParts
 from reference_app.pipeline import Parts, PipelineCancelled, UnreadableVideo
 from reference_app.pipeline.task import Progress, Summary, Task
 from reference_app.settings import Settings
-from reference_app.worker_process import Engine
+from reference_app.workers.child_main import Engine
 
 FILES = {"video": "video.mp4", "csv": "poses.csv", "preview": "preview.mp4", "thumbnail": "t.jpg"}
 RELEASE = "release"

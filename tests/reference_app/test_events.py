@@ -12,10 +12,10 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from reference_app.events import EventHub
-from reference_app.jobs import Job
-from reference_app.routes.events import events
-from reference_app.service import Service
+from reference_app.http.routes.events import events
+from reference_app.jobs.events import EventHub
+from reference_app.jobs.model import Job
+from reference_app.jobs.service import Service
 from tests.reference_app.conftest import Running, until
 
 

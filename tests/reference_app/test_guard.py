@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from reference_app.factories import AppParts, make_guard
 from reference_app.logs import make_logger
-from reference_app.memory_guard import MemoryGuard, Reading, measure
-from reference_app.memory_reading import Limit, Usage, container_limit, process_tree, usage_of
-from reference_app.parts import AppParts, make_guard
+from reference_app.memory.guard import MemoryGuard, Reading, measure
+from reference_app.memory.reading import Limit, Usage, container_limit, process_tree, usage_of
 from reference_app.settings import MIB
 from tests.reference_app.conftest import HandClock, Running, until
 from tests.reference_app.stand_in import make_engine

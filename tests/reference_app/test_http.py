@@ -12,12 +12,12 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from reference_app.artifacts import ArtifactStore, filesystem_of
 from reference_app.errors import StartupError
-from reference_app.events import EventHub
-from reference_app.jobs import JobRegistry
-from reference_app.parts import AppParts
+from reference_app.factories import AppParts
+from reference_app.jobs.events import EventHub
+from reference_app.jobs.store import JobRegistry
 from reference_app.settings import MIB, Settings
+from reference_app.storage.local import ArtifactStore, filesystem_of
 from tests.reference_app.conftest import Running
 from tests.reference_app.stand_in import make_engine
 
@@ -163,7 +163,7 @@ def test_the_kind_of_file_system_is_that_of_the_nearest_mount(tmp_path: Path) ->
 
 
 def test_a_spool_in_memory_needs_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reference_app.artifacts.filesystem_of", lambda _: "tmpfs")
+    monkeypatch.setattr("reference_app.storage.local.filesystem_of", lambda _: "tmpfs")
     with pytest.raises(StartupError, match="SPOOL_DIR"):
         ArtifactStore(tmp_path / "spool").open()
     allowed = ArtifactStore(tmp_path / "spool", allow_tmpfs=True)

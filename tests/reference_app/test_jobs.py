@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from reference_app.parts import AppParts, WorkerFactory, make_worker_factory
+from reference_app.factories import AppParts, WorkerFactory, make_worker_factory
 from reference_app.pipeline.task import Task
 from reference_app.settings import Settings
-from reference_app.worker_process import Engine
-from reference_app.workers import Worker
+from reference_app.workers.child_main import Engine
+from reference_app.workers.worker import Worker
 from tests.reference_app.conftest import HandClock, Running, until
 from tests.reference_app.stand_in import FILES, clip, make_engine
 

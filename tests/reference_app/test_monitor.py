@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from reference_app.history import Errors, MemoryHistory, Sample
+from reference_app.memory.history import MemoryHistory, Sample
+from reference_app.recent_errors import RecentErrors
 from tests.reference_app.conftest import Running, until
 
-STATIC = Path(__file__).parents[2] / "reference_app" / "static"
+STATIC = Path(__file__).parents[2] / "reference_app" / "http" / "static"
 
 
 def test_an_hour_of_readings_is_kept_and_no_more() -> None:
@@ -62,10 +63,10 @@ def test_filling_the_history_takes_no_memory() -> None:
 
 
 def test_the_last_twenty_errors_are_kept_in_a_few_words_each() -> None:
-    errors = Errors()
+    errors = RecentErrors()
     for number in range(50):
-        errors.note(float(number), "job failed", f"{number} " + "x" * 10_000)
-    kept = errors.recent()
+        errors.add(float(number), "job failed", f"{number} " + "x" * 10_000)
+    kept = errors.entries()
     assert [trouble.at for trouble in kept] == [float(n) for n in range(49, 29, -1)]
     assert max(len(trouble.text) for trouble in kept) == 300
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.clips import clip
-from reference_app.allocator import configure_memory, release_memory, worker_environment
+from reference_app.memory.allocator import configure_memory, release_memory, worker_environment
 
 pytest.importorskip("mediapipe")
 
@@ -21,7 +21,7 @@ MANY_JOBS = """
 import json, shutil, sys
 from pathlib import Path
 import psutil
-from reference_app.allocator import configure_memory, release_memory
+from reference_app.memory.allocator import configure_memory, release_memory
 configure_memory()
 from reference_app.pipeline import Task, process
 me, source, folder = psutil.Process(), Path(sys.argv[1]), Path(sys.argv[2])

@@ -15,8 +15,8 @@ import av  # noqa: E402
 import cv2  # noqa: E402
 
 from reference_app.pipeline import Progress, Summary, Task, process  # noqa: E402
+from reference_app.pipeline.landmarks_csv import COLUMNS  # noqa: E402
 from reference_app.pipeline.skeleton import LANDMARKS  # noqa: E402
-from reference_app.pipeline.table import COLUMNS  # noqa: E402
 
 
 @pytest.fixture(scope="module")

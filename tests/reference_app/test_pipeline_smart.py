@@ -9,6 +9,12 @@ from hypothesis import strategies as st
 np = pytest.importorskip("numpy")
 pytest.importorskip("cv2")
 
+from reference_app.pipeline.fallbacks import (  # noqa: E402
+    HISTORY,
+    STRATEGIES,
+    Strategies,
+    from_lower_part,
+)
 from reference_app.pipeline.frames import Image  # noqa: E402
 from reference_app.pipeline.skeleton import (  # noqa: E402
     BONES,
@@ -17,12 +23,6 @@ from reference_app.pipeline.skeleton import (  # noqa: E402
     Landmark,
     Pose,
     mirror,
-)
-from reference_app.pipeline.smart import (  # noqa: E402
-    HISTORY,
-    STRATEGIES,
-    Strategies,
-    from_lower_part,
 )
 
 parts = st.floats(0, 1, allow_nan=False)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from reference_app.parts import AppParts
+from reference_app.factories import AppParts
+from reference_app.jobs.retry_after import Pace, seconds_until_a_place
 from reference_app.pipeline.task import Progress
-from reference_app.retry import Pace, seconds_until_a_place
 from tests.reference_app.conftest import HandClock, Running, until
 from tests.reference_app.stand_in import make_engine
 from tests.reference_app.test_jobs import fill

@@ -13,12 +13,12 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from reference_app.admission import Admission, Reservation
-from reference_app.artifacts import ArtifactStore
 from reference_app.errors import TooLarge, UploadTimeout
-from reference_app.intake import Intake
+from reference_app.http.upload import SOURCE_NAME, save
+from reference_app.http.upload_handler import Intake
+from reference_app.jobs.admission import Admission, Reservation
 from reference_app.settings import MIB, MULTIPART_ALLOWANCE_BYTES
-from reference_app.upload import SOURCE_NAME, save
+from reference_app.storage.local import ArtifactStore
 from tests.reference_app.conftest import Running, settings_for, until
 from tests.reference_app.stand_in import clip
 

@@ -100,8 +100,8 @@ def _borrowed(service: Any) -> int:
 def _open_parts() -> dict[str, int]:
     from reference_app.pipeline.decode import FrameReader
     from reference_app.pipeline.encode import VideoWriter
+    from reference_app.pipeline.landmarks_csv import PoseTable
     from reference_app.pipeline.pose import PoseDetector
-    from reference_app.pipeline.table import PoseTable
 
     gc.collect()
     kept = {PoseDetector: "_graph", FrameReader: "_container", VideoWriter: "_container"}

@@ -20,8 +20,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from reference_app.memory_guard import measure
-from reference_app.parts import AppParts, make_admission, make_artifacts, make_pool, make_registry
+from reference_app.factories import (
+    AppParts,
+    make_admission,
+    make_artifacts,
+    make_pool,
+    make_registry,
+)
+from reference_app.memory.guard import measure
 from reference_app.pipeline import Parts
 
 KINDS = ("error", "enospc", "cancel")

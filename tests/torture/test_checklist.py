@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from fixtures.clips import clip
-from reference_app.parts import AppParts
+from reference_app.factories import AppParts
 from tests.reference_app.conftest import Server, running, served, settings_for, until
 from tests.torture.rig import tiny
 from tests.torture.test_ends import HandClock

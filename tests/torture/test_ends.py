@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from reference_app.parts import AppParts
+from reference_app.factories import AppParts
 from tests.reference_app.conftest import (
     FINAL,
     HandClock,

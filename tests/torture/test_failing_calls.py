@@ -17,7 +17,7 @@ import pytest
 
 from leak_suite.result import Outcome, Series
 from leak_suite.verdict import Tolerance, judge
-from reference_app.allocator import release_memory
+from reference_app.memory.allocator import release_memory
 from tests.reference_app.conftest import until
 from tests.torture.conftest import Plan
 from tests.torture.rig import Rig, rig, tiny

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from reference_app.parts import AppParts
+from reference_app.factories import AppParts
 from tests.reference_app.conftest import (
     FINAL,
     Client,

@@ -1,0 +1,1 @@
+"""HTTP: routes, uploads, errors as problem+json; all that knows FastAPI."""

@@ -1,0 +1,34 @@
+"""What the routes share: the service behind a request, and reading routes that know HEAD."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+
+from reference_app.jobs.service import Service
+
+__all__ = ["ServiceOf", "get"]
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+async def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceOf = Annotated[Service, Depends(_service)]
+
+
+def get(router: APIRouter, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+    """Register a route for GET, and for HEAD, which the description need not repeat."""
+
+    def register(endpoint: Endpoint) -> Endpoint:
+        # GET first: its route is the one that names the allowed methods in a 405.
+        router.get(path, **options)(endpoint)
+        router.head(path, include_in_schema=False, response_model=None)(endpoint)
+        return endpoint
+
+    return register

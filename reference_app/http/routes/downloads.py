@@ -1,0 +1,92 @@
+"""The results of a job: to be downloaded by kind, or shown in place by file name."""
+
+from __future__ import annotations
+
+import os
+
+import anyio.to_thread
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from reference_app.errors import Conflict, NotFound
+from reference_app.http.problem_json import problem_response
+from reference_app.http.routes.common import ServiceOf, get
+from reference_app.jobs.model import Job, State
+from reference_app.jobs.service import Service
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+
+class _OpenFile(FileResponse):
+    """A file that was opened before the answer began: deleting it meanwhile does no harm.
+
+    Ranges that cannot be had are refused in the same form as everything else.
+    """
+
+    def __init__(self, descriptor: int, name: str, disposition: str) -> None:
+        self._descriptor = descriptor
+        super().__init__(
+            f"/proc/self/fd/{descriptor}",
+            filename=name,
+            stat_result=os.fstat(descriptor),
+            content_disposition_type=disposition,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file, and close it on every path."""
+        refused = 0
+        headers: list[tuple[bytes, bytes]] = []
+
+        async def watch(message: Message) -> None:
+            nonlocal refused, headers
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                refused, headers = message["status"], message["headers"]
+            if not refused:
+                await send(message)
+
+        try:
+            await super().__call__(scope, receive, watch)
+        finally:
+            os.close(self._descriptor)
+        if refused:
+            answer = problem_response(scope["path"], refused, "This range cannot be had.")
+            answer.raw_headers += [pair for pair in headers if pair[0] == b"content-range"]
+            await answer(scope, receive, send)
+
+
+@get(router, "/api/download/{job_id}/{kind}", response_model=None)
+async def download(job_id: str, kind: str, service: ServiceOf) -> FileResponse:
+    """One result: `video`, `csv`, `preview` or `thumbnail`."""
+    job = _completed(service, job_id)
+    if kind not in job.files:
+        raise NotFound(f"A job has no '{kind}'; it has {', '.join(job.files)}.")
+    return await _open(service, job, job.files[kind], "attachment")
+
+
+@get(router, "/api/serve/{job_id}/{name}", response_model=None)
+async def serve(job_id: str, name: str, service: ServiceOf) -> FileResponse:
+    """One result by its file's name; only names that the job itself made are served."""
+    job = _completed(service, job_id)
+    if name not in job.files.values():
+        raise NotFound("The job has no file of this name.")
+    return await _open(service, job, name, "inline")
+
+
+def _completed(service: Service, job_id: str) -> Job:
+    job = service.find(job_id)
+    if job.status is not State.COMPLETED:
+        raise Conflict(
+            f"The job is {job.status.value}; results can be had of a completed one.",
+            job_status=job.status.value,
+        )
+    return job
+
+
+async def _open(service: Service, job: Job, name: str, disposition: str) -> FileResponse:
+    descriptor = await anyio.to_thread.run_sync(service.artifacts.open_file, job.job_id, name)
+    if descriptor is None:
+        raise NotFound("The job's files are gone: it has just been removed.")
+    return _OpenFile(descriptor, name, disposition)

@@ -1,0 +1,42 @@
+"""Status, list, cancel and cleanup of jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from reference_app.http.routes.common import ServiceOf, get
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+
+@get(router, "/api/status/{job_id}")
+async def status(job_id: str, service: ServiceOf) -> dict[str, Any]:
+    """Where a job stands, and its place in the queue."""
+    return service.view(service.find(job_id))
+
+
+@get(router, "/api/jobs")
+async def jobs(service: ServiceOf) -> dict[str, Any]:
+    """Every job that the service still knows."""
+    views = [service.view(job) for job in service.registry]
+    return {"jobs": views, "count": len(views)}
+
+
+@router.post("/api/cancel/{job_id}")
+async def cancel(job_id: str, service: ServiceOf) -> dict[str, Any]:
+    """End a job, waiting, running or done; answers when all that it held is free."""
+    job = service.find(job_id)
+    await service.cancel(job)
+    return service.view(job)
+
+
+@router.delete("/api/cleanup/{job_id}")
+async def cleanup(job_id: str, service: ServiceOf) -> dict[str, Any]:
+    """Remove a job with its files; one that runs is cancelled first."""
+    job = service.find(job_id)
+    await service.remove(job)
+    return {"job_id": job_id, "removed": True}

@@ -1,0 +1,98 @@
+"""`GET /monitor`: the dashboard, and the figures that it asks for every two seconds."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from reference_app.clock import iso
+from reference_app.errors import NotFound
+from reference_app.http.routes.common import ServiceOf, get
+from reference_app.jobs.service import Service
+from reference_app.memory.guard import Reading
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_FOLDER = Path(__file__).parents[1] / "static"
+_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+_TYPES = {"css": "text/css", "js": "text/javascript"}
+
+
+def _page(name: str, kind: str) -> Response:
+    text = (_FOLDER / name).read_text(encoding="utf-8")
+    return Response(text, media_type=kind, headers=_HEADERS)
+
+
+@get(router, "/monitor", response_class=Response)
+def monitor() -> Response:
+    """The dashboard; it asks nothing of anybody but this service."""
+    return _page("monitor.html", "text/html")
+
+
+@get(router, "/monitor/data")
+async def data(service: ServiceOf, since: float = 0.0) -> dict[str, Any]:
+    """What the dashboard shows; of the history, the slots from `since` on."""
+    guard = service.guard
+    # The watch reads every few seconds anyway: many open pages cost no further readings.
+    reading = guard.latest or await guard.read()
+    return {
+        "timestamp": iso(service.clock.wall()),
+        "now": service.clock.wall(),
+        "status": guard.status(reading),
+        "memory": _memory(service, reading),
+        "jobs": service.registry.count(),
+        "queue": _queue(service),
+        "errors": [
+            {"at": iso(entry.at), "kind": entry.kind, "text": entry.text}
+            for entry in service.errors.entries()
+        ],
+        "history": {
+            "columns": ["at", "tree_bytes", "resting_bytes"],
+            "seconds": guard.history.seconds,
+            "rows": [astuple(sample) for sample in guard.history.since(since)],
+        },
+    }
+
+
+@get(router, "/monitor/monitor.{kind}", response_class=Response, include_in_schema=False)
+def part(kind: str) -> Response:
+    """The page's own script and style."""
+    if kind not in _TYPES:
+        raise NotFound("The dashboard has a script and a style sheet, and nothing else.")
+    return _page(f"monitor.{kind}", _TYPES[kind])
+
+
+def _memory(service: Service, reading: Reading) -> dict[str, Any]:
+    guard = service.guard
+    return {
+        "tree_bytes": reading.tree.pss,
+        "resting_bytes": reading.resting,
+        "workers_bytes": reading.workers.pss,
+        "percent": round(guard.percent(reading), 1),
+        "peak_bytes": guard.peak_tree_bytes,
+        "soft_bytes": guard.soft_bytes,
+        "hard_bytes": guard.hard_bytes,
+        "limit_bytes": guard.limit.bytes,
+        "limit_source": guard.limit.source,
+    }
+
+
+def _queue(service: Service) -> dict[str, int]:
+    return {
+        "running": service.pool.running,
+        "slots": service.settings.max_processing,
+        "waiting": service.pool.waiting,
+        "capacity": service.settings.max_pending,
+        "uploading": service.admission.uploading,
+    }

@@ -1,0 +1,53 @@
+"""`POST /api/upload`: the body is read by hand, after the service has agreed to take it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from reference_app.errors import Problem
+from reference_app.http.routes.common import ServiceOf
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            }
+        },
+    }
+}
+_REFUSALS: dict[int | str, dict[str, object]] = {
+    status: {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": {}}}
+    for status in (408, 413, 415, 422, 503, 507)
+}
+
+
+@router.post(
+    "/api/upload", status_code=HTTPStatus.ACCEPTED, openapi_extra=_BODY, responses=_REFUSALS
+)
+async def upload(request: Request, service: ServiceOf) -> JSONResponse:
+    """Take a video in; the job's status tells what becomes of it."""
+    try:
+        job = await service.intake.receive(request)
+    except Problem as problem:
+        service.metrics.upload_refused(problem.status)
+        service.note_error(f"upload refused ({int(problem.status)})", problem.detail)
+        service.log.info("upload refused", status=int(problem.status), detail=problem.detail)
+        raise
+    return JSONResponse(
+        service.view(job),
+        HTTPStatus.ACCEPTED,
+        headers={"Location": f"/api/status/{job.job_id}"},
+    )

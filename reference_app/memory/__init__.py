@@ -1,0 +1,1 @@
+"""Memory of the process tree: reading it, guarding it, giving it back."""
