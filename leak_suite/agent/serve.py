@@ -104,6 +104,14 @@ def answer(session: Session, words: list[str], alive: Callable[[], bool]) -> dic
             return {"frozen": session.freeze()}
         if command == "counter_errors":
             return {"errors": session.counter_errors()}
+        if command == "trace_begin":
+            import json
+
+            return session.begin_trace(json.loads(words[1]))
+        if command == "trace_mark":
+            return session.mark_trace()
+        if command == "trace_end":
+            return session.end_trace()
         if command == "stop_trace":
             if session.tracer is not None:
                 session.tracer["stop"]()

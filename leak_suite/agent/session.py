@@ -31,6 +31,7 @@ class Session:
         self.meter = Meter(temp_dir, own_fds, own_threads)
         self.loop: Any = None
         self.tracer: dict[str, Any] | None = None
+        self._tracing: Any = None
         self._temp_dir = temp_dir
 
     def self_check(self) -> dict[str, Any]:
@@ -93,6 +94,31 @@ class Session:
         """The rows behind one metric."""
         return detail(self.meter, kind)
 
+    def begin_trace(self, plan: dict[str, Any]) -> dict[str, Any]:
+        """Start tracing in this process; see `Tracing.begin` for the plan."""
+        if self._tracing is None:
+            from .tracing import Tracing
+
+            self._tracing = Tracing()
+        self.meter.thaw()  # what the collector does not see has no referrers
+        started: dict[str, Any] = self._tracing.begin(plan)
+        return started
+
+    def mark_trace(self) -> dict[str, Any]:
+        """The first window is over; see `Tracing.mark`."""
+        marked: dict[str, Any] = self._need_tracing().mark()
+        return marked
+
+    def end_trace(self) -> dict[str, Any]:
+        """What was traced; see `Tracing.end`."""
+        traced: dict[str, Any] = self._need_tracing().end()
+        return traced
+
+    def _need_tracing(self) -> Any:
+        if self._tracing is None:
+            raise RuntimeError("no trace was begun")
+        return self._tracing
+
     def freeze(self) -> int:
         """End of warm-up: how many objects the collector need not look at any more."""
         self.meter.freeze()
@@ -115,6 +141,8 @@ class Session:
 
     def close(self) -> None:
         """Give the process back as it was, where it goes on without us."""
+        if self._tracing is not None:
+            self._tracing.close()
         self.meter.thaw()
         if self.loop is not None:
             self.loop.close()

@@ -68,3 +68,21 @@ class Subject(Protocol):
     def freeze(self) -> int:
         """Warm-up is over: keep what is there out of the collector's way."""
         ...
+
+    def begin_trace(self, plan: Mapping[str, Any], process: str = "") -> dict[str, Any]:
+        """Trace a process of the subject while it goes on; see the agent's `Tracing.begin`.
+
+        `process` is a label of the process table; "" is the main one.
+
+        Raises:
+            SubjectError: it cannot be traced, or has no agent.
+        """
+        ...
+
+    def mark_trace(self, process: str = "") -> dict[str, Any]:
+        """End the first of the trace's two windows."""
+        ...
+
+    def end_trace(self, process: str = "") -> dict[str, Any]:
+        """End the trace: what both windows left; see the agent's `Tracing.end`."""
+        ...

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from leak_suite.errors import SubjectError
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.base import About, Round, Values
 from leak_suite.subject.inside import about_of, round_of
@@ -79,3 +80,23 @@ class InProcessSubject:
     def freeze(self) -> int:
         """See `Subject.freeze`."""
         return int(self._session.freeze())
+
+    def begin_trace(self, plan: Mapping[str, Any], process: str = "") -> dict[str, Any]:
+        """See `Subject.begin_trace`."""
+        return self._trace(process, lambda: self._session.begin_trace(dict(plan)))
+
+    def mark_trace(self, process: str = "") -> dict[str, Any]:
+        """See `Subject.mark_trace`."""
+        return self._trace(process, self._session.mark_trace)
+
+    def end_trace(self, process: str = "") -> dict[str, Any]:
+        """See `Subject.end_trace`."""
+        return self._trace(process, self._session.end_trace)
+
+    def _trace(self, process: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if process:
+            raise SubjectError(f"there is no agent in process {process}")
+        try:
+            return step()
+        except Exception as error:  # as the wire tells it of another process
+            raise SubjectError(f"the agent could not answer: {error}") from error

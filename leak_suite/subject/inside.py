@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from leak_suite.errors import SubjectError
 from leak_suite.subject.base import About, Round, Values
 from leak_suite.subject.process import AgentProcess
 
-__all__ = ["AgentSubject", "CallableSubject", "about_of", "round_of"]
+__all__ = ["AgentSubject", "CallableSubject", "about_of", "round_of", "words_of"]
 
 _READ_SECONDS = 30.0
+_TRACE_SECONDS = 120.0
+"""A limit for a process that hangs: on a busy machine, reading a trace may take long."""
 _REHEARSALS = 10
 
 
@@ -50,6 +54,23 @@ class AgentSubject:
             raise RuntimeError("the subject is not running; enter it first")
         return self._agent
 
+    def begin_trace(self, plan: Mapping[str, Any], process: str = "") -> dict[str, Any]:
+        """See `Subject.begin_trace`."""
+        return self._trace(process, f"trace_begin {words_of(plan)}")
+
+    def mark_trace(self, process: str = "") -> dict[str, Any]:
+        """See `Subject.mark_trace`."""
+        return self._trace(process, "trace_mark")
+
+    def end_trace(self, process: str = "") -> dict[str, Any]:
+        """See `Subject.end_trace`."""
+        return self._trace(process, "trace_end")
+
+    def _trace(self, process: str, question: str) -> dict[str, Any]:
+        if process:
+            raise SubjectError(f"there is no agent in process {process}")
+        return self.agent.ask(question, _TRACE_SECONDS)
+
 
 class CallableSubject(AgentSubject):
     """A callable in a fresh interpreter. Nothing of ours is imported there."""
@@ -80,6 +101,11 @@ class CallableSubject(AgentSubject):
     def freeze(self) -> int:
         """See `Subject.freeze`."""
         return int(self.agent.ask("freeze", _READ_SECONDS)["frozen"])
+
+
+def words_of(plan: Mapping[str, Any]) -> str:
+    """The plan as one word of the wire: JSON without blanks."""
+    return json.dumps(plan, separators=(",", ":")).replace(" ", "\\u0020")
 
 
 def about_of(ready: Mapping[str, Any]) -> About:

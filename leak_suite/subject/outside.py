@@ -90,6 +90,20 @@ class _OutsideSubject:
                 rows += _DETAILS.get(kind, _no_detail)(process)
         return rows
 
+    def begin_trace(self, plan: Mapping[str, Any], process: str = "") -> dict[str, Any]:
+        """See `Subject.begin_trace`. There is no agent in it."""
+        del plan
+        return self.end_trace(process)
+
+    def mark_trace(self, process: str = "") -> dict[str, Any]:
+        """See `Subject.mark_trace`."""
+        return self.end_trace(process)
+
+    def end_trace(self, process: str = "") -> dict[str, Any]:
+        """See `Subject.end_trace`."""
+        del process
+        raise SubjectError("this subject is seen from outside only")
+
     def freeze(self) -> int:
         """Nothing can be frozen from outside."""
         return 0

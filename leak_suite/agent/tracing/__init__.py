@@ -1,0 +1,195 @@
+"""Tracing in the process that runs: what two windows of the workload leave behind, and where.
+
+`Tracing` answers `trace_begin`, `trace_mark` and `trace_end`. Between them the workload goes on:
+n iterations in the first window, 2n in the second. Survivors are what was allocated in the first
+and is alive at the end of the second; a cache at its bound has turned over by then.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from typing import Any
+
+__all__ = ["Tracing"]
+
+_MOST_ROWS = 400
+_MOST_OBJECT_ROWS = 60
+_HOLDER_SECONDS = 2.0
+
+
+class Tracing:
+    """One trace at a time. Nothing of the subject is kept alive after `end`."""
+
+    def __init__(self) -> None:
+        self._plan: dict[str, Any] | None = None
+        self._seconds = 0.0
+
+    def begin(self, plan: dict[str, Any]) -> dict[str, Any]:
+        """Start the first window.
+
+        What `plan` may hold:
+
+        own: packages that are the subject's own wherever they lie
+        allocations, output, native, memray_path: see `prepared_recording`
+        containers: whether to look for containers that get longer
+        watch: names of `ORIGINS` that are watched
+        objects: whether to count objects by type and line
+        iterations: how many were done before
+
+        Returns {"tool", "note"}. Raises RuntimeError where a trace runs already.
+        """
+        if self._plan is not None:
+            raise RuntimeError("this process is being traced already")
+        import ctypes  # noqa: F401 - what a trace imports must not stand in what it finds
+
+        from . import holders  # noqa: F401
+        from .allocations import prepared_recording, started
+        from .containers import Containers
+        from .lines import LineTrace
+        from .origins import ORIGINS, OriginWatch
+        from .ownership import Ownership
+
+        begun = time.thread_time()
+        recording = prepared_recording(plan)
+        self._ownership = Ownership(plan.get("own", ()))
+        self._lines = LineTrace(self._ownership.is_own)
+        self._origins = {name: OriginWatch(ORIGINS[name]()) for name in plan.get("watch", ())}
+        gc.collect()
+        self._containers = None
+        if plan.get("containers"):
+            self._containers = Containers(plan.get("iterations", 0), self._is_ours)
+        self._lines.watches = list(self._origins.values())
+        if self._origins:
+            self._lines.start()
+        self._recording = started(recording)
+        self._plan = plan
+        self._seconds = time.thread_time() - begun
+        return {"tool": self._recording.tool, "note": self._recording.note}
+
+    def mark(self) -> dict[str, Any]:
+        """End the first window and begin the second; lines that insert are watched from here on."""
+        started = time.thread_time()
+        self._need_plan()
+        self._recording.boundary()
+        for origin in self._origins.values():
+            origin.end_window()
+        if self._containers is not None:
+            watches = self._containers.end_window()
+            self._lines.watches = [*self._origins.values(), *watches]
+            if watches:
+                self._lines.start()
+        self._seconds += time.thread_time() - started
+        return {"watched": len(self._lines.watches)}
+
+    def end(self) -> dict[str, Any]:
+        """End tracing: what both windows left, in plain data.
+
+        {"tool", "note", "exact", "seconds" of this process, "stacks": lists of (file, line,
+        function, owner), innermost first, "rows", "containers", "objects", "origins"}; the owner
+        of a frame is "" for own code, "-" for the instrumentation, else the library's package.
+        """
+        started = time.thread_time()
+        plan = self._need_plan()
+        try:
+            origins = {name: watch.opened() for name, watch in self._origins.items()}
+            self._lines.stop()
+            gc.collect()
+            recording = self._recording
+            recording.stop()
+            answer: dict[str, Any] = {"tool": recording.tool, "note": recording.note}
+            answer["exact"] = recording.exact
+            for rows in origins.values():
+                for row in rows:
+                    row["stack"] = None if row["stack"] is None else recording.number(row["stack"])
+            answer["origins"] = origins
+            answer["containers"] = self._grown_containers()
+            answer["objects"] = self._grown_objects() if plan.get("objects") else []
+            rows = sorted(recording.rows, key=lambda row: -max(row["bytes"][0], row["count"][0]))
+            answer["rows"] = rows[:_MOST_ROWS]
+            answer["stacks"] = [self._owned(stack) for stack in recording.stacks]
+            self._seconds += time.thread_time() - started
+            answer["seconds"] = self._seconds
+            return answer
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the process as it was, wherever tracing stands."""
+        if self._plan is None:
+            return
+        self._plan = None
+        self._lines.stop()
+        self._recording.close()
+        for watch in self._origins.values():
+            watch.close()
+        self._origins = {}
+        if self._containers is not None:
+            self._containers.close()
+            self._containers = None
+
+    def _need_plan(self) -> dict[str, Any]:
+        if self._plan is None:
+            raise RuntimeError("no trace was begun")
+        return self._plan
+
+    def _grown_containers(self) -> list[dict[str, Any]]:
+        """What got longer in both windows, with its path, the inserting lines and its items."""
+        from .containers import made_of
+        from .holders import Holders
+
+        if self._containers is None:
+            return []
+        holders = Holders(self._ownership, self._is_ours, _HOLDER_SECONDS)
+        found = []
+        for row, item in self._containers.grown():
+            inserted = self._containers.inserted(item)
+            lines = [(self._recording.number(stack), count) for stack, count in inserted]
+            row["inserted"] = lines
+            row["made"], row["sampled"] = made_of(
+                item, self._recording, lines[0][0] if lines else None
+            )
+            row["path"] = holders.path(item)
+            found.append(row)
+            del item
+        return found
+
+    def _grown_objects(self) -> list[dict[str, Any]]:
+        """Objects that the first window left, by type and stack, with the path to one of them."""
+        from .containers import type_name
+        from .holders import Holders
+
+        counts: dict[Any, list[Any]] = {}
+        for item in gc.get_objects():
+            made = self._recording.made(item)
+            if made is not None:
+                row = counts.setdefault((type(item), made[0]), [[0, 0], None])
+                row[0][made[1]] += 1
+                row[1] = item
+        largest = sorted(counts.items(), key=lambda pair: -pair[1][0][0])[:_MOST_OBJECT_ROWS]
+        holders = Holders(self._ownership, self._is_ours, _HOLDER_SECONDS)
+        rows: list[dict[str, Any]] = []
+        for (kind, stack), (count, item) in largest:
+            path = holders.path(item) if len(rows) < 8 else ""
+            rows.append({"type": type_name(kind), "stack": stack, "count": count, "path": path})
+        return rows
+
+    def _is_ours(self, item: object) -> bool:
+        """Whether an object belongs to the instrumentation."""
+        return str(getattr(type(item), "__module__", "")).startswith("_leak_")
+
+    def _owned(self, stack: Any) -> list[tuple[str, int, str, str]]:
+        """The stack with the owner of each frame."""
+        return [(file, line, name, self._owner(file)) for file, line, name in stack]
+
+    def _owner(self, file: str) -> str:
+        if self._ownership.is_own(file):
+            return ""
+        if file.startswith("<") or not file:
+            return "<"
+        if self._ownership.is_instrumentation(file):
+            return "-"
+        return self._ownership.package(file)

@@ -1,0 +1,361 @@
+"""Recording allocations in a process that runs: what two windows took and what is left of it.
+
+memray sees all allocators; tracemalloc, where memray cannot be, sees Python's only. Both answer
+with rows of survivors by stack, and with the stack that a live object was allocated in.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from typing import Any
+
+    from .lines import Stack
+
+__all__ = ["Recording", "prepared_recording", "started"]
+
+FRAMES = 40
+_TRACEMALLOC_FRAMES = 25  # its time goes up with each
+_BOUNDARY = (1 << 20) + 8191
+"""The size of an allocation that parts the windows in the record."""
+_MOST_RECORDS = 6_000_000
+"""Above this, reading them one by one would take too long."""
+_PYMALLOC = (2, 3, 4)
+_FREE, _MMAP, _MUNMAP = (1, 5), 14, 15
+_ARENAS = (1 << 18, 1 << 20)
+_SMALL = 512
+"""Up to so many bytes pymalloc serves from its arenas."""
+
+
+class Recording:
+    """No recording at all; the interface of the other two.
+
+    A row of `rows` is {"stack": index, "kind": "small" | "large" | "native", "native": frames,
+    "bytes": (first, second), "count": (first, second)} of what is alive at the end, by the window
+    that it was allocated in: "small" from pymalloc's arenas, "large" by Python through malloc,
+    "native" by other code.
+    """
+
+    tool = "none"
+    note = ""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.stacks: list[Stack] = []
+        self.exact = True  # whether the windows could be told apart
+        self._numbers: dict[Any, int] = {}
+
+    def start(self) -> None:
+        """Begin to record."""
+
+    def boundary(self) -> None:
+        """The first window ends here."""
+
+    def stop(self) -> None:
+        """End recording and fill `rows`."""
+
+    def made(self, item: object) -> tuple[int, int] | None:
+        """(index of the stack that `item` was allocated in, window); None if it is not known."""
+        del item
+        return None
+
+    def close(self) -> None:
+        """Forget everything about single allocations."""
+
+    def number(self, stack: Stack) -> int:
+        """The index of a stack in `stacks`, to which it is added if it is new."""
+        key = tuple(stack)
+        found = self._numbers.get(key)
+        if found is None:
+            found = self._numbers[key] = len(self.stacks)
+            self.stacks.append(stack)
+        return found
+
+
+class _Memray(Recording):
+    """The record that memray keeps of each allocation, read when the windows are over."""
+
+    tool = "memray"
+
+    def __init__(self, memray: Any, output: str, native: bool) -> None:
+        super().__init__()
+        self._memray = memray
+        self._output = output
+        self._native = native
+        self._live: tuple[dict[int, Any], dict[int, Any]] = ({}, {})
+        self._indices: dict[Any, int] = {}
+        self._joined: dict[Any, dict[str, Any]] = {}
+        self._reader: Any = None
+        self._tracker: Any = None
+
+    def start(self) -> None:
+        tracker = self._memray.Tracker(
+            self._output,
+            native_traces=self._native,
+            trace_python_allocators=True,
+            memory_interval_ms=1000,
+            file_format=self._memray.FileFormat.ALL_ALLOCATIONS,
+        )
+        tracker.__enter__()
+        self._tracker = tracker
+
+    def boundary(self) -> None:
+        bytearray(_BOUNDARY - 1)
+
+    def stop(self) -> None:
+        tracker, self._tracker = self._tracker, None
+        tracker.__exit__(None, None, None)
+        try:
+            self._reader = self._memray.FileReader(self._output, max_memory_records=16)
+        finally:
+            os.unlink(self._output)  # the reader has it open
+        if self._reader.metadata.total_allocations > _MOST_RECORDS:
+            self.exact = False
+            self.note = "too many allocations to tell the windows apart"
+            for record in self._reader.get_leaked_allocation_records(merge_threads=True):
+                self._add(record, 0, record.n_allocations)
+        else:
+            self._read()
+        self.rows = list(self._joined.values())
+
+    def _read(self) -> None:
+        live, later = self._live
+        free, size = (*_FREE, _MUNMAP), _BOUNDARY
+        window = live
+        for record in self._reader.get_allocation_records():
+            address = record.address
+            if record.allocator in free:
+                if live.pop(address, None) is None:
+                    later.pop(address, None)
+                continue
+            if record.size == size and self._is_boundary(record):
+                window = later
+            live.pop(address, None)
+            window[address] = record
+        for number, records in enumerate(self._live):
+            for record in records.values():
+                self._add(record, number, 1)
+
+    def _is_boundary(self, record: Any) -> bool:
+        stack = record.stack_trace(1)
+        return bool(stack) and stack[0][1] == __file__
+
+    def _add(self, record: Any, window: int, count: int) -> None:
+        size, allocator = record.size, record.allocator
+        if allocator == _MMAP and size // count in _ARENAS:
+            return  # the arena of Python's small allocations, which are recorded one by one
+        kind = "native"
+        if allocator in _PYMALLOC:
+            kind = "small" if size <= _SMALL * count else "large"
+        key = (self._stack_index(record), self._native_key(record), kind)
+        row = self._joined.get(key)
+        if row is None:
+            row = self._joined[key] = {
+                "stack": key[0],
+                "kind": kind,
+                "bytes": [0, 0],
+                "count": [0, 0],
+                "native": self._native_frames(record) if self._native else [],
+            }
+        row["bytes"][window] += size
+        row["count"][window] += count
+
+    def _stack_index(self, record: Any) -> int:
+        index = self._indices.get(record.stack_id)
+        if index is None:
+            stack = [(file, line, name) for name, file, line in record.stack_trace(FRAMES)]
+            index = self._indices[record.stack_id] = self.number(stack)
+        return index
+
+    def _native_key(self, record: Any) -> Any:
+        return (record.native_stack_id, record.tid) if self._native else None
+
+    def _native_frames(self, record: Any) -> list[tuple[str, str]]:
+        """(function, file) of each frame, innermost first."""
+        return [(name, file) for name, file, _ in record.native_stack_trace(FRAMES)]
+
+    def made(self, item: object) -> tuple[int, int] | None:
+        address = id(item) - _header(type(item))
+        for window, live in enumerate(self._live):
+            record = live.get(address)
+            if record is not None:
+                return self._stack_index(record), window
+        return None
+
+    def close(self) -> None:
+        self._live = ({}, {})
+        if self._tracker is not None:
+            self._tracker.__exit__(None, None, None)
+            self._tracker = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
+class _Tracemalloc(Recording):
+    """tracemalloc's live blocks by stack at the end of each window; the difference is growth."""
+
+    tool = "tracemalloc"
+
+    def __init__(self, note: str) -> None:
+        super().__init__()
+        import tracemalloc
+
+        self.note = note
+        self._tracemalloc = tracemalloc
+        self._foreign = tracemalloc.is_tracing()
+        if self._foreign:
+            self.note += "; the subject traces itself with tracemalloc, and is left tracing"
+        self._read_object: Any = None
+        self._first: dict[Any, tuple[int, int]] = {}
+        self._before: dict[Any, tuple[int, int]] = {}
+
+    def start(self) -> None:
+        self._tracemalloc.start(_TRACEMALLOC_FRAMES)
+        if self._foreign:
+            self._before = self._totals()
+
+    def boundary(self) -> None:
+        self._first = self._totals()
+
+    def stop(self) -> None:
+        last = self._totals()
+        self._read_object = _traceback_reader()
+        for traceback, (size, count) in last.items():
+            size0, count0 = self._before.get(traceback, (0, 0))
+            size1, count1 = self._first.get(traceback, (size0, count0))
+            if (size, count) == (size0, count0):
+                continue
+            self.rows.append(
+                {
+                    "stack": self._frames(traceback),
+                    "kind": "small" if size <= _SMALL * count else "large",
+                    "bytes": [size1 - size0, size - size1],
+                    "count": [count1 - count0, count - count1],
+                    "native": [],
+                }
+            )
+
+    def _totals(self) -> dict[Any, tuple[int, int]]:
+        """(bytes, blocks) by traceback, outermost frame last."""
+        totals: dict[Any, tuple[int, int]] = {}
+        for _, size, traceback, *_rest in sys.modules["_tracemalloc"]._get_traces():
+            known = totals.get(traceback, (0, 0))
+            totals[traceback] = known[0] + size, known[1] + 1
+        return totals
+
+    def _frames(self, traceback: Any) -> int:
+        return self.number([(file, line, "") for file, line in traceback])
+
+    def made(self, item: object) -> tuple[int, int] | None:
+        if self._read_object is None:
+            return None
+        traceback = self._read_object(item)
+        return None if traceback is None else (self._frames(traceback), 0)
+
+    def close(self) -> None:
+        self._read_object = None
+        if not self._foreign:
+            self._tracemalloc.stop()
+
+
+def prepared_recording(plan: dict[str, Any]) -> Recording:
+    """What records as `plan` says; all that it needs is imported, and nothing is recorded yet.
+
+    "allocations" is "memray", "tracemalloc" or "none"; "output" a file that memray may write;
+    "native" asks for native frames; "memray_path" is a folder to import memray from where the
+    subject has none.
+    """
+    tool = plan.get("allocations", "none")
+    if tool == "none":
+        return Recording()
+    if tool == "memray":
+        try:
+            return _Memray(_import_memray(plan), plan["output"], bool(plan.get("native")))
+        except Exception as error:  # none there, or a broken one
+            return _Tracemalloc(_instead(error))
+    return _Tracemalloc("")
+
+
+def started(recording: Recording) -> Recording:
+    """The recording, begun; another where memray records for somebody else already."""
+    try:
+        recording.start()
+    except Exception as error:
+        if recording.tool != "memray":
+            raise
+        recording = _Tracemalloc(_instead(error))
+        recording.start()
+    return recording
+
+
+def _instead(error: Exception) -> str:
+    return (
+        f"memray cannot be used there ({type(error).__name__}: {error}), and tracemalloc, "
+        "which took its place, sees Python's allocations only"
+    )
+
+
+def _import_memray(plan: dict[str, Any]) -> Any:
+    """Import memray of the subject's environment, or of the controller's where its build fits."""
+    try:
+        import memray
+    except ImportError:
+        from importlib.machinery import EXTENSION_SUFFIXES
+
+        folder = plan.get("memray_path", "")
+        built = os.path.join(folder, "memray", "_memray" + EXTENSION_SUFFIXES[0])
+        if not folder or not os.path.exists(built):
+            raise
+        sys.path.append(folder)
+        try:
+            import memray
+        finally:
+            sys.path.remove(folder)
+    return memray
+
+
+def _traceback_reader() -> Any:
+    """A function from an object to the frames that it was made in, innermost first, or None."""
+    import _tracemalloc  # its public face makes an object per frame
+
+    read_object = vars(_tracemalloc)["_get_object_traceback"]
+    if sys.version_info[:2] != (3, 11):
+        return read_object
+
+    # 3.11 puts two words before instances with a managed dictionary, and looks past their trace.
+    import ctypes
+
+    api = ctypes.PyDLL(None)
+    by_address = api._PyTraceMalloc_GetTraceback
+    by_address.argtypes = [ctypes.c_uint, ctypes.c_size_t]
+    by_address.restype = ctypes.py_object
+
+    def read(item: object) -> Any:
+        header = _header(type(item))
+        return by_address(0, id(item) - header) if header > _GC_HEADER else read_object(item)
+
+    return read
+
+
+_GC_HEADER = 16
+_HAVE_GC, _MANAGED_DICT, _MANAGED_WEAKREF = 1 << 14, 1 << 4, 1 << 3
+
+
+def _header(kind: type) -> int:
+    """Bytes between the start of an object's allocation and its address.
+
+    The collector's two words, and from 3.11 on two words for a managed dictionary or weak
+    references (Objects/typeobject.c, _PyType_PreHeaderSize).
+    """
+    flags = kind.__flags__
+    header = _GC_HEADER if flags & _HAVE_GC else 0
+    managed = _MANAGED_DICT
+    if sys.version_info >= (3, 12):
+        managed |= _MANAGED_WEAKREF
+    if sys.version_info >= (3, 11) and flags & managed:
+        header += 16
+    return header

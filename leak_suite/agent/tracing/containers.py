@@ -1,0 +1,257 @@
+"""Containers that get longer in both windows, the lines that insert, and what they were given."""
+
+from __future__ import annotations
+
+import collections
+import gc
+import sys
+import types
+
+from .lines import most_suspected, votes_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from .allocations import Recording
+    from .lines import Stack
+
+__all__ = ["Containers"]
+
+_SIZED = frozenset(
+    (
+        dict,
+        list,
+        set,
+        collections.deque,
+        collections.OrderedDict,
+        collections.defaultdict,
+        collections.Counter,
+    )
+)
+"""Types whose `len` runs no code of the subject."""
+_FREE_LISTED = frozenset((dict, list, tuple, float, types.MethodType))
+"""Types whose memory the interpreter keeps and hands out again: the record of the allocation is of
+whoever had it first."""
+_SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType)
+_LEAST_LENGTH = 8
+_MOST_WATCHED = 12
+_MOST_TOLD = 12
+_SAMPLE = 16
+_MOST_PARTS = 200
+_DEPTH = 5
+_CHUNK = 4096
+
+
+class Containers:
+    """Lengths of all containers at three times; they are known by number, not kept alive.
+
+    `iterations` were done before: a container that gets one item in each has at least a share of
+    so many, and shorter ones need not be remembered.
+    """
+
+    def __init__(self, iterations: int, is_instrumentation: Callable[[object], bool]) -> None:
+        self._is_instrumentation = is_instrumentation
+        least = max(1, min(_LEAST_LENGTH, iterations // 4))
+        self._lengths: list[dict[int, tuple[int, int]]] = [{}, {}]
+        self._watches: dict[int, ContainerWatch] = {}
+        first = self._lengths[0]
+        for item in _containers():
+            length = len(item)
+            if length >= least:
+                first[id(item)] = length, sys.getsizeof(item)
+
+    def end_window(self) -> list[ContainerWatch]:
+        """Watches for the containers that got longer in the first window."""
+        first, second = self._lengths
+        grown: list[tuple[int, Any]] = []
+        for item in _containers():
+            before = first.get(id(item))
+            if before is None:
+                continue
+            length = len(item)
+            if length > before[0] and item is not first and item is not second:
+                second[id(item)] = length, sys.getsizeof(item)
+                grown.append((length - before[0], item))
+        grown.sort(key=lambda pair: -pair[0])
+        chosen = [item for _, item in grown if not self._is_instrumentation(item)]
+        self._watches = {id(item): ContainerWatch(item) for item in chosen[:_MOST_WATCHED]}
+        return list(self._watches.values())
+
+    def grown(self) -> list[tuple[dict[str, Any], Any]]:
+        """(row, container) of what got longer in both windows, the most first.
+
+        A row is {"type", "length", "bound", "grown": (first, second), "bytes": (first, second)}.
+        """
+        first, second = self._lengths
+        found = []
+        for item in _containers():
+            middle = second.get(id(item))
+            if middle is None or len(item) <= middle[0]:
+                continue
+            before, length, size = first[id(item)], len(item), sys.getsizeof(item)
+            row: dict[str, Any] = {
+                "type": type(item).__name__,
+                "length": length,
+                "bound": item.maxlen if type(item) is collections.deque else None,
+                "grown": (middle[0] - before[0], length - middle[0]),
+                "bytes": (middle[1] - before[1], size - middle[1]),
+            }
+            found.append((row, item))
+        found.sort(key=lambda pair: -sum(pair[0]["grown"]))
+        return [pair for pair in found if not self._is_instrumentation(pair[1])][:_MOST_TOLD]
+
+    def inserted(self, item: object) -> list[tuple[Stack, int]]:
+        """(stack, items) of the lines that made the container longer in the second window."""
+        watch = self._watches.get(id(item))
+        return [] if watch is None else watch.inserted()
+
+    def close(self) -> None:
+        """Let go of the containers that were watched."""
+        self._watches.clear()
+        self._lengths = [{}, {}]
+
+
+class ContainerWatch:
+    """The length of one container; it is kept alive until tracing ends."""
+
+    def __init__(self, item: Any) -> None:
+        self._item = item
+        self._length = len(item)
+        self._changes: list[tuple[list[Stack], int]] = []
+
+    def changed(self) -> bool:
+        """See `Watch.changed`."""
+        return len(self._item) != self._length
+
+    def update(self, suspects: Callable[[], list[Stack]]) -> None:
+        """See `Watch.update`."""
+        length = len(self._item)
+        if length > self._length and len(self._changes) < _MOST_CHANGES:
+            self._changes.append((suspects(), length - self._length))
+        self._length = length
+
+    def inserted(self) -> list[tuple[Stack, int]]:
+        """(stack, items) of each line that inserted, the most first."""
+        votes = votes_of(suspects for suspects, _ in self._changes)
+        totals: dict[int, tuple[Stack, int]] = {}
+        for suspects, count in self._changes:
+            stack = most_suspected(suspects, votes)
+            if stack is not None:
+                known = totals.get(id(stack), (stack, 0))
+                totals[id(stack)] = stack, known[1] + count
+        return sorted(totals.values(), key=lambda pair: -pair[1])
+
+
+_MOST_CHANGES = 20_000
+
+
+def made_of(
+    container: Any, recording: Recording, inserting: int | None
+) -> tuple[list[dict[str, Any]], int]:
+    """What the newest items are made of, by the line that made it; and how many were looked at.
+
+    A row is {"stack": index or None, "type", "bytes", "blocks", "objects"}, summed over the items.
+    What the record cannot tell (see `_FREE_LISTED`) counts for whoever made what holds it, in the
+    end for the line that inserts.
+    """
+    rows: dict[Any, dict[str, Any]] = {}
+    seen: set[int] = {id(container)}
+    items = _newest(container)
+    budget = [_MOST_PARTS * max(1, len(items))]
+    for group in items:
+        for item in group:
+            _charge(item, inserting, 0, recording, rows, seen, budget)
+    return list(rows.values()), len(items)
+
+
+def _newest(container: Any) -> list[tuple[Any, ...]]:
+    """The last items; a dictionary's as (key, value). Of a set any: it has no order."""
+    try:
+        if isinstance(container, dict):
+            # A plain dictionary's own methods: a subclass may have code of its own.
+            keys = dict.__reversed__(container)
+            return [(key, dict.get(container, key)) for key, _ in zip(keys, range(_SAMPLE))]  # noqa: B905 - 3.9
+        if isinstance(container, set):
+            return [(item,) for item, _ in zip(container, range(_SAMPLE))]  # noqa: B905 - 3.9
+        return [(container[-1 - i],) for i in range(min(_SAMPLE, len(container)))]
+    except (RuntimeError, IndexError):  # another thread works on it
+        return []
+
+
+def _charge(
+    item: Any,
+    parent: int | None,
+    depth: int,
+    recording: Recording,
+    rows: dict[Any, dict[str, Any]],
+    seen: set[int],
+    budget: list[int],
+) -> None:
+    kind = type(item)
+    if id(item) in seen or isinstance(item, _SHARED) or depth > _DEPTH or budget[0] <= 0:
+        return
+    seen.add(id(item))
+    budget[0] -= 1
+    made = recording.made(item)
+    stack = None if made is None else made[0]
+    if kind in _FREE_LISTED and recording.tool != "tracemalloc":
+        # Without a record it may be an old one: then others hold it too.
+        if made is None and sys.getrefcount(item) > _OWN_REFERENCES + (depth == 0):
+            return
+        stack = parent
+    elif made is None:
+        if recording.tool != "none" or sys.getrefcount(item) > _OWN_REFERENCES:
+            return
+        stack = parent
+    row = rows.setdefault(
+        (stack, kind),
+        {"stack": stack, "type": type_name(kind), "bytes": 0, "blocks": 0, "objects": 0},
+    )
+    row["bytes"] += _size(item)
+    row["blocks"] += 2 if kind in (dict, list, set, bytearray) else 1
+    row["objects"] += gc.is_tracked(item)
+    children = gc.get_referents(item) if kind not in _PLAIN else ()
+    for child in children:
+        _charge(child, stack, depth + 1, recording, rows, seen, budget)
+
+
+_PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None))
+_OWN_REFERENCES = 5
+"""References to what one other object holds, as `_charge` counts them: its own among them."""
+
+
+def _size(item: Any) -> int:
+    """`sys.getsizeof` without running code of the subject."""
+    kind = type(item)
+    if isinstance(getattr(kind, "__sizeof__", None), types.FunctionType):
+        return object.__sizeof__(item)
+    try:
+        return sys.getsizeof(item)
+    except Exception:  # a type's own idea of its size
+        return 0
+
+
+def type_name(kind: type) -> str:
+    """The type as a reader knows it: "dict", "shop.Job"."""
+    module = getattr(kind, "__module__", "builtins")
+    name = getattr(kind, "__qualname__", repr(kind))
+    return name if module == "builtins" else f"{module}.{name}"
+
+
+def _containers() -> Iterator[Any]:
+    """Every container alive, those included that the collector need not know."""
+    objects = gc.get_objects()
+    untracked = sys.version_info < (3, 14)  # a dictionary of strings and numbers was, until then
+    seen: set[int] = set()
+    for start in range(0, len(objects), _CHUNK):
+        chunk = objects[start : start + _CHUNK]
+        for item in chunk:
+            if type(item) in _SIZED and item is not objects and item is not chunk:
+                yield item
+        if untracked:
+            for item in gc.get_referents(*chunk):
+                if type(item) is dict and not gc.is_tracked(item) and id(item) not in seen:
+                    seen.add(id(item))
+                    yield item

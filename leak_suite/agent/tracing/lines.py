@@ -1,0 +1,198 @@
+"""Which own line changed what is watched: after each own line, in every thread, look again.
+
+That sees what C code opens or inserts as well, which no hook on `open` would. In a process with
+threads the one that looks first need not be the one that did it: every own line under way at that
+moment is a suspect, and the suspect of most changes is named.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections import Counter
+    from collections.abc import Callable, Iterable
+    from types import FrameType
+    from typing import Any, Protocol
+
+    Stack = list[tuple[str, int, str]]  # innermost first: file, line, function
+
+    class Watch(Protocol):
+        """Something whose changes are charged to lines."""
+
+        def changed(self) -> bool:
+            """Whether it may have changed since `update`; cheap, called after each own line."""
+            ...
+
+        def update(self, suspects: Callable[[], list[Stack]]) -> None:
+            """Take over the present state; `suspects` gives the lines that may have changed it."""
+            ...
+
+
+__all__ = ["LineTrace", "most_suspected"]
+
+_FRAMES = 40
+
+
+class LineTrace:
+    """A trace function in all threads, those that run already included."""
+
+    def __init__(self, is_own: Callable[[str], bool]) -> None:
+        self.watches: list[Any] = []
+        self._is_own = is_own
+        self._stacks: dict[Any, Stack] = {}
+        self._previous: tuple[Any, Any] = (None, None)
+        self._active = False
+        self._updating = threading.Lock()
+        # By thread: the own frame that it is in, and the line that it is at.
+        self._under_way: dict[int, tuple[FrameType, int | None]] = {}
+
+    def start(self) -> None:
+        """Begin to trace, unless that was done."""
+        if self._active:
+            return
+        self._active = True
+        self._previous = sys.gettrace(), getattr(threading, "_trace_hook", None)
+        threading.settrace(self._on_call)
+        _set_trace_everywhere(self._on_call)
+        self._join_running_frames()
+
+    def stop(self) -> None:
+        """End tracing in every thread."""
+        if not self._active:
+            return
+        self._active = False
+        self.watches = []
+        threading.settrace(self._previous[1])
+        _set_trace_everywhere(None)
+        sys.settrace(self._previous[0])
+        self._under_way.clear()
+
+    def _on_call(self, frame: FrameType, _event: str, _arg: Any) -> Any:
+        if not self._active or not self._is_own(frame.f_code.co_filename):
+            return None
+        # What is new at a call was done before it, by the caller.
+        self._look(frame.f_back, None)
+        return self._line_tracer(frame)
+
+    def _line_tracer(self, frame: FrameType) -> Any:
+        line = frame.f_lineno
+        here = threading.get_ident()
+        self._under_way[here] = frame, line
+
+        def on_line(frame: FrameType, event: str, _arg: Any) -> Any:
+            nonlocal line, here
+            if not self._active:
+                return None
+            if event == "exception":
+                return on_line
+            self._look(frame, line)
+            line = frame.f_lineno
+            here = threading.get_ident()
+            if event == "return":
+                self._leave(here, frame.f_back)
+            else:
+                self._under_way[here] = frame, line
+            return on_line
+
+        return on_line
+
+    def _join_running_frames(self) -> None:
+        """Own functions that run already are traced from their next line on."""
+        for frame in list(sys._current_frames().values()):
+            inner: FrameType | None = frame
+            while inner is not None:
+                if inner.f_trace is None and self._is_own(inner.f_code.co_filename):
+                    inner.f_trace = self._line_tracer(inner)
+                inner = inner.f_back
+        self._under_way.clear()
+
+    def _leave(self, thread: int, caller: FrameType | None) -> None:
+        """A call has ended, or its coroutine waits: the caller's line goes on, if it has one."""
+        if caller is not None and self._is_own(caller.f_code.co_filename):
+            self._under_way[thread] = caller, None
+        else:
+            self._under_way.pop(thread, None)
+
+    def _look(self, frame: FrameType | None, line: int | None) -> None:
+        for watch in self.watches:
+            if watch.changed() and self._updating.acquire(False):
+                try:
+                    watch.update(lambda: self._suspects(frame, line))
+                finally:
+                    self._updating.release()
+
+    def _suspects(self, frame: FrameType | None, line: int | None) -> list[Stack]:
+        """The line that has just ended here, and those that are under way in other threads."""
+        here = threading.get_ident()
+        others = [at for thread, at in list(self._under_way.items()) if thread != here]
+        return [self._stack(frame, line), *(self._stack(*at) for at in others)]
+
+    def _stack(self, frame: FrameType | None, line: int | None) -> Stack:
+        frames: Stack = []
+        while frame is not None and len(frames) < _FRAMES:
+            code = frame.f_code
+            frames.append((code.co_filename, line or frame.f_lineno or 0, code.co_name))
+            frame, line = frame.f_back, None
+        # Equal stacks are kept once: the record of a leak must not become one.
+        return self._stacks.setdefault(tuple(frames), frames)
+
+
+def most_suspected(suspects: list[Stack] | None, votes: Counter[Any]) -> Stack | None:
+    """Of the suspects the one with most votes; in doubt the one that looked."""
+    return max(suspects, key=lambda stack: votes[place(stack)]) if suspects else None
+
+
+def place(stack: Stack) -> Any:
+    """The innermost (file, line) of a stack."""
+    return stack[0][:2] if stack else ()
+
+
+def votes_of(changes: Iterable[list[Stack] | None]) -> Counter[Any]:
+    """How often each place was among the suspects of a change."""
+    from collections import Counter
+
+    return Counter(where for suspects in changes for where in {place(s) for s in suspects or ()})
+
+
+def _set_trace_everywhere(function: Any) -> None:
+    """`sys.settrace` for every thread that runs: public from 3.12 on, before by the C API."""
+    if hasattr(threading, "settrace_all_threads"):
+        threading.settrace_all_threads(function)
+        return
+    import ctypes
+
+    sys.settrace(function)
+    api: Any = ctypes.PyDLL(None)  # of our own: ctypes.pythonapi is the subject's
+    for name, result, arguments in (
+        ("PyThreadState_Get", ctypes.c_void_p, []),
+        ("PyInterpreterState_Head", ctypes.c_void_p, []),
+        ("PyInterpreterState_ThreadHead", ctypes.c_void_p, [ctypes.c_void_p]),
+        ("PyThreadState_Next", ctypes.c_void_p, [ctypes.c_void_p]),
+    ):
+        getattr(api, name).restype = result
+        getattr(api, name).argtypes = arguments
+    here = api.PyThreadState_Get()
+    if function is None:
+        trampoline, argument = None, None
+    else:
+        # CPython's own trampoline to Python trace functions stands two words before the function
+        # in a thread's state: c_profilefunc, c_tracefunc, c_profileobj, c_traceobj.
+        words = (ctypes.c_void_p * _STATE_WORDS).from_address(here)
+        at = next((i for i, word in enumerate(words) if word == id(function)), None)
+        if at is None:
+            return  # this thread only
+        trampoline, argument = words[at - 2], function
+    set_trace = api._PyEval_SetTrace
+    set_trace.restype = ctypes.c_int
+    set_trace.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    state = api.PyInterpreterState_ThreadHead(api.PyInterpreterState_Head())
+    while state:
+        if state != here:
+            set_trace(state, trampoline, None if argument is None else id(argument))
+        state = api.PyThreadState_Next(state)
+
+
+_STATE_WORDS = 40
