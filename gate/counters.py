@@ -25,7 +25,7 @@ def job_folders() -> int:
 
 def listeners() -> int:
     """Open event streams."""
-    return len(_service().hub)
+    return len(_service().broadcaster)
 
 
 def taken_places() -> int:

@@ -24,7 +24,7 @@ _TRACKED = {
     "detector": "reference_app.pipeline.pose:PoseDetector",
     "capture": "reference_app.pipeline.decode:FrameReader",
     "writer": "reference_app.pipeline.encode:VideoWriter",
-    "table": "reference_app.pipeline.landmarks_csv:PoseTable",
+    "table": "reference_app.pipeline.landmarks_csv:LandmarkCsvWriter",
     "job": "reference_app.jobs.model:Job",
     "listener": "reference_app.jobs.events:Subscription",
 }

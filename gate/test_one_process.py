@@ -47,7 +47,12 @@ def test_detectors_close(run: RunResult) -> None:
 
 def test_captures_release(run: RunResult) -> None:
     _assert_stable(
-        run, "tracked:FrameReader", "tracked:VideoWriter", "tracked:PoseTable", "fds", "temp_files"
+        run,
+        "tracked:FrameReader",
+        "tracked:VideoWriter",
+        "tracked:LandmarkCsvWriter",
+        "fds",
+        "temp_files",
     )
 
 

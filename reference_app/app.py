@@ -14,7 +14,7 @@ from weakref import WeakSet
 from fastapi import FastAPI
 
 from reference_app.errors import StartupError
-from reference_app.factories import AppParts
+from reference_app.factories import ServiceFactories
 from reference_app.http import problem_json
 from reference_app.http.connections import Connections
 from reference_app.http.routes import ROUTERS
@@ -25,15 +25,15 @@ from reference_app.settings import Settings
 __all__ = ["create_app"]
 
 
-def create_app(settings: Settings, parts: AppParts | None = None) -> FastAPI:
-    """The service with these limits, put together from these parts."""
-    parts = parts or AppParts()
+def create_app(settings: Settings, factories: ServiceFactories | None = None) -> FastAPI:
+    """The service with these limits, put together from these factories."""
+    factories = factories or ServiceFactories()
     connections: WeakSet[asyncio.Transport] = WeakSet()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_memory()
-        service = Service(settings, parts)
+        service = Service(settings, factories)
         app.state.service = service
         try:
             await service.open()

@@ -19,7 +19,7 @@ class Clock(Protocol):
     def wall(self) -> float:
         """Seconds since the epoch, for timestamps that people read."""
 
-    def steady(self) -> float:
+    def monotonic(self) -> float:
         """Seconds that never jump, for ages."""
 
 
@@ -30,7 +30,7 @@ class SystemClock:
         """Seconds since the epoch."""
         return time.time()
 
-    def steady(self) -> float:
+    def monotonic(self) -> float:
         """Seconds since some moment that stays the same."""
         return time.monotonic()
 

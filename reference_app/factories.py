@@ -13,15 +13,15 @@ from typing import TextIO
 import anyio
 
 from reference_app.clock import Clock, SystemClock
-from reference_app.http.upload_handler import Accept, Intake
+from reference_app.http.upload_handler import Accept, UploadHandler
 from reference_app.jobs.admission import Admission
-from reference_app.jobs.events import EventHub
+from reference_app.jobs.events import JobEvents
 from reference_app.jobs.queue import WorkerPool
 from reference_app.jobs.store import JobRegistry
 from reference_app.logs import Logger
 from reference_app.memory.guard import MemoryGuard
 from reference_app.memory.reading import Limit, container_limit
-from reference_app.pipeline import Parts
+from reference_app.pipeline import PipelineFactories
 from reference_app.pipeline.task import Task
 from reference_app.settings import MIB, Settings
 from reference_app.storage.local import ArtifactStore
@@ -30,7 +30,7 @@ from reference_app.workers.process import ProcessWorker
 from reference_app.workers.thread import ThreadWorker
 from reference_app.workers.worker import Worker
 
-__all__ = ["AppParts", "WorkerFactory"]
+__all__ = ["ServiceFactories", "WorkerFactory"]
 
 WorkerFactory = Callable[[Task], Worker]
 
@@ -68,14 +68,14 @@ def make_pool(
 
 
 def make_admission(
-    settings: Settings, pool: WorkerPool, guard: MemoryGuard, until_a_place: Callable[[], int]
+    settings: Settings, pool: WorkerPool, guard: MemoryGuard, estimated_wait: Callable[[], int]
 ) -> Admission:
     """The limits as the settings give them."""
     return Admission(
         max_pending=settings.max_pending,
         waiting=lambda: pool.waiting,
         guard=guard,
-        until_a_place=until_a_place,
+        estimated_wait=estimated_wait,
         drain_seconds=settings.drain_seconds,
     )
 
@@ -89,7 +89,7 @@ def make_worker_factory(settings: Settings, engine: Engine) -> WorkerFactory:
 
 
 @dataclass(frozen=True)
-class AppParts:
+class ServiceFactories:
     """What a service is put together from. `pipeline` and `engine` travel to worker processes."""
 
     clock: Callable[[], Clock] = SystemClock
@@ -102,9 +102,11 @@ class AppParts:
     admission: Callable[[Settings, WorkerPool, MemoryGuard, Callable[[], int]], Admission] = (
         make_admission
     )
-    intake: Callable[[Settings, ArtifactStore, Admission, Accept], Intake] = Intake
+    upload_handler: Callable[[Settings, ArtifactStore, Admission, Accept], UploadHandler] = (
+        UploadHandler
+    )
     workers: Callable[[Settings, Engine], WorkerFactory] = make_worker_factory
-    hub: Callable[[], EventHub] = EventHub
-    pipeline: Parts = field(default_factory=Parts)
-    engine: Callable[[Parts], Engine] = pipeline_engine
+    broadcaster: Callable[[], JobEvents] = JobEvents
+    pipeline: PipelineFactories = field(default_factory=PipelineFactories)
+    engine: Callable[[PipelineFactories], Engine] = pipeline_engine
     log_stream: TextIO | None = None

@@ -18,12 +18,12 @@ from reference_app.jobs.model import Job
 from reference_app.settings import Settings
 from reference_app.storage.local import ArtifactStore
 
-__all__ = ["Accept", "Intake"]
+__all__ = ["Accept", "UploadHandler"]
 
 Accept = Callable[[str, Upload], Job]
 
 
-class Intake:
+class UploadHandler:
     """Takes uploads in; `accept(job_id, upload)` makes a job of one that arrived whole."""
 
     def __init__(

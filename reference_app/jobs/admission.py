@@ -53,7 +53,7 @@ class Admission:
         max_pending: int,
         waiting: Callable[[], int],
         guard: MemoryGuard,
-        until_a_place: Callable[[], int],
+        estimated_wait: Callable[[], int],
         drain_seconds: float,
     ) -> None:
         self.uploading = 0
@@ -61,7 +61,7 @@ class Admission:
         self._max_pending = max_pending
         self._waiting = waiting
         self._guard = guard
-        self._until_a_place = until_a_place
+        self._estimated_wait = estimated_wait
         self._drain_seconds = drain_seconds
 
     async def reserve(self) -> Reservation:
@@ -97,7 +97,7 @@ class Admission:
             raise Busy(
                 f"The queue is full: {self._max_pending} jobs are waiting already.",
                 reason="queue full",
-                retry_after_seconds=self._until_a_place(),
+                retry_after_seconds=self._estimated_wait(),
             )
         self.uploading += 1
         return Reservation(self._give_back)

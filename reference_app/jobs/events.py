@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["EventHub", "Subscription"]
+__all__ = ["JobEvents", "Subscription"]
 
 Event = dict[str, Any]
 
@@ -35,7 +35,7 @@ class Subscription:
             return await self._queue.get()
 
 
-class EventHub:
+class JobEvents:
     """Hands the news of a job to all that listen to it."""
 
     def __init__(self, limit: int = 32) -> None:

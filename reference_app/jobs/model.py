@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from reference_app.clock import Clock, iso
-from reference_app.jobs.retry_after import Pace
+from reference_app.jobs.retry_after import JobPace
 
 __all__ = ["Job", "State"]
 
@@ -47,7 +47,7 @@ class Job:
     size_bytes: int
     created_at: float
     # Steady time of the last change of state: expiry counts from here.
-    touched: float
+    state_changed_at: float
     status: State = State.PENDING
     progress: float = 0.0
     message: str = "Waiting for a worker."
@@ -67,7 +67,7 @@ class Job:
         if state not in _MOVES[self.status]:
             return False
         self.status = state
-        self.touched = clock.steady()
+        self.state_changed_at = clock.monotonic()
         if state is State.PROCESSING:
             self.started_at = clock.wall()
         elif self.finished_at is None:
@@ -78,12 +78,14 @@ class Job:
         """Note how far the work is."""
         self.progress, self.message = share, message
         if share > 0 and self.first_progress is None:
-            self.first_progress = (clock.steady(), share)
+            self.first_progress = (clock.monotonic(), share)
 
-    def pace(self, now: float) -> Pace:
+    def pace(self, now: float) -> JobPace:
         """How the running job gets on, at this steady time; its last change was its start."""
         since, first = self.first_progress or (now, self.progress)
-        return Pace(now - self.touched, now - since, self.progress - first, self.progress)
+        return JobPace(
+            now - self.state_changed_at, now - since, self.progress - first, self.progress
+        )
 
     def view(self, queue_position: int | None = None) -> dict[str, Any]:
         """What a client reads about this job."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Pace", "seconds_until_a_place"]
+__all__ = ["JobPace", "estimated_wait_seconds"]
 
 _SHORTEST, _LONGEST = 1, 300
 # Less progress than this tells no pace.
@@ -18,7 +18,7 @@ _HANDOVER_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Pace:
+class JobPace:
     """A running job: seconds since its start and since its first progress, and shares of it.
 
     `gained` was done since the first progress, `done` since the start.
@@ -30,7 +30,7 @@ class Pace:
     done: float
 
 
-def seconds_until_a_place(running: Sequence[Pace], usual_seconds: float) -> int:
+def estimated_wait_seconds(running: Sequence[JobPace], usual_seconds: float) -> int:
     """Whole seconds, 1 to 300, after which the first of the running jobs should have ended.
 
     That end is what makes room: the head of the queue starts, and its place is free.
@@ -51,5 +51,5 @@ def seconds_until_a_place(running: Sequence[Pace], usual_seconds: float) -> int:
     return max(_SHORTEST, seconds)
 
 
-def _tells(job: Pace) -> bool:
+def _tells(job: JobPace) -> bool:
     return job.gained >= _TELLING_SHARE

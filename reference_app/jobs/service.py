@@ -1,4 +1,4 @@
-"""One running service: its parts, and what happens to a job from upload to expiry."""
+"""One running service: its factories, and what happens to a job from upload to expiry."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import anyio.to_thread
 
 from reference_app.errors import NotFound
-from reference_app.factories import AppParts
+from reference_app.factories import ServiceFactories
 from reference_app.http.upload import SOURCE_NAME, Upload
 from reference_app.jobs.model import Job, State
-from reference_app.jobs.retry_after import seconds_until_a_place
+from reference_app.jobs.retry_after import estimated_wait_seconds
 from reference_app.logs import make_logger
 from reference_app.metrics import Metrics
 from reference_app.pipeline.errors import JobFailed
@@ -31,25 +31,27 @@ _RECENT_JOBS = 20
 class Service:
     """Puts the parts together and moves jobs between their states; every move passes `_move`."""
 
-    def __init__(self, settings: Settings, parts: AppParts) -> None:
+    def __init__(self, settings: Settings, factories: ServiceFactories) -> None:
         self.settings = settings
-        self.log = make_logger(settings.log_level, parts.log_stream)
-        self.clock = parts.clock()
-        self.registry = parts.registry(settings, self.clock)
-        self.artifacts = parts.artifacts(settings)
-        self.hub = parts.hub()
+        self.log = make_logger(settings.log_level, factories.log_stream)
+        self.clock = factories.clock()
+        self.registry = factories.registry(settings, self.clock)
+        self.artifacts = factories.artifacts(settings)
+        self.broadcaster = factories.broadcaster()
         self.metrics = Metrics()
         self.errors = RecentErrors()
         self.peak_processing = 0
         self.peak_pending = 0
         # The guard asks the pool for its workers, and the pool asks the guard for room.
-        self.pool = parts.pool(settings, self._has_room, self.log)
-        self.guard = parts.guard(settings, self.clock, self.log, self.pool.pids)
-        self.admission = parts.admission(settings, self.pool, self.guard, self._until_a_place)
-        self._make_worker = parts.workers(settings, parts.engine(parts.pipeline))
+        self.pool = factories.pool(settings, self._has_room, self.log)
+        self.guard = factories.guard(settings, self.clock, self.log, self.pool.pids)
+        self.admission = factories.admission(settings, self.pool, self.guard, self._estimated_wait)
+        self._make_worker = factories.workers(settings, factories.engine(factories.pipeline))
         # The longest of these is the usual: who is told to come back too early comes in vain.
         self._recent_seconds: deque[float] = deque(maxlen=_RECENT_JOBS)
-        self.intake = parts.intake(settings, self.artifacts, self.admission, self.accept)
+        self.upload_handler = factories.upload_handler(
+            settings, self.artifacts, self.admission, self.accept
+        )
         self._drain_ends = float("inf")
 
     async def open(self) -> None:
@@ -85,9 +87,9 @@ class Service:
         self.admission.closed = True
         self.pool.halt()
         self.log.info("draining", running=self.pool.running, waiting=self.pool.waiting)
-        self._drain_ends = self.clock.steady() + self.settings.drain_seconds
-        self.intake.end_all()
-        self.hub.close()
+        self._drain_ends = self.clock.monotonic() + self.settings.drain_seconds
+        self.upload_handler.end_all()
+        self.broadcaster.close()
 
     async def close(self) -> None:
         """Drain, and leave neither process nor file."""
@@ -95,7 +97,7 @@ class Service:
         for job in self.registry:
             if self.pool.withdraw(job.job_id):
                 await self._give_up(job, "The service is shutting down.")
-        await self.pool.drain(max(0.0, self._drain_ends - self.clock.steady()))
+        await self.pool.drain(max(0.0, self._drain_ends - self.clock.monotonic()))
         await anyio.to_thread.run_sync(self.artifacts.close)
         self.log.info("service stopped")
 
@@ -106,7 +108,7 @@ class Service:
             filename=upload.filename,
             size_bytes=upload.size_bytes,
             created_at=self.clock.wall(),
-            touched=self.clock.steady(),
+            state_changed_at=self.clock.monotonic(),
         )
         self.registry.add(job)
         try:
@@ -164,11 +166,11 @@ class Service:
     async def _has_room(self) -> bool:
         return await self.guard.has_room()
 
-    def _until_a_place(self) -> int:
-        now = self.clock.steady()
+    def _estimated_wait(self) -> int:
+        now = self.clock.monotonic()
         running = [job.pace(now) for job in self.registry if job.status is State.PROCESSING]
         usual = max(self._recent_seconds, default=self.settings.assumed_job_seconds)
-        return seconds_until_a_place(running, usual)
+        return estimated_wait_seconds(running, usual)
 
     def _task(self, job_id: str) -> Task:
         folder = self.artifacts.folder(job_id)
@@ -194,7 +196,7 @@ class Service:
     async def _execute(self, job: Job, worker: Worker) -> None:
         """Run one job to its final state; never raises, never leaves it half-way."""
         self.peak_processing = max(self.peak_processing, self.pool.running)
-        started = self.clock.steady()
+        started = self.clock.monotonic()
         job.memory_before_bytes = await self._tree_bytes()
         try:
             summary = await self._run(job, worker)
@@ -210,17 +212,17 @@ class Service:
             await self._end(job, State.FAILED, "Failed.", error="The service failed on this job.")
         else:
             self._take_results(job, summary)
-            self._recent_seconds.append(self.clock.steady() - started)
+            self._recent_seconds.append(self.clock.monotonic() - started)
             await self._end(job, State.COMPLETED, "Completed.")
 
     async def _run(self, job: Job, worker: Worker) -> Summary:
         """The worker's summary; a worker that takes too long is stopped and has failed."""
         late = asyncio.get_running_loop().call_later(self.settings.max_job_seconds, worker.stop)
-        began = self.clock.steady()
+        began = self.clock.monotonic()
         try:
             return await worker.run(partial(self._progress, job))
         except Stopped:
-            if self.clock.steady() - began >= self.settings.max_job_seconds:
+            if self.clock.monotonic() - began >= self.settings.max_job_seconds:
                 raise JobFailed(
                     f"Processing took longer than {self.settings.max_job_seconds:g} s."
                 ) from None
@@ -287,6 +289,6 @@ class Service:
     def _publish(self, job: Job, *, last: bool = False) -> None:
         """Tell who listens; that nobody could be told is no reason for a job to break."""
         try:
-            self.hub.publish(job.job_id, self.view(job), last=last)
+            self.broadcaster.publish(job.job_id, self.view(job), last=last)
         except Exception as error:
             self.log.error("news of a job were lost", job_id=job.job_id, error=repr(error))

@@ -52,4 +52,6 @@ class JobRegistry:
         return {state.value: found[state] for state in State}
 
     def _is_over(self, job: Job) -> bool:
-        return job.status.final and self._clock.steady() - job.touched >= self._ttl_seconds
+        return (
+            job.status.final and self._clock.monotonic() - job.state_changed_at >= self._ttl_seconds
+        )

@@ -122,10 +122,10 @@ class MemoryGuard:
         return "warning" if percent >= _WARNING else "healthy"
 
     def _may_clean(self) -> bool:
-        return self._clock.steady() - self._cleaned_at >= _CLEANING_PAUSE_SECONDS
+        return self._clock.monotonic() - self._cleaned_at >= _CLEANING_PAUSE_SECONDS
 
     async def _clean_up(self, before: Reading) -> Reading:
-        self._cleaned_at = self._clock.steady()
+        self._cleaned_at = self._clock.monotonic()
         await anyio.to_thread.run_sync(self._clean)
         after = await self.read()
         self._log.info(

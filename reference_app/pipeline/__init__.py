@@ -12,14 +12,14 @@ from reference_app.pipeline.errors import (
     StageFailed,
     UnreadableVideo,
 )
-from reference_app.pipeline.factories import Parts
+from reference_app.pipeline.factories import PipelineFactories
 from reference_app.pipeline.job import process
 from reference_app.pipeline.task import Progress, Summary, Task
 
 __all__ = [
-    "Parts",
     "PipelineCancelled",
     "PipelineError",
+    "PipelineFactories",
     "Progress",
     "StageFailed",
     "Summary",

@@ -1,7 +1,7 @@
 """The seam: everything in a job that can fail, each behind one field.
 
 A seeded defect or an injected failure replaces exactly one of them. All are module-level names,
-so that a `Parts` travels to a worker process.
+so that a `PipelineFactories` travels to a worker process.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from reference_app.pipeline.batch import FrameFolder
 from reference_app.pipeline.decode import FrameReader
 from reference_app.pipeline.draw import Drawing, draw_skeleton, plan_skeleton
 from reference_app.pipeline.encode import VideoWriter
-from reference_app.pipeline.fallbacks import Strategies
+from reference_app.pipeline.fallbacks import DetectionFallbacks
 from reference_app.pipeline.frames import Image, to_rgb
-from reference_app.pipeline.landmarks_csv import PoseTable
+from reference_app.pipeline.landmarks_csv import LandmarkCsvWriter
 from reference_app.pipeline.libraries import load
 from reference_app.pipeline.peak_memory import PeakMemory
 from reference_app.pipeline.pose import PoseDetector
@@ -25,11 +25,11 @@ from reference_app.pipeline.probe import Clip, probe
 from reference_app.pipeline.skeleton import Pose
 from reference_app.pipeline.thumbnail import write_thumbnail
 
-__all__ = ["Parts"]
+__all__ = ["PipelineFactories"]
 
 
 @dataclass(frozen=True)
-class Parts:
+class PipelineFactories:
     """What a job is put together from; each field takes the arguments of its default."""
 
     probe: Callable[..., Clip] = probe
@@ -37,8 +37,8 @@ class Parts:
     open_reader: Callable[..., FrameReader] = FrameReader
     open_folder: Callable[..., FrameFolder] = FrameFolder
     make_detector: Callable[..., PoseDetector] = PoseDetector
-    make_strategies: Callable[[], Strategies] = Strategies
-    open_table: Callable[..., PoseTable] = PoseTable
+    make_fallbacks: Callable[[], DetectionFallbacks] = DetectionFallbacks
+    open_landmarks_csv: Callable[..., LandmarkCsvWriter] = LandmarkCsvWriter
     open_writer: Callable[..., VideoWriter] = VideoWriter
     to_rgb: Callable[[Image], Image] = to_rgb
     plan: Callable[[Pose, int, int], Drawing] = plan_skeleton

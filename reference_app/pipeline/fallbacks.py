@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from reference_app.pipeline.frames import Image
 from reference_app.pipeline.skeleton import Pose, mean_visibility, mirror
 
-__all__ = ["STRATEGIES", "Strategies"]
+__all__ = ["FALLBACKS", "DetectionFallbacks"]
 
 #: Below this mean visibility a pose is poor and the next way is tried.
 ENOUGH = 0.6
@@ -79,7 +79,7 @@ def _cut(height: int) -> int:
     return height - max(1, round(height * LOWER_PART))
 
 
-class Strategy(NamedTuple):
+class Fallback(NamedTuple):
     """A way of looking at a picture, and how a pose found that way is told in the original."""
 
     look: Callable[[Image], Image]
@@ -87,16 +87,16 @@ class Strategy(NamedTuple):
 
 
 #: The ways in the order in which they are tried at first.
-STRATEGIES = {
-    "plain": Strategy(_unchanged_picture, _unchanged_pose),
-    "clahe": Strategy(equalised, _unchanged_pose),
-    "brighter": Strategy(brighter, _unchanged_pose),
-    "mirrored": Strategy(mirrored, _from_mirror),
-    "lower_body": Strategy(lower_part, from_lower_part),
+FALLBACKS = {
+    "plain": Fallback(_unchanged_picture, _unchanged_pose),
+    "clahe": Fallback(equalised, _unchanged_pose),
+    "brighter": Fallback(brighter, _unchanged_pose),
+    "mirrored": Fallback(mirrored, _from_mirror),
+    "lower_body": Fallback(lower_part, from_lower_part),
 }
 
 
-class Strategies:
+class DetectionFallbacks:
     """Tries ways of looking until the body is seen well enough, the lately useful ones first."""
 
     def __init__(self) -> None:
@@ -113,13 +113,13 @@ class Strategies:
         best_score = -1.0
         winner = ""
         for name in self._order():
-            strategy = STRATEGIES[name]
-            pose = detector.detect(strategy.look(picture), seconds)
+            fallback = FALLBACKS[name]
+            pose = detector.detect(fallback.look(picture), seconds)
             if pose is None:
                 continue
             score = mean_visibility(pose)
             if score > best_score:
-                best, best_score, winner = strategy.back(pose, picture.shape[0]), score, name
+                best, best_score, winner = fallback.back(pose, picture.shape[0]), score, name
             if score >= ENOUGH:
                 break
         if winner:
@@ -128,5 +128,5 @@ class Strategies:
 
     def _order(self) -> list[str]:
         wins = Counter(self._winners)
-        others = sorted((n for n in STRATEGIES if n != "plain"), key=lambda n: -wins[n])
+        others = sorted((n for n in FALLBACKS if n != "plain"), key=lambda n: -wins[n])
         return ["plain", *others]

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference_app.pipeline.factories import Parts
-from reference_app.pipeline.loop import FILES, FRAMES_SHARE, FrameLoop, Tally
+from reference_app.pipeline.factories import PipelineFactories
+from reference_app.pipeline.loop import FILES, FRAMES_SHARE, FrameLoop, FrameStats
 from reference_app.pipeline.probe import Clip
 from reference_app.pipeline.runtime import Reporter, stage
 from reference_app.pipeline.task import Progress, Summary, Task
 
 __all__ = ["process"]
 
-#: Every field is a module-level name, so one set of parts serves all jobs.
-STANDARD_PARTS = Parts()
+#: Every field is a module-level name, so one set of factories serves all jobs.
+STANDARD_FACTORIES = PipelineFactories()
 
 
 def _unheard(progress: Progress) -> None:
@@ -30,7 +30,7 @@ def _never() -> bool:
 
 def process(
     task: Task,
-    parts: Parts = STANDARD_PARTS,
+    factories: PipelineFactories = STANDARD_FACTORIES,
     *,
     report: Callable[[Progress], None] = _unheard,
     cancelled: Callable[[], bool] = _never,
@@ -40,58 +40,58 @@ def process(
     Raises `UnreadableVideo`, `PipelineCancelled` or `StageFailed`. What `report` or `cancelled`
     raise passes through unchanged. In every case everything that was opened is closed.
     """
-    started = parts.clock()
-    memory = parts.measure_memory()
-    reporter = Reporter(report, cancelled, parts.clock)
+    started = factories.clock()
+    memory = factories.measure_memory()
+    reporter = Reporter(report, cancelled, factories.clock)
 
     reporter.enter("probe", 0.0, "Looking at the video")
     with stage("probe"):
-        clip = parts.probe(task.source, max_pixels=task.max_pixels)
+        clip = factories.probe(task.source, max_pixels=task.max_pixels)
     with stage("start"):
-        parts.load_libraries()
+        factories.load_libraries()
     reporter.enter("frames", 0.0, "Finding the body")
-    tally = FrameLoop(task, parts, clip, reporter, memory.sample).run()
+    stats = FrameLoop(task, factories, clip, reporter, memory.sample).run()
     reporter.enter("preview", FRAMES_SHARE, "Cutting the preview")
     with stage("preview"):
-        parts.cut_preview(
+        factories.cut_preview(
             task.folder / FILES["video"],
             task.folder / FILES["preview"],
             seconds=task.preview_seconds,
         )
     reporter.enter("done", 1.0, "Done")
-    return _summary(task, clip, tally, parts.clock() - started, memory.bytes())
+    return _summary(task, clip, stats, factories.clock() - started, memory.bytes())
 
 
-def _summary(task: Task, clip: Clip, tally: Tally, wall: float, peak: int) -> Summary:
-    shown = tally.seconds + 1 / clip.fps
+def _summary(task: Task, clip: Clip, stats: FrameStats, wall: float, peak: int) -> Summary:
+    shown = stats.seconds + 1 / clip.fps
     return Summary(
-        frames=tally.frames,
-        processed=tally.processed,
-        detected=tally.detected,
-        detection_rate=tally.detected / tally.processed,
-        mean_visibility=tally.visibility / tally.detected if tally.detected else 0.0,
+        frames=stats.frames,
+        processed=stats.processed,
+        detected=stats.detected,
+        detection_rate=stats.detected / stats.processed,
+        mean_visibility=stats.visibility / stats.detected if stats.detected else 0.0,
         duration_seconds=round(min(shown, task.max_duration_seconds), 3),
-        original_duration_seconds=round(max(clip.duration_seconds, tally.seconds), 3),
-        trimmed=tally.trimmed,
-        damaged_packets=tally.damaged,
-        width=tally.width,
-        height=tally.height,
+        original_duration_seconds=round(max(clip.duration_seconds, stats.seconds), 3),
+        trimmed=stats.trimmed,
+        damaged_packets=stats.damaged,
+        width=stats.width,
+        height=stats.height,
         wall_seconds=round(wall, 3),
         peak_memory_bytes=peak,
         files=dict(FILES),
-        notes=tuple(_notes(task, clip, tally)),
+        notes=tuple(_notes(task, clip, stats)),
     )
 
 
-def _notes(task: Task, clip: Clip, tally: Tally) -> list[str]:
+def _notes(task: Task, clip: Clip, stats: FrameStats) -> list[str]:
     notes = []
-    if tally.trimmed:
+    if stats.trimmed:
         notes.append(
             f"Only the first {task.max_duration_seconds:g} of {clip.duration_seconds:.1f} s "
             "were processed."
         )
-    if tally.damaged:
-        notes.append(f"{tally.damaged} damaged parts of the video were skipped.")
-    if tally.detected == 0:
+    if stats.damaged:
+        notes.append(f"{stats.damaged} damaged parts of the video were skipped.")
+    if stats.detected == 0:
         notes.append("Nobody was found in the video.")
     return notes

@@ -9,12 +9,12 @@ from typing import TextIO
 from reference_app.pipeline.runtime import partial_path, publish
 from reference_app.pipeline.skeleton import LANDMARKS, Pose
 
-__all__ = ["COLUMNS", "PoseTable"]
+__all__ = ["COLUMNS", "LandmarkCsvWriter"]
 
 COLUMNS = ("frame", "time", "landmark", "x", "y", "z", "visibility")
 
 
-class PoseTable:
+class LandmarkCsvWriter:
     """An open CSV file with one row a landmark; it takes its name when `finish()` is called.
 
     x and y are parts of the picture's width and height; z has the scale of x, smaller is nearer.
@@ -30,7 +30,7 @@ class PoseTable:
             self.close()
             raise
 
-    def __enter__(self) -> PoseTable:
+    def __enter__(self) -> LandmarkCsvWriter:
         return self
 
     def __exit__(self, *_: object) -> None:

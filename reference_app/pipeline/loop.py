@@ -13,14 +13,14 @@ from typing import Protocol, TypeVar
 from reference_app.pipeline.decode import FrameReader
 from reference_app.pipeline.draw import Drawing
 from reference_app.pipeline.errors import UnreadableVideo
-from reference_app.pipeline.factories import Parts
+from reference_app.pipeline.factories import PipelineFactories
 from reference_app.pipeline.frames import Frame, Image
 from reference_app.pipeline.probe import Clip
 from reference_app.pipeline.runtime import Reporter, stage
 from reference_app.pipeline.skeleton import Pose, mean_visibility
 from reference_app.pipeline.task import Task
 
-__all__ = ["FILES", "FRAMES_SHARE", "FrameLoop", "Tally"]
+__all__ = ["FILES", "FRAMES_SHARE", "FrameLoop", "FrameStats"]
 
 #: Where each result is, in the job's folder.
 FILES = {
@@ -35,7 +35,7 @@ FRAMES_SHARE = 0.97
 
 
 @dataclass
-class Tally:
+class FrameStats:
     """What is counted while the frames go by: sums only, so that it never grows."""
 
     frames: int = 0
@@ -63,22 +63,22 @@ class FrameLoop:
     def __init__(
         self,
         task: Task,
-        parts: Parts,
+        factories: PipelineFactories,
         clip: Clip,
         reporter: Reporter,
         sample_memory: Callable[[], None],
     ) -> None:
         self._task = task
-        self._parts = parts
+        self._factories = factories
         self._clip = clip
         self._reporter = reporter
         self._sample_memory = sample_memory
         self._smart = task.detection_mode == "smart"
-        self._strategies = parts.make_strategies() if self._smart else None
-        self._tally = Tally()
+        self._fallbacks = factories.make_fallbacks() if self._smart else None
+        self._stats = FrameStats()
 
-    def run(self) -> Tally:
-        """Open the parts, take every frame through them, finish the files, close the parts."""
+    def run(self) -> FrameStats:
+        """Open every part, take the frames through, finish the files, close the parts."""
         with ExitStack() as stack:
             self._open(stack)
             drawing: Drawing | None = None
@@ -90,10 +90,10 @@ class FrameLoop:
                 self._show(frame, drawing)
                 self._tell(frame)
             self._finish()
-        return self._tally
+        return self._stats
 
     def _open(self, stack: ExitStack) -> None:
-        task, parts = self._task, self._parts
+        task, factories = self._task, self._factories
 
         def opened(name: str, make: Callable[[], _Part]) -> _Part:
             with stage(name):
@@ -103,23 +103,28 @@ class FrameLoop:
 
         self._reader: FrameReader = opened(
             "decode",
-            lambda: parts.open_reader(
+            lambda: factories.open_reader(
                 self._clip,
                 width=task.output_width,
                 max_pixels=task.max_pixels,
                 max_duration_seconds=task.max_duration_seconds,
             ),
         )
-        self._detector = opened("pose", lambda: parts.make_detector(alone=self._smart))
-        self._table = opened("csv", lambda: parts.open_table(task.folder / FILES["csv"]))
+        self._detector = opened(
+            "pose", lambda: factories.make_detector(static_image_mode=self._smart)
+        )
+        self._table = opened(
+            "csv", lambda: factories.open_landmarks_csv(task.folder / FILES["csv"])
+        )
         self._writer = opened(
-            "encode", lambda: parts.open_writer(task.folder / FILES["video"], fps=self._clip.fps)
+            "encode",
+            lambda: factories.open_writer(task.folder / FILES["video"], fps=self._clip.fps),
         )
         self._source: Iterable[Frame] = self._reader
         if task.frame_source == "batch":
             folder = opened(
                 "batch",
-                lambda: parts.open_folder(
+                lambda: factories.open_folder(
                     task.folder / BATCH_FOLDER,
                     batch_frames=task.batch_frames,
                     image_format=task.batch_format,
@@ -145,18 +150,18 @@ class FrameLoop:
 
     def _look(self, frame: Frame) -> Pose | None:
         """Find the body, count it and write it down."""
-        tally = self._tally
+        stats = self._stats
         with stage("pose"):
-            picture = self._parts.to_rgb(frame.pixels)
-            if self._strategies is None:
+            picture = self._factories.to_rgb(frame.pixels)
+            if self._fallbacks is None:
                 pose = self._detector.detect(picture, frame.seconds)
             else:
-                pose = self._strategies.find(self._detector, picture, frame.seconds)
-        tally.processed += 1
+                pose = self._fallbacks.find(self._detector, picture, frame.seconds)
+        stats.processed += 1
         self._sample_memory()
         if pose is not None:
-            tally.detected += 1
-            tally.visibility += mean_visibility(pose)
+            stats.detected += 1
+            stats.visibility += mean_visibility(pose)
             with stage("csv"):
                 self._table.write(frame.index, frame.seconds, pose)
         return pose
@@ -164,28 +169,28 @@ class FrameLoop:
     def _plan(self, frame: Frame, pose: Pose) -> Drawing:
         height, width = frame.pixels.shape[0] * 2 // 3, frame.pixels.shape[1]
         with stage("draw"):
-            return self._parts.plan(pose, width, height)
+            return self._factories.plan(pose, width, height)
 
     def _show(self, frame: Frame, drawing: Drawing | None) -> None:
         """Draw the last known body, add the frame to the video, keep the picture of it."""
-        tally = self._tally
-        first = tally.frames == 0
-        first_body = drawing is not None and not tally.thumbnail_has_body
+        stats = self._stats
+        first = stats.frames == 0
+        first_body = drawing is not None and not stats.thumbnail_has_body
         if drawing is not None:
             with stage("draw"):
-                self._parts.draw(frame.pixels, drawing)
+                self._factories.draw(frame.pixels, drawing)
         with stage("encode"):
             self._writer.write(frame)
-        tally.frames += 1
-        tally.seconds = frame.seconds
-        tally.width, tally.height = frame.pixels.shape[1], frame.pixels.shape[0] * 2 // 3
+        stats.frames += 1
+        stats.seconds = frame.seconds
+        stats.width, stats.height = frame.pixels.shape[1], frame.pixels.shape[0] * 2 // 3
         if first or first_body:
-            tally.thumbnail_has_body = first_body
+            stats.thumbnail_has_body = first_body
             self._write_thumbnail(frame.pixels)
 
     def _write_thumbnail(self, pixels: Image) -> None:
         with stage("thumbnail"):
-            self._parts.write_thumbnail(self._task.folder / FILES["thumbnail"], pixels)
+            self._factories.write_thumbnail(self._task.folder / FILES["thumbnail"], pixels)
 
     def _tell(self, frame: Frame) -> None:
         expected = min(self._clip.duration_seconds, self._task.max_duration_seconds)
@@ -195,10 +200,10 @@ class FrameLoop:
         )
 
     def _finish(self) -> None:
-        if self._tally.frames == 0:
+        if self._stats.frames == 0:
             raise UnreadableVideo("No picture of the video can be decoded: it is damaged.")
-        self._tally.trimmed = self._reader.trimmed
-        self._tally.damaged = self._reader.damaged
+        self._stats.trimmed = self._reader.trimmed
+        self._stats.damaged = self._reader.damaged
         with stage("csv"):
             self._table.finish()
         with stage("encode"):

@@ -19,16 +19,16 @@ DEFAULT_STEP_SECONDS = 0.033333
 class PoseDetector:
     """An open MediaPipe graph that follows one person through a video.
 
-    With `alone` it takes every picture for itself instead: 1.6 times the work, but pictures
-    that are not a film (one frame in several renderings) then do not disturb one another.
+    With `static_image_mode` it takes every picture for itself instead: 1.6 times the work, but
+    pictures that are not a film (one frame in several renderings) then do not disturb one another.
 
     A graph that is dropped without `close()` keeps about 105 MiB and, in MediaPipe's normal
     form, four threads for the rest of the process.
     """
 
-    def __init__(self, *, alone: bool = False, min_confidence: float = 0.5) -> None:
+    def __init__(self, *, static_image_mode: bool = False, min_confidence: float = 0.5) -> None:
         self._graph = _graph_class()(
-            static_image_mode=alone,
+            static_image_mode=static_image_mode,
             min_detection_confidence=min_confidence,
             min_tracking_confidence=min_confidence,
         )

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection, wait
 
-from reference_app.pipeline import Parts, process
+from reference_app.pipeline import PipelineFactories, process
 from reference_app.pipeline.errors import JobFailed, PipelineError
 from reference_app.pipeline.task import Progress, Summary, Task
 
-__all__ = ["Engine", "main", "nothing", "pipeline_engine", "run_engine"]
+__all__ = ["Engine", "main", "noop", "pipeline_engine", "run_engine"]
 
 Engine = Callable[[Task, Callable[[Progress], None], Callable[[], bool]], Summary]
 
@@ -23,15 +23,18 @@ _REPORT_SECONDS = 0.1
 _MAX_REASON = 500
 
 
-def pipeline_engine(parts: Parts) -> Engine:
-    """The engine that processes videos with these parts."""
-    return partial(_run_pipeline, parts)
+def pipeline_engine(factories: PipelineFactories) -> Engine:
+    """The engine that processes videos with these factories."""
+    return partial(_run_pipeline, factories)
 
 
 def _run_pipeline(
-    parts: Parts, task: Task, report: Callable[[Progress], None], cancelled: Callable[[], bool]
+    factories: PipelineFactories,
+    task: Task,
+    report: Callable[[Progress], None],
+    cancelled: Callable[[], bool],
 ) -> Summary:
-    return process(task, parts, report=report, cancelled=cancelled)
+    return process(task, factories, report=report, cancelled=cancelled)
 
 
 def run_engine(
@@ -53,7 +56,7 @@ def run_engine(
     raise JobFailed(reason[:_MAX_REASON])
 
 
-def nothing() -> None:
+def noop() -> None:
     """The shortest job: its end shows that the forkserver is ready."""
 
 

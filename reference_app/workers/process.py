@@ -43,7 +43,7 @@ def warm_up() -> None:
     just started is that of one that rests.
     """
     _ensure_forkserver()
-    process = _FORKSERVER.Process(target=child_main.nothing, daemon=True)
+    process = _FORKSERVER.Process(target=child_main.noop, daemon=True)
     process.start()
     process.join()
     process.close()
@@ -95,9 +95,9 @@ class ProcessWorker:
             await self._join()
             if self._stopped:
                 raise Stopped from None
-            raise JobFailed(self._cause_of_death()) from error
+            raise JobFailed(self._exit_reason()) from error
         finally:
-            await self._bury()
+            await self._cleanup()
 
     def stop(self) -> None:
         """Kill the process, or the one that is just being started."""
@@ -148,7 +148,7 @@ class ProcessWorker:
         if self._process is not None:
             await anyio.to_thread.run_sync(self._process.join, _EXIT_SECONDS)
 
-    def _cause_of_death(self) -> str:
+    def _exit_reason(self) -> str:
         code = None if self._process is None else self._process.exitcode
         if code is not None and code < 0:
             name = signal.Signals(-code).name
@@ -156,7 +156,7 @@ class ProcessWorker:
             return f"The worker was killed from outside ({name}){hint}. Send the video again."
         return "The worker ended without a result. Send the video again."
 
-    async def _bury(self) -> None:
+    async def _cleanup(self) -> None:
         if self._process is not None:
             self._process.kill()
             await self._join()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reference_app.app import create_app
-from reference_app.factories import AppParts
-from reference_app.pipeline import Parts
+from reference_app.factories import ServiceFactories
+from reference_app.pipeline import PipelineFactories
 from reference_app.pipeline.task import Progress, Summary, Task
 from reference_app.settings import Settings
 from reference_app.workers.child_main import Engine
@@ -35,9 +35,9 @@ def engine(
     )  # fmt: skip
 
 
-def make_engine(_parts: Parts) -> Engine:
+def make_engine(_parts: PipelineFactories) -> Engine:
     """The engine, whatever the pipeline's parts are."""
     return engine
 
 
-app = create_app(Settings(workers="thread"), AppParts(engine=make_engine))
+app = create_app(Settings(workers="thread"), ServiceFactories(engine=make_engine))

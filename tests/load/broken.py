@@ -13,7 +13,7 @@ from typing import Any
 from load import invariants
 from reference_app.app import create_app
 from reference_app.clock import Clock
-from reference_app.factories import AppParts, make_admission, make_worker_factory
+from reference_app.factories import ServiceFactories, make_admission, make_worker_factory
 from reference_app.jobs.admission import Admission
 from reference_app.jobs.model import Job
 from reference_app.jobs.queue import WorkerPool
@@ -56,7 +56,7 @@ def three_slots() -> App:
     def pool(settings: Settings, may_start: Any, log: Logger) -> WorkerPool:
         return WorkerPool(settings.max_processing + 1, may_start, log)
 
-    return create_app(Settings(), AppParts(pool=pool))
+    return create_app(Settings(), ServiceFactories(pool=pool))
 
 
 def eleven_pending() -> App:
@@ -66,7 +66,7 @@ def eleven_pending() -> App:
         generous = settings.model_copy(update={"max_pending": settings.max_pending + 1})
         return make_admission(generous, *others)
 
-    return create_app(Settings(), AppParts(admission=admission))
+    return create_app(Settings(), ServiceFactories(admission=admission))
 
 
 def no_size_limit() -> App:
@@ -95,7 +95,7 @@ def lost_job() -> App:
     def registry(settings: Settings, clock: Clock) -> JobRegistry:
         return _ForgetfulRegistry(settings.job_ttl_seconds, clock)
 
-    return create_app(Settings(), AppParts(registry=registry))
+    return create_app(Settings(), ServiceFactories(registry=registry))
 
 
 class _TellsFailure:
@@ -139,7 +139,7 @@ def slot_lost_on_failure() -> App:
         make = make_worker_factory(settings, engine)
         return lambda task: _TellsFailure(make(task))
 
-    return create_app(Settings(), AppParts(pool=pool, workers=workers))
+    return create_app(Settings(), ServiceFactories(pool=pool, workers=workers))
 
 
 def slot_lost_on_cancel() -> App:
@@ -153,7 +153,7 @@ def slot_lost_on_cancel() -> App:
     def pool(settings: Settings, may_start: Any, log: Logger) -> WorkerPool:
         return Deaf(settings.max_processing, may_start, log)
 
-    return create_app(Settings(), AppParts(pool=pool))
+    return create_app(Settings(), ServiceFactories(pool=pool))
 
 
 # -- answers that are not what they should be
@@ -199,7 +199,7 @@ def no_memory_guard() -> App:
         guard.has_room = room
         return made
 
-    return create_app(Settings(), replace(AppParts(), admission=admission))
+    return create_app(Settings(), replace(ServiceFactories(), admission=admission))
 
 
 def leaks_a_descriptor() -> App:

@@ -23,7 +23,7 @@ import uvicorn
 from leak_suite.service_process import ServiceProcess
 from reference_app.app import create_app
 from reference_app.clock import SystemClock
-from reference_app.factories import AppParts
+from reference_app.factories import ServiceFactories
 from reference_app.jobs.service import Service
 from reference_app.settings import Settings
 from tests.reference_app.stand_in import RELEASE, clip, make_engine
@@ -36,13 +36,13 @@ class HandClock(SystemClock):
     """A clock whose two faces a test can move."""
 
     wall_ahead = 0.0
-    steady_ahead = 0.0
+    monotonic_ahead = 0.0
 
     def wall(self) -> float:
         return super().wall() + self.wall_ahead
 
-    def steady(self) -> float:
-        return super().steady() + self.steady_ahead
+    def monotonic(self) -> float:
+        return super().monotonic() + self.monotonic_ahead
 
 
 def descriptors(process: psutil.Process) -> int:
@@ -132,10 +132,10 @@ class Running(Client):
 
 
 @contextmanager
-def running(settings: Settings, parts: AppParts | None = None) -> Iterator[Running]:
+def running(settings: Settings, parts: ServiceFactories | None = None) -> Iterator[Running]:
     """Serve in a thread; reach the parts through `service`."""
     log = io.StringIO()
-    chosen = parts or AppParts(engine=make_engine)
+    chosen = parts or ServiceFactories(engine=make_engine)
     app = create_app(settings, replace(chosen, log_stream=log))
     config = uvicorn.Config(app, port=0, log_level="error", access_log=False, lifespan="on")
     server = uvicorn.Server(config)
@@ -165,7 +165,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Start services in this process; they end with the test."""
     with ExitStack() as stack:
 
-        def start(parts: AppParts | None = None, **changes: Any) -> Running:
+        def start(parts: ServiceFactories | None = None, **changes: Any) -> Running:
             settings = settings_for(tmp_path / "spool", **changes)
             return stack.enter_context(running(settings, parts))
 

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from reference_app.http.routes.events import events
-from reference_app.jobs.events import EventHub
+from reference_app.jobs.events import JobEvents
 from reference_app.jobs.model import Job
 from reference_app.jobs.service import Service
 from tests.reference_app.conftest import Running, until
@@ -24,9 +24,9 @@ def test_a_listener_that_goes_while_it_is_written_to_is_forgotten_at_once(
     spec_version: str,
 ) -> None:
     """A server tells it by `receive`, or by failing in `send`; neither waits for a collection."""
-    hub = EventHub()
-    job = Job("a", "a.mp4", 1, created_at=0.0, touched=0.0)
-    service = SimpleNamespace(find=lambda _: job, hub=hub, view=lambda job: job.view(1))
+    hub = JobEvents()
+    job = Job("a", "a.mp4", 1, created_at=0.0, state_changed_at=0.0)
+    service = SimpleNamespace(find=lambda _: job, broadcaster=hub, view=lambda job: job.view(1))
     listeners = []
 
     async def listen() -> None:
@@ -67,7 +67,7 @@ def test_events_follow_a_job_to_its_end(service: Running) -> None:
                 service.release()
     assert seen[-1] == "completed"
     assert seen == sorted(seen, key=["pending", "processing", "completed"].index)
-    until(lambda: len(service.service.hub) == 0)
+    until(lambda: len(service.service.broadcaster) == 0)
 
 
 def test_events_of_a_finished_job_end_at_once(service: Running) -> None:
@@ -82,5 +82,5 @@ def test_a_listener_that_goes_away_is_forgotten(service: Running) -> None:
     job_id = service.start("hold")
     with service.http.stream("GET", f"/api/jobs/{job_id}/events") as answer:
         next(answer.iter_lines())
-        assert len(service.service.hub) == 1
-    until(lambda: len(service.service.hub) == 0)
+        assert len(service.service.broadcaster) == 1
+    until(lambda: len(service.service.broadcaster) == 0)

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reference_app.factories import AppParts, make_guard
+from reference_app.factories import ServiceFactories, make_guard
 from reference_app.logs import make_logger
 from reference_app.memory.guard import MemoryGuard, Reading, measure
 from reference_app.memory.reading import Limit, Usage, container_limit, process_tree, usage_of
@@ -105,7 +105,7 @@ def test_clean_ups_keep_a_distance() -> None:
     for _ in range(5):
         scripted.has_room()
     assert scripted.cleaned == 1
-    scripted.clock.steady_ahead = 5
+    scripted.clock.monotonic_ahead = 5
     scripted.has_room()
     assert scripted.cleaned == 2
 
@@ -218,13 +218,13 @@ class Excess:
     def __init__(self) -> None:
         self.resting_mb = 100.0
 
-    def parts(self) -> AppParts:
+    def parts(self) -> ServiceFactories:
         def guard(settings, clock, log, pids):  # type: ignore[no-untyped-def]
             made = make_guard(settings, clock, log, pids)
             made._measure = lambda _: reading(self.resting_mb)
             return made
 
-        return replace(AppParts(engine=make_engine), guard=guard)
+        return replace(ServiceFactories(engine=make_engine), guard=guard)
 
 
 def test_the_service_refuses_under_an_excess_and_takes_again_after_it(

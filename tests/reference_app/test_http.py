@@ -13,8 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 from reference_app.errors import StartupError
-from reference_app.factories import AppParts
-from reference_app.jobs.events import EventHub
+from reference_app.factories import ServiceFactories
+from reference_app.jobs.events import JobEvents
 from reference_app.jobs.store import JobRegistry
 from reference_app.settings import MIB, Settings
 from reference_app.storage.local import ArtifactStore, filesystem_of
@@ -67,7 +67,7 @@ def test_a_bug_is_a_problem_that_tells_nothing_of_the_inside(serve: Callable[...
     def registry(settings: Settings, clock: object) -> JobRegistry:
         return Broken(settings.job_ttl_seconds, clock)  # type: ignore[arg-type]
 
-    service = serve(replace(AppParts(engine=make_engine), registry=registry))
+    service = serve(replace(ServiceFactories(engine=make_engine), registry=registry))
     answer = service.http.get("/health/memory")
     assert_problem(answer, 500)
     assert "secret" not in answer.text
@@ -174,7 +174,7 @@ def test_a_spool_in_memory_needs_leave(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_slow_listener_loses_the_oldest_events_and_never_the_last() -> None:
     async def listen() -> list[object]:
-        hub = EventHub(limit=3)
+        hub = JobEvents(limit=3)
         with hub.subscribe("job") as subscription:
             for number in range(100):
                 hub.publish("job", {"n": number})

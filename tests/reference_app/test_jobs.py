@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reference_app.factories import AppParts, WorkerFactory, make_worker_factory
+from reference_app.factories import ServiceFactories, WorkerFactory, make_worker_factory
 from reference_app.pipeline.task import Task
 from reference_app.settings import Settings
 from reference_app.workers.child_main import Engine
@@ -72,7 +72,7 @@ def test_a_job_that_leaves_the_queue_is_processing_from_that_moment(
 
         return watched
 
-    here.append(serve(AppParts(engine=make_engine, workers=workers)))
+    here.append(serve(ServiceFactories(engine=make_engine, workers=workers)))
     first, waiting = fill(here[0])
     here[0].release()
     for job_id in first + waiting:
@@ -215,16 +215,16 @@ def test_final_jobs_expire_with_their_files_and_others_do_not(
     serve: Callable[..., Running],
 ) -> None:
     clock = HandClock()
-    parts = AppParts(engine=make_engine, clock=lambda: clock)
+    parts = ServiceFactories(engine=make_engine, clock=lambda: clock)
     service = serve(parts, expiry_interval_seconds=0.05, max_processing=4)
     ended = [service.start("quick"), service.start("broken")]
     for job_id in ended:
         service.wait(job_id)
     holding = service.start("hold")
     service.wait(holding, "processing")
-    clock.steady_ahead = 3599
+    clock.monotonic_ahead = 3599
     assert all(service.http.get(f"/api/status/{job_id}").is_success for job_id in ended)
-    clock.steady_ahead = 3600.5
+    clock.monotonic_ahead = 3600.5
     # Over is over, also before the background task has come round; and it does come round.
     assert service.http.get(f"/api/status/{ended[0]}").status_code == 404
     until(lambda: len(service.service.registry) == 1)
@@ -288,7 +288,7 @@ def test_a_worker_that_cannot_be_made_fails_its_job_and_the_queue_goes_on(
 
         return first_time_not
 
-    service = serve(AppParts(engine=make_engine, workers=workers))
+    service = serve(ServiceFactories(engine=make_engine, workers=workers))
     job = service.wait(service.start())
     assert (job["status"], job["error"]) == ("failed", "The service failed on this job.")
     assert service.wait(service.start())["status"] == "completed"

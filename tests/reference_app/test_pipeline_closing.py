@@ -16,9 +16,9 @@ from fixtures.clips import clip
 pytest.importorskip("mediapipe")
 
 from reference_app.pipeline import (
-    Parts,
     PipelineCancelled,
     PipelineError,
+    PipelineFactories,
     Progress,
     StageFailed,
     Task,
@@ -29,11 +29,11 @@ from reference_app.pipeline.libraries import load
 from reference_app.pipeline.task import FrameSource
 from tests.reference_app.conftest import settled, until
 
-OPENERS = ("open_reader", "make_detector", "open_table", "open_writer", "open_folder")
+OPENERS = ("open_reader", "make_detector", "open_landmarks_csv", "open_writer", "open_folder")
 CALLS = (
     "probe",
     "load_libraries",
-    "make_strategies",
+    "make_fallbacks",
     "to_rgb",
     "plan",
     "draw",
@@ -42,8 +42,8 @@ CALLS = (
 )
 METHODS = (
     ("make_detector", "detect", "pose"),
-    ("open_table", "write", "csv"),
-    ("open_table", "finish", "csv"),
+    ("open_landmarks_csv", "write", "csv"),
+    ("open_landmarks_csv", "finish", "csv"),
     ("open_writer", "write", "encode"),
     ("open_writer", "finish", "encode"),
 )
@@ -59,12 +59,12 @@ def broken(*_: object, **__: object) -> Any:
 
 
 class Ledger:
-    """Parts as they are, with every opening and closing written down."""
+    """PipelineFactories as they are, with every opening and closing written down."""
 
     def __init__(self) -> None:
         self.opened: list[str] = []
         self.closed: list[str] = []
-        real = Parts()
+        real = PipelineFactories()
         self.parts = dataclasses.replace(
             real, **{name: self.counted(name, getattr(real, name)) for name in OPENERS}
         )
@@ -85,7 +85,7 @@ class Ledger:
 
         return opened
 
-    def with_broken_method(self, field: str, method: str) -> Parts:
+    def with_broken_method(self, field: str, method: str) -> PipelineFactories:
         make = getattr(self.parts, field)
 
         def opened(*args: Any, **kwargs: Any) -> Any:
@@ -209,7 +209,7 @@ def test_a_half_written_preview_is_removed(task: Task, monkeypatch: pytest.Monke
 
 
 def test_parts_travel_to_another_process() -> None:
-    assert pickle.loads(pickle.dumps(Parts())) == Parts()
+    assert pickle.loads(pickle.dumps(PipelineFactories())) == PipelineFactories()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("cv2")
 
 from reference_app.pipeline.fallbacks import (  # noqa: E402
+    FALLBACKS,
     HISTORY,
-    STRATEGIES,
-    Strategies,
+    DetectionFallbacks,
     from_lower_part,
 )
 from reference_app.pipeline.frames import Image  # noqa: E402
@@ -84,49 +84,49 @@ def test_a_pose_in_the_lower_part_stays_in_the_lower_part(pose: Pose, height: in
 
 def test_a_well_seen_body_is_looked_at_once() -> None:
     detector = Scripted(0.9)
-    assert Strategies().find(detector, PICTURE, 0.0) == pose_of(0.9)
+    assert DetectionFallbacks().find(detector, PICTURE, 0.0) == pose_of(0.9)
     assert detector.calls == 1
 
 
 def test_ways_are_tried_until_one_is_good_enough() -> None:
     detector = Scripted(0.2, 0.3, 0.8)
-    assert Strategies().find(detector, PICTURE, 0.0) == pose_of(0.8)
+    assert DetectionFallbacks().find(detector, PICTURE, 0.0) == pose_of(0.8)
     assert detector.calls == 3
 
 
 def test_the_best_of_poor_views_is_taken() -> None:
     detector = Scripted(0.2, 0.4, None, 0.1, None)
-    assert Strategies().find(detector, PICTURE, 0.0) == pose_of(0.4)
-    assert detector.calls == len(STRATEGIES)
+    assert DetectionFallbacks().find(detector, PICTURE, 0.0) == pose_of(0.4)
+    assert detector.calls == len(FALLBACKS)
 
 
 def test_nobody_is_nobody() -> None:
-    assert Strategies().find(Scripted(None), PICTURE, 0.0) is None
+    assert DetectionFallbacks().find(Scripted(None), PICTURE, 0.0) is None
 
 
 def test_what_was_found_in_the_mirror_is_told_as_it_is() -> None:
-    strategies = Strategies()
+    strategies = DetectionFallbacks()
     found = strategies.find(Scripted(0.1, 0.1, 0.1, 0.9), PICTURE, 0.0)
     assert found == mirror(pose_of(0.9))
 
 
 def test_the_way_that_helped_is_tried_sooner() -> None:
-    strategies = Strategies()
+    strategies = DetectionFallbacks()
     strategies.find(Scripted(0.1, 0.1, 0.1, 0.9), PICTURE, 0.0)
     detector = Scripted(0.1, 0.9)
     assert strategies.find(detector, PICTURE, 0.1) == mirror(pose_of(0.9))
 
 
 def test_the_memory_of_ways_is_bounded() -> None:
-    strategies = Strategies()
+    strategies = DetectionFallbacks()
     for index in range(HISTORY * 3):
         strategies.find(Scripted(0.9), PICTURE, float(index))
     assert strategies.remembered == HISTORY
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", FALLBACKS)
 def test_every_way_gives_a_picture_that_a_detector_takes(name: str) -> None:
-    picture = STRATEGIES[name].look(PICTURE)
+    picture = FALLBACKS[name].look(PICTURE)
     assert picture.dtype == np.uint8
     assert picture.shape[1:] == PICTURE.shape[1:]
     assert picture.flags.c_contiguous

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from reference_app.factories import AppParts
-from reference_app.jobs.retry_after import Pace, seconds_until_a_place
+from reference_app.factories import ServiceFactories
+from reference_app.jobs.retry_after import JobPace, estimated_wait_seconds
 from reference_app.pipeline.task import Progress
 from tests.reference_app.conftest import HandClock, Running, until
 from tests.reference_app.stand_in import make_engine
@@ -18,34 +18,34 @@ from tests.reference_app.test_jobs import fill
     ("running", "usual", "expected"),
     [
         # Half-way after ten seconds: ten more, a quarter of that, and one for the next to start.
-        ([Pace(12.0, 10.0, 0.5, 0.5)], 1.0, 14),
-        ([Pace(12.0, 10.0, 0.5, 0.5)], 500.0, 14),
-        ([Pace(12.0, 10.0, 1.0, 1.0)], 500.0, 1),
-        ([Pace(999.0, 900.0, 0.05, 0.05)], 1.0, 300),
+        ([JobPace(12.0, 10.0, 0.5, 0.5)], 1.0, 14),
+        ([JobPace(12.0, 10.0, 0.5, 0.5)], 500.0, 14),
+        ([JobPace(12.0, 10.0, 1.0, 1.0)], 500.0, 1),
+        ([JobPace(999.0, 900.0, 0.05, 0.05)], 1.0, 300),
         # The first to end makes room.
-        ([Pace(10.0, 10.0, 0.5, 0.5), Pace(30.0, 30.0, 0.1, 0.1)], 1.0, 14),
+        ([JobPace(10.0, 10.0, 0.5, 0.5), JobPace(30.0, 30.0, 0.1, 0.1)], 1.0, 14),
         # Nothing shown yet: as long as is usual, and once that is over, as long again.
-        ([Pace(0.0, 0.0, 0.0, 0.0)], 10.0, 14),
-        ([Pace(2.0, 0.0, 0.0, 0.0)], 10.0, 11),
-        ([Pace(40.0, 0.0, 0.0, 0.0)], 10.0, 51),
+        ([JobPace(0.0, 0.0, 0.0, 0.0)], 10.0, 14),
+        ([JobPace(2.0, 0.0, 0.0, 0.0)], 10.0, 11),
+        ([JobPace(40.0, 0.0, 0.0, 0.0)], 10.0, 51),
         # Two at once may each take twice as long as one that ran alone.
-        ([Pace(2.0, 0.0, 0.0, 0.0), Pace(1.0, 0.0, 0.0, 0.0)], 10.0, 11),
+        ([JobPace(2.0, 0.0, 0.0, 0.0), JobPace(1.0, 0.0, 0.0, 0.0)], 10.0, 11),
         # A first picture is no pace yet.
-        ([Pace(2.0, 0.1, 0.003, 0.003)], 10.0, 11),
+        ([JobPace(2.0, 0.1, 0.003, 0.003)], 10.0, 11),
         # The first progress came late and was large: only what followed tells the pace.
-        ([Pace(5.0, 1.0, 0.05, 0.15)], 10.0, 23),
-        ([Pace(5.0, 0.1, 0.0, 0.1)], 10.0, 8),
+        ([JobPace(5.0, 1.0, 0.05, 0.15)], 10.0, 23),
+        ([JobPace(5.0, 0.1, 0.0, 0.1)], 10.0, 8),
         # What has shown nothing may be as long as any other: no hope while others are known.
-        ([Pace(12.0, 10.0, 0.5, 0.5), Pace(0.5, 0.0, 0.0, 0.0)], 1.0, 14),
+        ([JobPace(12.0, 10.0, 0.5, 0.5), JobPace(0.5, 0.0, 0.0, 0.0)], 1.0, 14),
         # Nothing runs: as long as is usual.
         ([], 10.0, 14),
         ([], 0.0, 1),
     ],
 )
 def test_the_wait_is_what_is_left_of_the_first_job_to_end_and_a_margin(
-    running: list[Pace], usual: float, expected: int
+    running: list[JobPace], usual: float, expected: int
 ) -> None:
-    assert seconds_until_a_place(running, usual) == expected
+    assert estimated_wait_seconds(running, usual) == expected
 
 
 @pytest.mark.parametrize("usual", [0.2, 1.0, 20.0])
@@ -57,20 +57,20 @@ def test_quick_and_slow_jobs_at_once_have_made_room_by_then(
     """Whatever was usual before: what runs now is known by its own pace."""
     start_up, moment = 2.0, share * min(lengths)
     running = [
-        Pace(start_up + moment, moment, moment / length, moment / length) for length in lengths
+        JobPace(start_up + moment, moment, moment / length, moment / length) for length in lengths
     ]
     first_end = min(length for length in lengths if moment / length >= 0.05) - moment
-    assert first_end <= seconds_until_a_place(running, usual) <= 1.25 * first_end + 2
+    assert first_end <= estimated_wait_seconds(running, usual) <= 1.25 * first_end + 2
 
 
 def test_a_job_that_has_just_begun_beside_a_slow_one_is_not_taken_for_a_quick_one() -> None:
-    slow, new = Pace(22.0, 20.0, 0.25, 0.25), Pace(1.0, 0.0, 0.0, 0.0)
-    assert seconds_until_a_place([slow, new], 1.0) >= 60
+    slow, new = JobPace(22.0, 20.0, 0.25, 0.25), JobPace(1.0, 0.0, 0.0, 0.0)
+    assert estimated_wait_seconds([slow, new], 1.0) >= 60
 
 
 def test_more_progress_never_makes_the_wait_longer() -> None:
     told = [
-        seconds_until_a_place([Pace(6.0, 5.0, done / 100, done / 100)], 60.0)
+        estimated_wait_seconds([JobPace(6.0, 5.0, done / 100, done / 100)], 60.0)
         for done in range(5, 101)
     ]
     assert told == sorted(told, reverse=True)
@@ -80,13 +80,13 @@ def test_a_full_queue_behind_slow_jobs_after_quick_ones_tells_the_slow_ones_time
     serve: Callable[..., Running],
 ) -> None:
     clock = HandClock()
-    service = serve(AppParts(engine=make_engine, clock=lambda: clock))
+    service = serve(ServiceFactories(engine=make_engine, clock=lambda: clock))
     for _ in range(3):
         service.wait(service.start("quick"), "completed")
     running, _ = fill(service)
     jobs = [service.service.find(job_id) for job_id in running]
     until(lambda: all(job.first_progress for job in jobs))
-    clock.steady_ahead = 40
+    clock.monotonic_ahead = 40
     for job in jobs:
         service.service._progress(job, Progress("frames", 0.75, "On the way"))
     # A quarter took forty seconds, and a quarter is left; the quick jobs are no measure of these.

@@ -15,7 +15,7 @@ from starlette.types import Message
 
 from reference_app.errors import TooLarge, UploadTimeout
 from reference_app.http.upload import SOURCE_NAME, save
-from reference_app.http.upload_handler import Intake
+from reference_app.http.upload_handler import UploadHandler
 from reference_app.jobs.admission import Admission, Reservation
 from reference_app.settings import MIB, MULTIPART_ALLOWANCE_BYTES
 from reference_app.storage.local import ArtifactStore
@@ -300,7 +300,7 @@ def test_a_piece_that_arrives_with_the_end_does_not_put_the_end_off(tmp_path: Pa
         def check_open(self, *, close: bool = False) -> None:
             pass
 
-    intake = Intake(settings, artifacts, cast("Admission", Open()), cast("Any", None))
+    intake = UploadHandler(settings, artifacts, cast("Admission", Open()), cast("Any", None))
     headers = [(b"content-type", b"multipart/form-data; boundary=" + BOUNDARY)]
     request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
     with pytest.raises(UploadTimeout):

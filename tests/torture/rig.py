@@ -65,7 +65,7 @@ class Rig:
             "uploading": service.admission.uploading,
             "waiting": service.pool.waiting,
             "running": service.pool.running,
-            "listeners": len(service.hub),
+            "listeners": len(service.broadcaster),
             "limiter": _borrowed(service),
             "fds": descriptors(process),
             "children": len(process.children()),
@@ -100,12 +100,12 @@ def _borrowed(service: Any) -> int:
 def _open_parts() -> dict[str, int]:
     from reference_app.pipeline.decode import FrameReader
     from reference_app.pipeline.encode import VideoWriter
-    from reference_app.pipeline.landmarks_csv import PoseTable
+    from reference_app.pipeline.landmarks_csv import LandmarkCsvWriter
     from reference_app.pipeline.pose import PoseDetector
 
     gc.collect()
     kept = {PoseDetector: "_graph", FrameReader: "_container", VideoWriter: "_container"}
-    kept[PoseTable] = "_file"
+    kept[LandmarkCsvWriter] = "_file"
     found = dict.fromkeys((one.__name__ for one in kept), 0)
     for thing in gc.get_objects():
         attribute = kept.get(type(thing))

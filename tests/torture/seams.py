@@ -21,14 +21,14 @@ from typing import Any
 from unittest import mock
 
 from reference_app.factories import (
-    AppParts,
+    ServiceFactories,
     make_admission,
     make_artifacts,
     make_pool,
     make_registry,
 )
 from reference_app.memory.guard import measure
-from reference_app.pipeline import Parts
+from reference_app.pipeline import PipelineFactories
 
 KINDS = ("error", "enospc", "cancel")
 
@@ -36,8 +36,8 @@ KINDS = ("error", "enospc", "cancel")
 OPENED = {
     "open_reader": ("close",),
     "make_detector": ("detect", "close"),
-    "make_strategies": ("find",),
-    "open_table": ("write", "finish", "close"),
+    "make_fallbacks": ("find",),
+    "open_landmarks_csv": ("write", "finish", "close"),
     "open_writer": ("write", "finish", "close"),
     "open_folder": ("close",),
     "measure_memory": ("sample", "bytes"),
@@ -126,7 +126,7 @@ def own_error(name: str) -> Exception:
         return av.FFmpegError(5, "torture")
     if part in ("to_rgb", "draw", "plan", "write_thumbnail", "open_folder"):
         return cv2.error("torture")
-    if part == "open_table":
+    if part == "open_landmarks_csv":
         return csv.Error("torture")
     if part in ("artifacts", "system"):
         return PermissionError(errno.EACCES, "torture")
@@ -150,9 +150,9 @@ class CountedReader:
         return getattr(self._reader, name)
 
 
-def pipeline_parts(seams: Seams) -> Parts:
+def pipeline_parts(seams: Seams) -> PipelineFactories:
     """The pipeline's own parts, every call of them counted."""
-    real = Parts()
+    real = PipelineFactories()
     changed: dict[str, Any] = {
         name: seams.factory(name, getattr(real, name), methods)
         for name, methods in OPENED.items()
@@ -166,9 +166,9 @@ def pipeline_parts(seams: Seams) -> Parts:
     return dataclasses.replace(real, **changed)
 
 
-def app_parts(seams: Seams) -> AppParts:
+def app_parts(seams: Seams) -> ServiceFactories:
     """The service's own parts, every call of them counted."""
-    real = AppParts(pipeline=pipeline_parts(seams))
+    real = ServiceFactories(pipeline=pipeline_parts(seams))
 
     def guard(*args: Any) -> Any:
         made = real.guard(*args)
@@ -188,7 +188,7 @@ def app_parts(seams: Seams) -> AppParts:
         artifacts=methods("artifacts", make_artifacts, "create", "keep_only", "remove"),
         pool=methods("pool", make_pool, "submit", "withdraw"),
         admission=methods("admission", make_admission, "reserve"),
-        hub=methods("hub", real.hub, "publish"),
+        broadcaster=methods("broadcaster", real.broadcaster, "publish"),
         guard=guard,
         workers=workers,
     )

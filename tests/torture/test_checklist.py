@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from fixtures.clips import clip
-from reference_app.factories import AppParts
+from reference_app.factories import ServiceFactories
 from tests.reference_app.conftest import Server, running, served, settings_for, until
 from tests.torture.rig import tiny
 from tests.torture.test_ends import HandClock
@@ -107,14 +107,14 @@ def test_several_uploads_at_once_are_all_processed_two_at_a_time(
 def test_files_and_memory_are_cleaned_up_after_one_hour(tmp_path: Path) -> None:
     clock = HandClock()
     settings = settings_for(tmp_path / "spool", expiry_interval_seconds=0.05)
-    with running(settings, AppParts(clock=lambda: clock)) as service:
+    with running(settings, ServiceFactories(clock=lambda: clock)) as service:
         ids = [service.upload(tiny()).json()["job_id"] for _ in range(3)]
         for job_id in ids:
             assert service.wait(job_id)["status"] == "completed"
-        clock.steady_ahead = 3590
+        clock.monotonic_ahead = 3590
         assert len(service.files()) > 0
         assert len(service.service.registry) == 3
-        clock.steady_ahead = 3601
+        clock.monotonic_ahead = 3601
         until(lambda: service.files() == [] and len(service.service.registry) == 0)
 
 

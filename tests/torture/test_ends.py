@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from reference_app.factories import AppParts
+from reference_app.factories import ServiceFactories
 from tests.reference_app.conftest import (
     FINAL,
     HandClock,
@@ -67,7 +67,9 @@ def assert_empty(service: Running) -> None:
     def empty() -> bool:
         jobs = service.memory()["jobs"].items()
         held.update(jobs=[item for item in jobs if item[1]], files=service.files())
-        held.update(running=service.service.pool.running, listeners=len(service.service.hub))
+        held.update(
+            running=service.service.pool.running, listeners=len(service.service.broadcaster)
+        )
         return not any(held.values())
 
     try:
@@ -149,14 +151,14 @@ def test_a_listener_that_leaves_is_forgotten_whenever_it_leaves(
             next(answer.iter_lines())
         if moment == "ending":
             service.release()
-    until(lambda: len(service.service.hub) == 0)
+    until(lambda: len(service.service.broadcaster) == 0)
     forget(service)
     assert_empty(service)
 
 
 def test_downloads_under_way_outlive_expiry(tmp_path: Path) -> None:
     clock = HandClock()
-    parts = AppParts(engine=make_engine, clock=lambda: clock)
+    parts = ServiceFactories(engine=make_engine, clock=lambda: clock)
     settings = settings_for(tmp_path / "spool", expiry_interval_seconds=0.05)
     with running(settings, parts) as service:
         job_id = service.start("big")
@@ -164,7 +166,7 @@ def test_downloads_under_way_outlive_expiry(tmp_path: Path) -> None:
         with service.http.stream("GET", f"/api/download/{job_id}/video") as answer:
             pieces = answer.iter_bytes(10_000)
             received = len(next(pieces))
-            clock.steady_ahead = 3601
+            clock.monotonic_ahead = 3601
             until(lambda: len(service.service.registry) == 0)
             until(lambda: service.files() == [])
             received += sum(map(len, pieces))
@@ -175,7 +177,7 @@ def test_downloads_under_way_outlive_expiry(tmp_path: Path) -> None:
 @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0, 3601.0, -3601.0])
 def test_a_jump_of_the_wall_clock_expires_nothing(tmp_path: Path, jump: float) -> None:
     clock = HandClock()
-    parts = AppParts(engine=make_engine, clock=lambda: clock)
+    parts = ServiceFactories(engine=make_engine, clock=lambda: clock)
     settings = settings_for(tmp_path / "spool", expiry_interval_seconds=0.02)
     with running(settings, parts) as service:
         done, held = service.start(), service.start("hold")
@@ -186,7 +188,7 @@ def test_a_jump_of_the_wall_clock_expires_nothing(tmp_path: Path, jump: float) -
         assert service.status(done)["status"] == "completed"
         service.release()
         assert service.wait(held)["status"] == "completed"
-        clock.steady_ahead = 3601
+        clock.monotonic_ahead = 3601
         assert_empty(service)
 
 
@@ -200,7 +202,12 @@ def test_a_disk_that_fills_up_fails_what_needs_it_and_nothing_else(
         count = made.seams._next
 
         def full(name: str) -> BaseException | None:
-            writes = ("system.write", "open_table.write", "open_writer.write", "system.mkdir")
+            writes = (
+                "system.write",
+                "open_landmarks_csv.write",
+                "open_writer.write",
+                "system.mkdir",
+            )
             if name in writes:
                 quota["left"] -= 1
                 if quota["left"] < 0:

@@ -113,8 +113,14 @@ def test_any_call_may_fail_and_nothing_is_left(
 
 def test_the_seams_see_every_part_of_a_job(calls: list[str]) -> None:
     seen = {name.partition(".")[0] for name in calls}
-    assert seen >= {"admission", "artifacts", "registry", "pool", "workers", "guard", "hub"}
-    assert seen >= {"open_reader", "make_detector", "open_table", "open_writer", "open_folder"}
+    assert seen >= {"admission", "artifacts", "registry", "pool", "workers", "guard", "broadcaster"}
+    assert seen >= {
+        "open_reader",
+        "make_detector",
+        "open_landmarks_csv",
+        "open_writer",
+        "open_folder",
+    }
     assert seen >= {"probe", "to_rgb", "plan", "draw", "write_thumbnail", "cut_preview", "system"}
     assert calls.count("open_reader.next") == 10
     assert calls.count("open_writer.write") == 9

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from reference_app.factories import AppParts
+from reference_app.factories import ServiceFactories
 from tests.reference_app.conftest import (
     FINAL,
     Client,
@@ -141,7 +141,7 @@ class Service(RuleBasedStateMachine):
         """An hour goes by; final jobs are gone, with their files, and no others."""
         assert self.clock is not None
         before = {job_id: self.status(job_id) for job_id in self.known}
-        self.clock.steady_ahead += 3601
+        self.clock.monotonic_ahead += 3601
         for job_id, state in before.items():
             if state in FINAL:
                 assert self.status(job_id) == "gone"
@@ -221,7 +221,7 @@ def test_any_sequence_of_requests_keeps_the_service_right(plan: Plan) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         clock = HandClock()
-        parts = AppParts(engine=make_engine, clock=lambda: clock)
+        parts = ServiceFactories(engine=make_engine, clock=lambda: clock)
         chosen = settings_for(folder / "spool", expiry_interval_seconds=0.02)
         client = stack.enter_context(running(chosen, parts))
         run(machine(client, clock), plan, plan.amount(8, 150), plan.amount(15, 30))

@@ -47,7 +47,7 @@ async def events(job_id: str, service: ServiceOf) -> StreamingResponse:
 
 
 async def _stream(service: Service, job: Job) -> AsyncGenerator[bytes, None]:
-    with service.hub.subscribe(job.job_id) as subscription:
+    with service.broadcaster.subscribe(job.job_id) as subscription:
         yield _format(service.view(job))
         while not job.status.final or subscription.pending:
             try:

@@ -48,7 +48,7 @@ async def metrics(service: ServiceOf) -> Response:
     """The same for Prometheus."""
     reading = await service.guard.read()
     jobs = service.registry.count()
-    page = service.metrics.page(jobs, reading, service.guard, len(service.hub))
+    page = service.metrics.page(jobs, reading, service.guard, len(service.broadcaster))
     return Response(page, media_type=CONTENT_TYPE_LATEST)
 
 

@@ -40,7 +40,7 @@ _REFUSALS: dict[int | str, dict[str, object]] = {
 async def upload(request: Request, service: ServiceOf) -> JSONResponse:
     """Take a video in; the job's status tells what becomes of it."""
     try:
-        job = await service.intake.receive(request)
+        job = await service.upload_handler.receive(request)
     except Problem as problem:
         service.metrics.upload_refused(problem.status)
         service.note_error(f"upload refused ({int(problem.status)})", problem.detail)
