@@ -70,6 +70,19 @@ def _add_run(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     subject.add_argument("--url", help="a health endpoint that answers JSON; needs --metric")
     subject.add_argument("--pid", type=int, help="a process that already runs, seen from outside")
     subject.add_argument("--workload", help="what drives it: module:callable or file.py:callable")
+    subject.add_argument(
+        "--ready-when", metavar="TEXT", help="the command is ready when its output has this text"
+    )
+    subject.add_argument(
+        "--env",
+        metavar="NAME=VALUE",
+        action="append",
+        help="a variable for the command; may be repeated",
+    )
+    subject.add_argument("--cwd", metavar="DIR", type=Path, help="the command's working directory")
+    subject.add_argument(
+        "--request-timeout", metavar="S", help="how long a request of the workload may take (30)"
+    )
     subject.add_argument("--metric", metavar="JSONPATH", help="where in the JSON the number is")
     _add_options(run)
 

@@ -109,4 +109,6 @@ def _spec(arguments: Namespace) -> AppSpec | CommandSpec:
         raise ConfigurationError("give one service: --app APP, or -- COMMAND")
     if arguments.app is not None:
         return app_spec(arguments, arguments.python)
+    if arguments.workload is None:
+        raise ConfigurationError("-- COMMAND needs --workload module:callable to drive it")
     return command_spec(arguments)

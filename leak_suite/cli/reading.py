@@ -9,6 +9,7 @@ from pathlib import Path
 
 from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.subject import AppSpec, CallableSpec, CommandSpec, PidSpec, Spec, UrlSpec
+from leak_suite.units import parse_duration
 
 __all__ = ["app_spec", "callable_spec", "command_spec", "named", "parsed", "spec_of"]
 
@@ -35,12 +36,24 @@ def callable_spec(arguments: Namespace, python: Path | None) -> CallableSpec:
 
 def app_spec(arguments: Namespace, python: Path | None) -> AppSpec:
     """The subject that --app names, with what drives it."""
-    return AppSpec(named(arguments.app, "--app"), _needed_workload(arguments, "--app"), python)
+    return AppSpec(
+        named(arguments.app, "--app"),
+        _needed_workload(arguments, "--app"),
+        python,
+        _request_seconds(arguments),
+    )
 
 
 def command_spec(arguments: Namespace, _: Path | None = None) -> CommandSpec:
     """The subject that a command after `--` starts, with what drives it."""
-    return CommandSpec(arguments.argv, _needed_workload(arguments, "-- COMMAND"))
+    return CommandSpec(
+        arguments.argv,
+        _workload(arguments),
+        ready_when=getattr(arguments, "ready_when", None) or "",
+        environment=tuple(_variable(text) for text in getattr(arguments, "env", None) or ()),
+        folder=_folder(getattr(arguments, "cwd", None)),
+        request_seconds=_request_seconds(arguments),
+    )
 
 
 def _pid_spec(arguments: Namespace, _: Path | None) -> PidSpec:
@@ -62,6 +75,29 @@ _SPECS: dict[str, Callable[[Namespace, Path | None], Spec]] = {
     "--pid": _pid_spec,
     "-- COMMAND": command_spec,
 }
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ConfigurationError(f"--env: write NAME=VALUE, not {text!r}")
+    return name, value
+
+
+def _folder(path: Path | None) -> Path | None:
+    if path is not None and not path.is_dir():
+        raise ConfigurationError(f"--cwd: there is no folder {path}")
+    return path
+
+
+def _request_seconds(arguments: Namespace) -> float:
+    text = getattr(arguments, "request_timeout", None)
+    if text is None:
+        return CommandSpec.request_seconds
+    seconds = parsed("--request-timeout", parse_duration, text)
+    if seconds <= 0:
+        raise ConfigurationError("--request-timeout: a request needs more than no time")
+    return seconds
 
 
 def _needed_workload(arguments: Namespace, subject: str) -> str:

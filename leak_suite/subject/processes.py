@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from leak_suite.errors import SubjectError
 from leak_suite.probes.outside import private_dirty
 from leak_suite.subject.agents import AgentHub, AgentLink, Life, life_of
 
-__all__ = ["MAIN", "Coverage", "Member", "ProcessReading", "Processes"]
+__all__ = ["MAIN", "Coverage", "Member", "ProcessReading", "Processes", "words_of"]
 
 MAIN = "main process"
 _READ_SECONDS = 15.0
@@ -76,6 +77,7 @@ class Processes:
         self._members: dict[Life, Member] = {}
         self._frozen = False
         self._asking = threading.Lock()
+        self._traced: dict[str, Member] = {}
 
     def read(self) -> dict[Life, ProcessReading]:
         """Settle every process that has an agent, and read all; those just ending are left out."""
@@ -192,6 +194,20 @@ class Processes:
             raise SubjectError(f"the agent could not answer: {answer['error']}")
         return answer
 
+    def begin_trace(self, plan: Mapping[str, Any], group: str) -> dict[str, Any]:
+        """Trace the process of `group` that grew most; the answer's `share` is its part of it."""
+        metric = str(plan.get("metric", "heap"))
+        member = self.most_grown(group, metric)
+        if member is None:
+            raise SubjectError(f"no process of {group} has an agent")
+        answer = self.ask(member, f"trace_begin {words_of(plan)}")
+        self._traced[group] = member
+        return {**answer, "share": self.share(member, metric), "pid": member.life.pid}
+
+    def ask_traced(self, group: str, question: str) -> dict[str, Any]:
+        """One question to the process of `group` that is being traced."""
+        return self.ask(self._traced[group], question)
+
     def leave(self) -> None:
         """Have every agent give its process back as it was."""
         with self._asking:
@@ -206,9 +222,7 @@ class Processes:
 
     def _prepare(self, links: list[AgentLink]) -> None:
         """Have new agents check what they can see, one in each group, and freeze what is there."""
-        checked = {
-            self._members[life].group for life in self._members if self._members[life].ready
-        }
+        checked = {self._members[life].group for life in self._members if self._members[life].ready}
         for link in links:
             member = self._members[link.life]
             if member.ready:
@@ -254,6 +268,11 @@ class Processes:
         if parent is not None and (forked or parent.command == member.command):
             return f"forked from {_short(parent.command)}"
         return re.sub(r"\d+", "#", _short(member.command))
+
+
+def words_of(plan: Mapping[str, Any]) -> str:
+    """The plan as one word of the wire: JSON without blanks."""
+    return json.dumps(plan, separators=(",", ":")).replace(" ", "\\u0020")
 
 
 def _rise(member: Member, metric: str) -> float:

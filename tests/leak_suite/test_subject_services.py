@@ -24,7 +24,7 @@ from leak_suite.subject import (
     open_subject,
 )
 from leak_suite.subject.app import AppSubject
-from leak_suite.subject.outside import number_at
+from leak_suite.subject.url import number_at
 
 APP = """
 import asyncio, json, os
