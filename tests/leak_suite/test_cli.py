@@ -108,7 +108,7 @@ def test_debug_shows_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--url", "http://127.0.0.1:1/"], "--url needs --metric"),
         (["run", "--env", "X", "--", "python", "x.py"], "--env: write NAME=VALUE"),
         (["run", "--cwd", "nowhere", "--", "python", "x.py"], "--cwd: there is no folder nowhere"),
-        (["run", "--request-timeout", "0", "--", "x"], "--request-timeout: a request needs"),
+        (["run", "--request-timeout", "0", "--", "x"], "--request-timeout: .0. must be above zero"),
         (["run", "--workload", "a:b", "--"], "no command after --"),
         (["show", "run.json", "--", "ls"], "`leak-suite run` and `fit` take a command"),
         (["run", "--pid", "999999999"], "there is no process 999999999"),
