@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from leak_suite.errors import ConfigurationError, SubjectError
+from leak_suite.errors import SubjectError
 from leak_suite.fit.cold import Cold, drop_cache
 from leak_suite.fit.drive import Users, load_workload
 from leak_suite.fit.groups import Books, Group
@@ -76,8 +76,6 @@ def run_trial(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Trial:
     """Run it; with `cold`, the files to drop from the page cache before the service starts."""
-    if spec.workload is None:
-        raise ConfigurationError("a fit needs a workload to drive the service")
     workload = load_workload(spec.workload)
     dropped = None if cold is None else drop_cache(sorted(cold))
     drive = _Drive()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 
 from leak_suite.subject.base import Subject
@@ -39,32 +38,21 @@ def open_subject(
     the agent, so a command, a pid and a URL cannot have them.
     """
     counted = [f"{name}={place}" for name, place in counters.items()]
-
-    def start(
-        keys: Mapping[str, str], python: Path | None, environment: Mapping[str, str]
-    ) -> AgentProcess:
-        return AgentProcess(
-            keys, python, tracked=tracked, counters=counted, trace=trace, environment=environment
-        )
-
+    start = partial(AgentProcess, tracked=tracked, counters=counted, trace=trace)
     if isinstance(spec, CallableSpec):
         return CallableSubject(partial(start, {"target": spec.target}, spec.python))
     if isinstance(spec, AppSpec):
         from leak_suite.subject.app import AppSubject
 
         keys = {"app": spec.app, "port": "0"}
-        return AppSubject(partial(start, keys, spec.python), spec.workload, spec.request_seconds)
+        return AppSubject(partial(start, keys, spec.python), spec.workload)
     if isinstance(spec, InProcessSpec):
         return InProcessSubject(spec, tracked, counted)
-    # What is driven from here imports httpx: half a second that a callable can do without.
-    if isinstance(spec, CommandSpec):
-        from leak_suite.subject.command import CommandSubject
+    # What looks from outside also drives: half a second of imports that a callable can do without.
+    from leak_suite.subject.outside import CommandSubject, PidSubject, UrlSubject
 
+    if isinstance(spec, CommandSpec):
         return CommandSubject(spec)
     if isinstance(spec, PidSpec):
-        from leak_suite.subject.pid import PidSubject
-
         return PidSubject(spec)
-    from leak_suite.subject.url import UrlSubject
-
     return UrlSubject(spec)

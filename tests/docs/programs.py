@@ -11,7 +11,7 @@ from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence.studies import STUDIES
 from benchmarks.leakbench import command as leakbench
 from fixtures.defects import __main__ as defects
-from leak_suite.cli.arguments import parse
+from leak_suite.cli.parser import parse
 from load import run as load
 from tests.docs.blocks import ROOT
 

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from fixtures.defects.catalogue import DEFECTS
-from leak_suite.cli.arguments import _parser
+from leak_suite.cli.parser import build_parser
 from leak_suite.options import Options
 from leak_suite.probes import PROBES
 from leak_suite.pytest_plugin import OPTIONS as PYTEST_OPTIONS
@@ -24,7 +24,7 @@ def parsers(
     parser: argparse.ArgumentParser | None = None,
 ) -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
     """(name, parser, help) of every command, those of commands of commands too."""
-    for action in (parser or _parser())._actions:
+    for action in (parser or build_parser())._actions:
         if isinstance(action, argparse._SubParsersAction):
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
             for name, found in action.choices.items():
@@ -48,9 +48,7 @@ def _commands() -> str:
         if any(isinstance(a, argparse._SubParsersAction) for a in arguments):
             continue
         rows = [(_spelled(a), (a.help or "").replace("%%", "%")) for a in arguments]
-        parts.append(
-            f"### `{prog}`\n\n{said[:1].upper()}{said[1:]}.\n\n" + _table(("option", ""), rows)
-        )
+        parts.append(f"### `{prog}`\n\n{said}.\n\n" + _table(("option", ""), rows))
     return "\n\n".join(parts)
 
 

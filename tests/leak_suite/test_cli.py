@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -15,11 +16,15 @@ from typing import Any
 import pytest
 
 from leak_suite.cli import main
+from leak_suite.cli.command import Command
+from leak_suite.cli.commands import COMMANDS
+from leak_suite.cli.commands.run import RunCommand
 from leak_suite.errors import LeakSuiteError
 from leak_suite.options import Options
 from leak_suite.result import Finding, Outcome, RunResult, Series, Site
 
 ROOT = Path(__file__).resolve().parents[2]
+OTHERS = [command for command in COMMANDS if command.name != "run"]
 HEAP = Finding("heap", "bytes", Outcome.GROWING, "leak", 64.0, sites=(Site("job.py", 3, "f"),))
 
 
@@ -59,7 +64,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_outcome_is_the_status(outcome: Outcome, status: int) -> None:
-    assert main(["run", "job:f"], check=FakeCheck(outcome)) == status
+    assert main(["run", "job:f"], [RunCommand(FakeCheck(outcome))]) == status
 
 
 @pytest.mark.parametrize(
@@ -81,7 +86,7 @@ def test_the_outcome_is_the_status(outcome: Outcome, status: int) -> None:
 def test_whatever_breaks_is_status_2_and_one_line(
     error: BaseException, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["run", "job:f"], check=FakeCheck(error)) == 2
+    assert main(["run", "job:f"], [RunCommand(FakeCheck(error))]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("leak-suite: ")
@@ -89,10 +94,12 @@ def test_whatever_breaks_is_status_2_and_one_line(
 
 
 def test_debug_shows_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "job:f", "--debug"], check=FakeCheck(ValueError("deep"))) == 2
+    assert main(["run", "job:f", "--debug"], [RunCommand(FakeCheck(ValueError("deep")))]) == 2
     said = capsys.readouterr().err
     assert "Traceback" in said
-    assert said.endswith("leak-suite: could not judge: ValueError: deep (--debug shows where)\n")
+    assert said.endswith(
+        "leak-suite: could not judge: ValueError: deep (--debug shows the traceback)\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,11 +113,9 @@ def test_debug_shows_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "job:f", "--workload", "a:b"], "a TARGET is its own workload"),
         (["run", "--app", "shop:app"], "--app needs --workload"),
         (["run", "--url", "http://127.0.0.1:1/"], "--url needs --metric"),
-        (["run", "--env", "X", "--", "python", "x.py"], "--env: write NAME=VALUE"),
-        (["run", "--cwd", "nowhere", "--", "python", "x.py"], "--cwd: there is no folder nowhere"),
-        (["run", "--request-timeout", "0", "--", "x"], "--request-timeout: .0. must be above zero"),
+        (["run", "--", "python", "x.py"], "-- COMMAND needs --workload"),
         (["run", "--workload", "a:b", "--"], "no command after --"),
-        (["show", "run.json", "--", "ls"], "`leak-suite run` and `fit` take a command"),
+        (["show", "run.json", "--", "ls"], "only `run` and `fit` take a command"),
         (["run", "--pid", "999999999"], "there is no process 999999999"),
         (["run", "--pid", "0"], "there is no process 0"),
         (["run", "job:f", "--pid", "many"], "invalid int value"),
@@ -125,7 +130,7 @@ def test_debug_shows_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_wrong_command_line_is_status_2_and_says_what_to_give(
     arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(arguments, check=FakeCheck(Outcome.STABLE)) == 2
+    assert main(arguments, [RunCommand(FakeCheck(Outcome.STABLE)), *OTHERS]) == 2
     assert sentence in capsys.readouterr().err
 
 
@@ -142,7 +147,7 @@ def test_every_flag_reaches_the_options() -> None:
     flags = "--max-seconds 2min --python python3 --max-growth 1MiB --max-threads 9"
     flags += " --budget peak=260MiB --budget heap=1KiB --track shop:Cursor --counter n=shop:count"
     flags += " --no-attribution -o out/run.json --quiet"
-    assert main(["run", "job:f", *flags.split()], check=check) == 0
+    assert main(["run", "job:f", *flags.split()], [RunCommand(check)]) == 0
     given = check.options
     assert given.python is not None
     assert given.python.name == "python3"
@@ -164,7 +169,7 @@ def test_a_flag_wins_over_the_file(tmp_path: Path) -> None:
         "[tool.leak_suite]\nmax_seconds = 7\nmax_threads = 5\nattribution = false\n"
     )
     check = FakeCheck(Outcome.STABLE)
-    main(["run", "job:f", "--max-seconds", "3"], check=check)
+    main(["run", "job:f", "--max-seconds", "3"], [RunCommand(check)])
     assert (check.options.max_seconds, check.options.max_threads) == (3, 5)
     assert check.options.attribution is False
 
@@ -173,7 +178,7 @@ def test_the_command_after_two_dashes_is_left_untouched(tmp_path: Path) -> None:
     (tmp_path / "drive.py").write_text("def visit(client): ...\n")
     check = FakeCheck(Outcome.STABLE)
     command = ["python", "server.py", "{port}", "--quiet", "--", "-o", "x"]
-    assert main(["run", "--workload", "drive.py:visit", "--", *command], check=check) == 0
+    assert main(["run", "--workload", "drive.py:visit", "--", *command], [RunCommand(check)]) == 0
     assert check.spec.argv == tuple(command)
     assert check.spec.workload == "drive.py:visit"
     assert not check.options.quiet
@@ -182,7 +187,9 @@ def test_the_command_after_two_dashes_is_left_untouched(tmp_path: Path) -> None:
 def test_the_run_file_is_written_and_shown_with_the_same_status(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["run", "job:f", "-o", "out/run.json"], check=FakeCheck(Outcome.GROWING)) == 1
+    assert (
+        main(["run", "job:f", "-o", "out/run.json"], [RunCommand(FakeCheck(Outcome.GROWING))]) == 1
+    )
     first = capsys.readouterr().out
     written = RunResult.read(Path("out/run.json"))
     assert replace(written, details={}) == replace(result(Outcome.GROWING), details={})
@@ -202,14 +209,16 @@ def test_a_run_file_that_cannot_be_written_does_not_cost_the_verdict(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     Path("out").write_text("a file, not a folder")
-    assert main(["run", "job:f", "-o", "out/run.json"], check=FakeCheck(Outcome.STABLE)) == 2
+    assert (
+        main(["run", "job:f", "-o", "out/run.json"], [RunCommand(FakeCheck(Outcome.STABLE))]) == 2
+    )
     said = capsys.readouterr()
     assert said.out.startswith("STABLE")
     assert "out" in said.err
 
 
 def test_json_prints_the_run_file_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["run", "job:f", "--json"], check=FakeCheck(Outcome.GROWING))
+    main(["run", "job:f", "--json"], [RunCommand(FakeCheck(Outcome.GROWING))])
     said = capsys.readouterr()
     printed = RunResult.from_json(said.out)
     assert replace(printed, details={}) == replace(result(Outcome.GROWING), details={})
@@ -220,17 +229,17 @@ def test_json_prints_the_run_file_and_nothing_else(capsys: pytest.CaptureFixture
 def test_the_run_file_holds_to_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((ROOT / "leak_suite" / "run.schema.json").read_text())
-    main(["run", "job:f", "--json"], check=FakeCheck(Outcome.GROWING))
+    main(["run", "job:f", "--json"], [RunCommand(FakeCheck(Outcome.GROWING))])
     jsonschema.validate(json.loads(capsys.readouterr().out), schema)
 
 
 def test_quiet_prints_the_verdict_only(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["run", "job:f", "--quiet"], check=FakeCheck(Outcome.GROWING))
+    main(["run", "job:f", "--quiet"], [RunCommand(FakeCheck(Outcome.GROWING))])
     assert capsys.readouterr().out == "GROWING: heap grows by 64 B per iteration\n"
 
 
 def test_no_color_and_pipes_get_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["run", "job:f"], check=FakeCheck(Outcome.GROWING))
+    main(["run", "job:f"], [RunCommand(FakeCheck(Outcome.GROWING))])
     said = capsys.readouterr()
     assert "\x1b" not in said.out
     assert said.err == ""
@@ -244,7 +253,7 @@ def test_the_probes_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_signal_handler_is_put_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    main(["run", "job:f"], check=FakeCheck(Outcome.STABLE))
+    main(["run", "job:f"], [RunCommand(FakeCheck(Outcome.STABLE))])
     assert signal.getsignal(signal.SIGTERM) == before
 
 
@@ -265,13 +274,14 @@ def _run(code: str, act: Callable[[subprocess.Popen[str]], None]) -> tuple[int, 
 WAITING = """
 import sys, time
 from leak_suite.cli import main
+from leak_suite.cli.commands.run import RunCommand
 def check(*_, **__):
     try:
         print("ready", flush=True)
         time.sleep(60)
     finally:
         print("cleaned up", file=sys.stderr)
-sys.exit(main(["run", "job:f"], check=check))
+sys.exit(main(["run", "job:f"], [RunCommand(check)]))
 """
 
 
@@ -307,3 +317,41 @@ def test_the_door_imports_nothing_heavy() -> None:
     code += "print([m for m in ('rich', 'psutil', 'memray', 'httpx') if m in sys.modules])"
     with _process(code) as process:
         assert process.communicate(timeout=60)[0] == "[]\n"
+
+
+def test_the_old_name_of_a_flag_still_works_and_says_what_to_use(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["fit", "--memory", "1M", "--app", "a:b", "--workload", "a:b", "--way", "nothing"]
+    assert main(words) == 2
+    assert "--way is deprecated; use --backend" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_explains_itself(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command.name, "--help"]) == 0
+    assert command.help in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_help_shows_the_defaults_of_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"(default: {Options.max_seconds:g})" in text
+    assert f"(default: {Options.max_threads})" in text
+
+
+def test_what_a_failed_step_logs_is_shown_with_debug_only(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class LoggingCheck(FakeCheck):
+        def __call__(self, *arguments: Any, **named: Any) -> RunResult:
+            logging.getLogger("leak_suite.check").debug("attribution failed")
+            return super().__call__(*arguments, **named)
+
+    check = LoggingCheck(Outcome.STABLE)
+    main(["run", "job:f", "--debug"], [RunCommand(check)])
+    assert capsys.readouterr().err == "leak-suite: attribution failed\n"
+    main(["run", "job:f"], [RunCommand(check)])
+    assert capsys.readouterr().err == ""

@@ -37,7 +37,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("app", ["served:app", "served.py:app"])
 def test_an_app_is_served_and_driven_by_an_async_workload(in_folder: Path, app: str) -> None:
-    flags = ["--memory", "256M", "--way", "docker", "--iterations", "6", "--users", "3"]
+    flags = ["--memory", "256M", "--backend", "docker", "--iterations", "6", "--users", "3"]
     status = main(
         ["fit", *flags, "--app", app, "--workload", "fit_work.py:hello", "-o", "run.json"]
     )

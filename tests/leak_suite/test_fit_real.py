@@ -159,7 +159,7 @@ def test_without_a_way_nothing_is_enforced_and_the_status_is_2(
 ) -> None:
     monkeypatch.chdir(service)
     command = [sys.executable, str(service / "server.py"), "{port}"]
-    flags = ["fit", "--memory", "128M", "--way", "docker", "--iterations", "2"]
+    flags = ["fit", "--memory", "128M", "--backend", "docker", "--iterations", "2"]
     status = main([*flags, "--workload", "work.py:small", "-o", "out/run.json", "--", *command])
     assert status == 2
     assert "NOT ENFORCED" in capsys.readouterr().out
@@ -192,7 +192,7 @@ def test_the_command_tells_all_of_it_and_shows_the_file_again(
         (["--memory", "lots"], "is not a size"),
         (["--plan", "render-huge"], "known are render-free"),
         (["--memory", "512M", "--users", "0"], "users must be above zero"),
-        (["--memory", "512M", "--way", "magic"], "known are cgroup v2"),
+        (["--memory", "512M", "--backend", "magic"], "known are cgroup v2"),
         (["--memory", "512M", "--app", "a:b", "--workload", "nonsense"], "must be written"),
     ],
 )

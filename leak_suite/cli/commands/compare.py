@@ -1,0 +1,67 @@
+"""`leak-suite compare`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leak_suite.cli.command import Command
+from leak_suite.cli.output import write_or_print
+
+if TYPE_CHECKING:
+    from leak_suite.compare import Floor, Profile
+
+__all__ = ["CompareCommand"]
+
+_FORMATS = ("console", "markdown", "json")
+
+
+class CompareCommand(Command):
+    """Compare two sets of runs, and list what got worse or better."""
+
+    name = "compare"
+    statuses = "status: 0 no regression, 1 regression, 2 could not compare"
+
+    def prepare_parser(self, parser: ArgumentParser) -> None:
+        """See Command."""
+        forms = "a run.json, a baseline, or a folder of them"
+        parser.add_argument(
+            "base", type=Path, help=f"{forms}; several runs of a workload are repeats"
+        )
+        parser.add_argument("head", type=Path, help="the same, of what is judged")
+        parser.add_argument(
+            "-o", "--output", metavar="PATH", type=Path, help="write there instead of printing"
+        )
+        parser.add_argument(
+            "--format", choices=_FORMATS, default="console", help="default: %(default)s"
+        )
+        parser.add_argument("--quiet", action="store_true", help="print the verdict only")
+
+    def run(self, arguments: Namespace) -> int:
+        """See Command."""
+        from leak_suite.compare import compare, profiles
+        from leak_suite.render.comparison import COMPARISON_FORMATS, comparison_headline
+
+        base, head = profiles(arguments.base), profiles(arguments.head)
+        comparison = compare(base, head, _floors((*base, *head)))
+        if arguments.output is not None or not arguments.quiet:
+            write_or_print(COMPARISON_FORMATS[arguments.format](comparison), arguments.output)
+        if arguments.quiet != (arguments.output is not None):
+            print(comparison_headline(comparison), flush=True)
+        return comparison.status
+
+
+def _floors(found: tuple[Profile, ...]) -> dict[str, Floor]:
+    """The rates that the probes ignore; a metric that this release does not know has none."""
+    from leak_suite.compare import Floor
+    from leak_suite.probes import probe_for
+
+    floors = {}
+    for metric in {metric for one in found for metric in one.growth}:
+        try:
+            probe = probe_for(metric)
+        except KeyError:
+            continue
+        floors[metric] = Floor(probe.floor, probe.exact)
+    return floors

@@ -1,0 +1,123 @@
+"""Makes the spec of a subject from the flags that name it."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from leak_suite.errors import ConfigurationError, SubjectError
+from leak_suite.subject import AppSpec, CallableSpec, CommandSpec, PidSpec, Spec, UrlSpec
+
+__all__ = [
+    "app_spec",
+    "build_spec",
+    "callable_spec",
+    "command_spec",
+    "parse_number",
+    "validate_target",
+]
+
+
+def build_spec(arguments: Namespace, python: Path | None) -> Spec:
+    """The spec of the one subject that is given; `python` is the interpreter that it runs in.
+
+    Raises:
+        ConfigurationError: none or several are given, or a flag that one needs is missing.
+        SubjectError: there is no process with that pid.
+    """
+    flags = {"TARGET": arguments.target, "--app": arguments.app, "--url": arguments.url}
+    flags |= {"--pid": arguments.pid, "-- COMMAND": arguments.argv or None}
+    given = [flag for flag, value in flags.items() if value is not None]
+    if len(given) != 1:
+        raise ConfigurationError(
+            f"give one subject out of {', '.join(flags)}; "
+            + (f"given were {' and '.join(given)}" if given else "none was given")
+        )
+    return _BUILDERS[given[0]](arguments, python)
+
+
+def callable_spec(arguments: Namespace, python: Path | None) -> CallableSpec:
+    """The spec of TARGET, a callable that is its own workload."""
+    if arguments.workload is not None:
+        raise ConfigurationError("a TARGET is its own workload; leave --workload out")
+    return CallableSpec(validate_target(arguments.target, "TARGET"), python)
+
+
+def app_spec(arguments: Namespace, python: Path | None) -> AppSpec:
+    """The spec of --app with its --workload."""
+    app = validate_target(arguments.app, "--app")
+    return AppSpec(app, _required_workload(arguments, "--app"), python)
+
+
+def command_spec(arguments: Namespace, _: Path | None = None) -> CommandSpec:
+    """The spec of a command after `--` with its --workload."""
+    return CommandSpec(arguments.argv, _required_workload(arguments, "-- COMMAND"))
+
+
+def _pid_spec(arguments: Namespace, _: Path | None) -> PidSpec:
+    if not _is_alive(arguments.pid):
+        raise SubjectError(f"--pid: there is no process {arguments.pid}")
+    return PidSpec(arguments.pid, _workload(arguments))
+
+
+def _url_spec(arguments: Namespace, _: Path | None) -> UrlSpec:
+    if arguments.metric is None:
+        raise ConfigurationError("--url needs --metric, the path of a number in its JSON")
+    return UrlSpec(arguments.url, arguments.metric, _workload(arguments))
+
+
+_BUILDERS: Mapping[str, Callable[[Namespace, Path | None], Spec]] = {
+    "TARGET": callable_spec,
+    "--app": app_spec,
+    "--url": _url_spec,
+    "--pid": _pid_spec,
+    "-- COMMAND": command_spec,
+}
+
+
+def _required_workload(arguments: Namespace, subject: str) -> str:
+    workload = _workload(arguments)
+    if workload is None:
+        raise ConfigurationError(f"{subject} needs --workload module:callable to drive it")
+    return workload
+
+
+def _workload(arguments: Namespace) -> str | None:
+    if arguments.workload is None:
+        return None
+    return validate_target(arguments.workload, "--workload")
+
+
+def validate_target(target: str, flag: str) -> str:
+    """`target` itself; ConfigurationError, naming `flag`, if it is not module:name or file.py:name.
+
+    A file must exist. A module is looked for by the subject, in its own interpreter.
+    """
+    module, _, name = target.rpartition(":")
+    if not module or not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigurationError(
+            f"{flag}: {target!r} must be written package.module:name or path/file.py:name"
+        )
+    if module.endswith(".py") and not Path(module).is_file():
+        raise ConfigurationError(f"{flag}: there is no file {module}")
+    return target
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return pid > 0
+
+
+def parse_number(flag: str, parse: Callable[[object], float], text: str) -> float:
+    """`parse(text)`, where its ValueError becomes a ConfigurationError that names the flag."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{flag}: {error}") from error
