@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigurationError", "LeakError", "LeakSuiteError", "RunFileError", "SubjectError"]
+__all__ = [
+    "ConfigurationError",
+    "LeakError",
+    "LeakSuiteError",
+    "LimitUnavailable",
+    "RunFileError",
+    "SubjectError",
+]
 
 
 class LeakError(AssertionError):
@@ -23,3 +30,7 @@ class SubjectError(LeakSuiteError):
 
 class RunFileError(LeakSuiteError):
     """A run file is unreadable, or of a schema version that this release does not know."""
+
+
+class LimitUnavailable(LeakSuiteError):
+    """A backend cannot enforce a memory limit here; the message says why."""

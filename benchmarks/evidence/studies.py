@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from benchmarks.evidence.study import Figures, Study
+from leak_suite.fit import FitResult
+from leak_suite.units import MIB
 from load import invariants
 from tests.load.broken import PROMISES
 
 __all__ = ["STUDIES"]
 
-_MIB = 1024**2
 _SERVER = (
     *("--", sys.executable, "-m", "uvicorn", "reference_app.main:app"),
     *("--host", "127.0.0.1", "--port", "{port}", "--workers", "1"),
@@ -135,22 +137,21 @@ def _both(folder: Path) -> Figures:
 
 
 def _fits(folder: Path, jobs: int = 0) -> Figures:
-    run = _json(folder / "run.json")
-    fit = run["details"]["fit"]
-    if not fit["enforced"]:
+    fit = FitResult.from_data(_json(folder / "run.json"))
+    if not fit.limit.enforced:
         raise ValueError("the limit was not enforced")
-    if run["iterations"] < jobs:
-        raise ValueError(f"{run['iterations']} jobs in place of {jobs}")
-    figures = {
-        "jobs": run["iterations"],
-        "limit MiB": fit["limit"] / _MIB,
-        "killed": fit["oom_kills"],
-        **{f"peak {name} MiB": round(size / _MIB, 1) for name, size in fit["peak"].items()},
+    if fit.iterations < jobs:
+        raise ValueError(f"{fit.iterations} jobs in place of {jobs}")
+    figures: dict[str, float] = {
+        "jobs": fit.iterations,
+        "limit MiB": fit.limit.bytes / MIB,
+        "killed": fit.counters.oom_kills,
+        **{f"peak {name} MiB": round(size / MIB, 1) for name, size in asdict(fit.peak).items()},
     }
-    if fit["slowdown"] is not None:
-        figures["times slower than without a limit"] = fit["slowdown"]
-    if fit["minimum"] is not None and fit["minimum"]["bytes"] is not None:
-        figures["smallest limit MiB"] = round(fit["minimum"]["bytes"] / _MIB, 1)
+    if fit.slowdown is not None:
+        figures["times slower than without a limit"] = fit.slowdown
+    if fit.minimum is not None and fit.minimum.bytes is not None:
+        figures["smallest limit MiB"] = round(fit.minimum.bytes / MIB, 1)
     return figures
 
 

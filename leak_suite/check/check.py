@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from leak_suite.check.allowed import tolerances
-from leak_suite.check.environment import environment
+from leak_suite.environment import environment
 from leak_suite.errors import SubjectError
 from leak_suite.options import Accepted, Options
 from leak_suite.probes import probe_for

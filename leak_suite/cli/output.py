@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from leak_suite.result import RunResult
+from leak_suite.result_file import Result
 
 __all__ = [
     "OutputOptions",
@@ -47,14 +47,14 @@ def add_output_flags(parser: ArgumentParser) -> _ArgumentGroup:
     return group
 
 
-def print_result(result: RunResult, options: OutputOptions) -> None:
+def print_result(result: Result, options: OutputOptions) -> None:
     """Print the result, then write the run file: a failure to write does not cost the verdict."""
     print(format_result(result, options), end="", flush=True)
     if options.output is not None:
         result.write(options.output)
 
 
-def format_result(result: RunResult, options: OutputOptions) -> str:
+def format_result(result: Result, options: OutputOptions) -> str:
     """What is printed of a result."""
     from leak_suite.render import headline
 
@@ -65,7 +65,7 @@ def format_result(result: RunResult, options: OutputOptions) -> str:
     return rendered(result, "console")
 
 
-def rendered(result: RunResult, form: str) -> str:
+def rendered(result: Result, form: str) -> str:
     """The result in one of the formats of `leak-suite show`."""
     from leak_suite.render import console, render, workflow_commands
 

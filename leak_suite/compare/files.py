@@ -115,7 +115,7 @@ def _is_run(data: Any) -> bool:
     """Whether this is meant to be a run file that can be compared; those of `fit` cannot."""
     if not isinstance(data, dict) or "schema_version" not in data or "subject" not in data:
         return False
-    return "fit" not in (data.get("details") or {})
+    return "kind" not in data and (data.get("details") or {}).get("fit") is None
 
 
 def _by_subject(runs: Iterable[RunResult]) -> list[list[RunResult]]:

@@ -1,32 +1,51 @@
-"""One trial: the service starts inside a group, users drive it, and everything is written down."""
+"""One trial: the service starts under a limit, clients put load on it, and its figures are kept."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from enum import Enum
+from pathlib import Path
 
-from leak_suite.errors import SubjectError
-from leak_suite.fit.cold import Cold, drop_cache
-from leak_suite.fit.drive import Users, load_workload
-from leak_suite.fit.groups import Books, Group
-from leak_suite.fit.server import argv_of
-from leak_suite.fit.watch import Killed, Peak, Sample, Watch
-from leak_suite.fit.ways import Opener
+from leak_suite.errors import ConfigurationError, SubjectError
+from leak_suite.fit.backends import CgroupFactory
+from leak_suite.fit.cgroup import CgroupStats
+from leak_suite.fit.load_generator import ClientPool, load_workload
+from leak_suite.fit.page_cache import drop_page_cache
+from leak_suite.fit.result import KilledProcess, PageCacheDrop, Peak
+from leak_suite.fit.sampler import Sample, UsageSampler
 from leak_suite.service_process import ServiceProcess
-from leak_suite.subject import AppSpec, CommandSpec
+from leak_suite.subject import AppSpec, CommandSpec, Spec
 
-__all__ = ["Load", "Trial", "run_trial"]
+__all__ = ["Load", "Trial", "TrialEnd", "run_trial", "service_command"]
 
 _STOP_SECONDS = 10.0
-_PATIENCE_SECONDS = 5.0
+_JOIN_SECONDS = 5.0
+_POLL_SECONDS = 0.05
+
+
+class TrialEnd(str, Enum):
+    """How a trial ended."""
+
+    DONE = "done"
+    TIME = "time"
+    FAILED = "failed"
+    """The workload raised."""
+    DIED = "died"
+    """The server ended."""
+    NOT_STARTED = "not started"
 
 
 @dataclass(frozen=True)
 class Load:
-    """How much is asked of the service, and for how long."""
+    """`users` clients that do `iterations` between them.
+
+    `start_seconds`: how long the service may take to listen; `max_seconds`: how long the load may
+    take.
+    """
 
     users: int
     iterations: int
@@ -36,20 +55,19 @@ class Load:
 
 @dataclass(frozen=True)
 class Trial:
-    """What one trial came to.
+    """The figures of one trial. `limit` and the peak are in bytes; `done` counts iterations.
 
-    `ended` is "done", "time", "failed" (the workload raised), "died" (the server did) or "not
-    started". Faults, refaults and stalls are of the driven part only: a cold start has its own.
+    Faults, refaults and stalls are those while the clients worked: a cold start has its own.
     """
 
     limit: int | None
-    ended: str
+    end: TrialEnd
     done: int
     seconds: float
     start_seconds: float
     error: str = ""
     oom_kills: int = 0
-    killed: tuple[Killed, ...] = ()
+    killed: tuple[KilledProcess, ...] = ()
     server_alive: bool = True
     peak: Peak = field(default_factory=Peak)
     limit_hits: int | None = None
@@ -58,127 +76,117 @@ class Trial:
     stalled_seconds: float | None = None
     samples: tuple[Sample, ...] = ()
     files: frozenset[str] = frozenset()
-    cold: Cold | None = None
+    page_cache: PageCacheDrop | None = None
 
     @property
     def seconds_per_iteration(self) -> float | None:
-        """By the clock, with all users at work; None where none was finished."""
+        """By the clock, with all clients at work; None where no iteration was finished."""
         return self.seconds / self.done if self.done else None
+
+
+def service_command(spec: Spec) -> tuple[str, ...]:
+    """The command that serves `spec`; `{port}` stands where the port goes.
+
+    Raises:
+        ConfigurationError: `spec` is not a service that can be started.
+    """
+    if isinstance(spec, CommandSpec):
+        return spec.argv
+    if isinstance(spec, AppSpec):
+        module, _, name = spec.app.rpartition(":")
+        folder = "."
+        if module.endswith(".py"):
+            folder, module = str(Path(module).resolve().parent), Path(module).stem
+        python = str(spec.python or sys.executable)
+        options = ("--app-dir", folder, "--host", "127.0.0.1", "--port", "{port}", "--workers", "1")
+        return (python, "-m", "uvicorn", f"{module}:{name}", *options)
+    raise ConfigurationError("fit needs a service: --app, or -- COMMAND, with --workload")
 
 
 def run_trial(
     spec: AppSpec | CommandSpec,
-    opener: Opener,
+    make_cgroup: CgroupFactory,
     limit: int | None,
     load: Load,
     *,
-    cold: frozenset[str] | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    files: frozenset[str] | None = None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> Trial:
-    """Run it; with `cold`, the files to drop from the page cache before the service starts."""
+    """Run one trial; with `files`, those are dropped from the page cache before it starts."""
+    if spec.workload is None:
+        raise ConfigurationError("fit needs a workload that puts load on the service")
     workload = load_workload(spec.workload)
-    dropped = None if cold is None else drop_cache(sorted(cold))
-    drive = _Drive()
+    dropped = None if files is None else drop_page_cache(sorted(files))
+    end, error, seconds = TrialEnd.NOT_STARTED, "", 0.0
+    before = CgroupStats()
+    clients: ClientPool | None = None
+
+    def done() -> int:
+        return 0 if clients is None else clients.done
+
     with ExitStack() as stack:
-        group = opener(limit)
-        stack.callback(group.close)
-        server = ServiceProcess(group.wrap(argv_of(spec)))
-        stack.callback(server.stop, _STOP_SECONDS)
-        watch = Watch(group, server, lambda: drive.done)
-        stack.callback(watch.close)
-        stack.callback(drive.stop)
+        cgroup = make_cgroup(limit)
+        stack.callback(cgroup.close)
         began = time.monotonic()
+        server = ServiceProcess(cgroup.wrap(service_command(spec)))
+        stack.callback(server.stop, _STOP_SECONDS)
+        sampler = UsageSampler(cgroup, server, done)
+        stack.callback(sampler.close)
         try:
             server.wait_until_listening(load.start_seconds)
         except SubjectError as failure:
-            drive.error = str(failure)
-        started = time.monotonic() - began
-        if not drive.error:
-            drive.run(workload, server, group, load, tell)
-        watch.close()
+            error = str(failure)
+        start_seconds = time.monotonic() - began
+        if not error:
+            before, began = cgroup.stats(), time.monotonic()
+            clients = ClientPool(
+                workload, server.base_url, count=load.users, iterations=load.iterations
+            )
+            stack.callback(clients.stop)
+            end = _wait_for_end(clients, server, load, on_progress)
+            seconds = clients.seconds if end is TrialEnd.DONE else time.monotonic() - began
+            error = clients.error or (server.describe_exit() if end is TrialEnd.DIED else "")
+        sampler.close()
         # A killed process has lost its connections a moment before its end can be read.
-        alive = server.alive and not any(one.is_server for one in watch.killed)
-    drive.join()
-    return _written_down(
-        watch, drive, limit=limit, start_seconds=started, server_alive=alive, cold=dropped
-    )
-
-
-@dataclass
-class _Drive:
-    """The driven part of a trial: the users, how it ended, and the books before it."""
-
-    ended: str = "not started"
-    error: str = ""
-    seconds: float = 0.0
-    before: Books = field(default_factory=lambda: Books(None, None, None))
-    users: Users | None = None
-
-    @property
-    def done(self) -> int:
-        """Iterations that are finished."""
-        return 0 if self.users is None else self.users.done
-
-    def run(
-        self,
-        workload: Callable[..., Any],
-        server: ServiceProcess,
-        group: Group,
-        load: Load,
-        tell: Callable[[str], None],
-    ) -> None:
-        """Let the users in, and follow them to the end."""
-        self.before = group.books()
-        began = time.monotonic()
-        users = Users(workload, server.base_url, count=load.users, iterations=load.iterations)
-        self.users = users
-        self.ended = _follow(users, server, load, tell)
-        self.seconds = users.seconds if self.ended == "done" else time.monotonic() - began
-        self.error = users.error or (server.describe_exit() if self.ended == "died" else "")
-
-    def stop(self) -> None:
-        """Begin nothing more."""
-        if self.users is not None:
-            self.users.stop()
-
-    def join(self) -> None:
-        """Wait a moment for those whose last request has just lost its server."""
-        if self.users is not None:
-            self.users.join(_PATIENCE_SECONDS)
-
-
-def _written_down(watch: Watch, drive: _Drive, **known: Any) -> Trial:
-    before, after = drive.before, watch.last
+        alive = server.alive and not any(process.is_server for process in sampler.killed)
+    if clients is not None:
+        clients.join(_JOIN_SECONDS)  # those whose last request has just lost its server
+    after = sampler.last
     return Trial(
-        ended=drive.ended,
-        done=drive.done,
-        seconds=drive.seconds,
-        error=drive.error,
+        limit=limit,
+        end=end,
+        done=done(),
+        seconds=seconds,
+        start_seconds=start_seconds,
+        error=error,
         oom_kills=after.oom_kills or 0,
-        killed=tuple(watch.killed),
-        peak=watch.peak,
+        killed=tuple(sampler.killed),
+        server_alive=alive,
+        peak=sampler.peak,
         limit_hits=after.limit_hits,
         major_faults=_since(before.major_faults, after.major_faults),
         refaults=_since(before.refaults, after.refaults),
         stalled_seconds=_since(before.stalled_seconds, after.stalled_seconds),
-        samples=tuple(watch.samples),
-        files=frozenset(watch.files),
-        **known,
+        samples=tuple(sampler.samples),
+        files=frozenset(sampler.files),
+        page_cache=dropped,
     )
 
 
-def _follow(users: Users, server: ServiceProcess, load: Load, tell: Callable[[str], None]) -> str:
+def _wait_for_end(
+    clients: ClientPool, server: ServiceProcess, load: Load, on_progress: Callable[[str], None]
+) -> TrialEnd:
     until = time.monotonic() + load.max_seconds
-    while users.busy:
+    while clients.busy:
         if not server.alive:
-            return "died"
-        if users.error:
-            return "failed"
+            return TrialEnd.DIED
+        if clients.error:
+            return TrialEnd.FAILED
         if time.monotonic() > until:
-            return "time"
-        tell(f"{users.done:,} of {load.iterations:,} iterations")
-        time.sleep(0.05)
-    return "failed" if users.error else "done"
+            return TrialEnd.TIME
+        on_progress(f"{clients.done:,} of {load.iterations:,} iterations")
+        time.sleep(_POLL_SECONDS)
+    return TrialEnd.FAILED if clients.error else TrialEnd.DONE
 
 
 def _since(before: float | None, after: float | None) -> float | None:

@@ -9,7 +9,7 @@ from leak_suite.render.console import console
 from leak_suite.render.junit import properties
 from leak_suite.render.markdown import markdown
 from leak_suite.render.short import headline, in_short
-from leak_suite.result import RunResult
+from leak_suite.result_file import Result
 
 __all__ = [
     "FORMATS",
@@ -23,21 +23,21 @@ __all__ = [
 ]
 
 
-def _html(result: RunResult) -> str:
+def _html(result: Result) -> str:
     from leak_suite.render.html_page import html
 
     return html(result)
 
 
-FORMATS: Mapping[str, Callable[[RunResult], str]] = {
+FORMATS: Mapping[str, Callable[[Result], str]] = {
     "console": console,
-    "json": RunResult.to_json,
+    "json": lambda result: result.to_json(),
     "markdown": markdown,
     "annotations": workflow_commands,
     "html": _html,
 }
 
 
-def render(result: RunResult, form: str = "console") -> str:
+def render(result: Result, form: str = "console") -> str:
     """The text of `result` in one of FORMATS."""
     return FORMATS[form](result)

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from leak_suite.render.words import in_order, is_fit, outcome_word, site_line, verdict
+from leak_suite.fit.result import FitResult
+from leak_suite.render.words import in_order, outcome_word, site_line, verdict
 from leak_suite.result import Finding, Outcome, RunResult, Site
+from leak_suite.result_file import Result
 from leak_suite.units import format_rate
 
 __all__ = ["workflow_commands"]
@@ -21,13 +23,13 @@ _KINDS = {
 }
 
 
-def workflow_commands(results: RunResult | Iterable[RunResult], root: Path | None = None) -> str:
+def workflow_commands(results: Result | Iterable[Result], root: Path | None = None) -> str:
     """The commands to print in a workflow step, or nothing where all is stable.
 
     Files under `root` (the repository, if given) are named relative to it. What could not be
     judged is a warning, and stands there only if it decides a run's outcome.
     """
-    runs = [results] if isinstance(results, RunResult) else list(results)
+    runs = [results] if isinstance(results, (RunResult, FitResult)) else list(results)
     lines: dict[str, list[str]] = {"error": [], "warning": []}
     for result in runs:
         for kind, line in _lines(result, root):
@@ -36,17 +38,19 @@ def workflow_commands(results: RunResult | Iterable[RunResult], root: Path | Non
     return "".join(f"{line}\n" for kind in lines for line in lines[kind][:_MOST])
 
 
-def _lines(result: RunResult, root: Path | None) -> list[tuple[str, str]]:
+def _lines(result: Result, root: Path | None) -> list[tuple[str, str]]:
     """Kind and text of what one run has to say."""
+    if isinstance(result, FitResult):
+        return [] if result.fits else [(_KINDS[result.outcome], _bare(result))]
     failed = [f for f in in_order(result) if f.outcome.status == 1]
     if result.outcome is Outcome.INCONCLUSIVE:
         failed += [f for f in in_order(result) if f.outcome is Outcome.INCONCLUSIVE and f.required]
-    if (is_fit(result) or not failed) and result.outcome is not Outcome.STABLE:
+    if not failed and result.outcome is not Outcome.STABLE:
         return [(_KINDS[result.outcome], _bare(result))]
     return [(_KINDS[f.outcome], _line(result, f, root)) for f in failed]
 
 
-def _bare(result: RunResult) -> str:
+def _bare(result: Result) -> str:
     """A run that failed as a whole, with no finding to blame."""
     title = f"leak-suite: {result.subject}: {outcome_word(result)}"
     return f"::{_KINDS[result.outcome]} title={_property(title)}::{_data(verdict(result))}"

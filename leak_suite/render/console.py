@@ -9,11 +9,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from leak_suite.fit.result import FitResult
 from leak_suite.render.fit import fit_console
 from leak_suite.render.paper import Paper
 from leak_suite.render.short import headline
-from leak_suite.render.words import in_order, is_fit, rate, site_line, unseen
-from leak_suite.result import Finding, Outcome, RunResult
+from leak_suite.render.words import in_order, rate, site_line, unseen
+from leak_suite.result import Finding, Outcome
+from leak_suite.result_file import Result
 from leak_suite.units import format_duration, format_rate, format_value
 
 __all__ = ["console"]
@@ -28,9 +30,9 @@ _STYLES = {
 }
 
 
-def console(result: RunResult, *, width: int = 80, colour: bool = False) -> str:
+def console(result: Result, *, width: int = 80, colour: bool = False) -> str:
     """The whole report, no line wider than `width`; plain text unless `colour`."""
-    if is_fit(result):
+    if isinstance(result, FitResult):
         return fit_console(result, width=width, colour=colour)
     terminal = Paper(width=width, colour=colour)
     findings = in_order(result)

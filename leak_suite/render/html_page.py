@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leak_suite.errors import ConfigurationError
+from leak_suite.fit.result import FitResult
 from leak_suite.render.fit import fit_facts
 from leak_suite.render.html_theme import THEMES, style
 from leak_suite.render.html_view import RunView, SiteView, view
-from leak_suite.render.words import is_fit
 from leak_suite.result import Outcome, RunResult
+from leak_suite.result_file import Result
 from leak_suite.units import format_duration
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ class Page:
     charts: str
 
 
-def html(result: RunResult) -> str:
+def html(result: Result) -> str:
     """The page of one run."""
     return render_many([result])
 
 
-def render_many(results: Sequence[RunResult]) -> str:
+def render_many(results: Sequence[Result]) -> str:
     """One page of several runs, the worst first; ConfigurationError if there is none."""
     if not results:
         raise ConfigurationError("a report needs at least one run file; none was given")
@@ -104,17 +105,16 @@ def fill(template: str, **values: Any) -> str:
 
 
 def _figures(runs: Sequence[RunView]) -> tuple[tuple[str, str], ...]:
-    judged = sum(len(run.result.findings) for run in runs)
-    growing = sum(
-        finding.outcome is Outcome.GROWING for run in runs for finding in run.result.findings
-    )
+    results = [run.result for run in runs if isinstance(run.result, RunResult)]
+    judged = sum(len(result.findings) for result in results)
+    growing = sum(f.outcome is Outcome.GROWING for result in results for f in result.findings)
     first = runs[0].result
     figures = [("runs", str(len(runs)))] if len(runs) > 1 else []
     figures += [
         ("iterations", f"{sum(run.result.iterations for run in runs):,}"),
         ("seconds", seconds(sum(run.result.seconds for run in runs))),
     ]
-    if len(runs) == 1 and is_fit(first):
+    if len(runs) == 1 and isinstance(first, FitResult):
         figures += fit_facts(first)
     else:
         figures += [("metrics judged", str(judged)), ("of them growing", str(growing))]

@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from leak_suite.fit.result import FitResult
 from leak_suite.probes import Probe, probe_for
+from leak_suite.render.fit import fit_facts
 from leak_suite.render.html_charts import chart, thinned
 from leak_suite.render.words import in_order, outcome_word, rate, unseen, verdict
 from leak_suite.result import Finding, Outcome, RunResult, Series, Site
+from leak_suite.result_file import Result
 from leak_suite.units import format_rate, format_value, unit_for
 from leak_suite.verdict import Tolerance
 
@@ -157,7 +160,7 @@ class RunView:
     """One run of a page."""
 
     id: str
-    result: RunResult
+    result: Result
     word: str
     why: str
     metrics: tuple[MetricView, ...]
@@ -177,9 +180,11 @@ class RunView:
         return tuple(m for m in self.metrics if m.outcome is Outcome.STABLE)
 
 
-def view(result: RunResult, number: int) -> RunView:
+def view(result: Result, number: int) -> RunView:
     """What the page says of `result`, the run of that number on it."""
     name = f"run{number}"
+    if isinstance(result, FitResult):
+        return _fit_view(result, name)
     return RunView(
         id=name,
         result=result,
@@ -190,6 +195,28 @@ def view(result: RunResult, number: int) -> RunView:
         pages=_pages(result.details.get("flamegraphs")),
         command=_command(result),
         facts=tuple(_facts(result)),
+    )
+
+
+def _fit_view(result: FitResult, name: str) -> RunView:
+    """A fit: the memory of the service as charts, and its facts."""
+    metrics = (
+        MetricView(
+            f"{name}-m{number}", one.metric, one.unit, None, one, None, chart(one, None, None, None)
+        )
+        for number, one in enumerate(result.series, 1)
+    )
+    facts = [(_name(key), _value(value)) for key, value in result.environment.items()]
+    return RunView(
+        id=name,
+        result=result,
+        word=outcome_word(result),
+        why=verdict(result),
+        metrics=tuple(metrics),
+        missed=(),
+        pages=(),
+        command=shlex.join(result.command),
+        facts=(*facts, *fit_facts(result)),
     )
 
 

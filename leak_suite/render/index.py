@@ -12,6 +12,7 @@ from leak_suite.errors import ConfigurationError, RunFileError
 from leak_suite.render.html_page import fill, html, seconds, worst
 from leak_suite.render.words import in_order, outcome_word, site_line, verdict
 from leak_suite.result import Outcome, RunResult
+from leak_suite.result_file import Result, result_from_json
 
 __all__ = ["Entry", "index", "write_pages"]
 
@@ -24,7 +25,7 @@ class Entry:
 
     name: str
     href: str
-    result: RunResult | None = None
+    result: Result | None = None
     problem: str = ""
 
     @property
@@ -45,7 +46,7 @@ class Entry:
     @property
     def sites(self) -> tuple[str, ...]:
         """The first place of the most telling metric that has one."""
-        if self.result is None:
+        if not isinstance(self.result, RunResult):
             return ()
         named = (f.sites[0] for f in in_order(self.result) if f.sites)
         return tuple(site_line(site) for site in named)[:1]
@@ -104,7 +105,7 @@ def _entry(path: Path) -> Entry | None:
         text = path.read_text(encoding="utf-8")
         if not _is_run_file(text):
             return None
-        return Entry(path.stem, quote(f"{path.stem}.html"), RunResult.from_json(text))
+        return Entry(path.stem, quote(f"{path.stem}.html"), result_from_json(text))
     except (OSError, UnicodeDecodeError, RunFileError) as error:
         return Entry(path.stem, "", problem=f"the run file cannot be read: {error}")
 

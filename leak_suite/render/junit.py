@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from leak_suite.fit.result import FitResult
 from leak_suite.render.words import in_order, rate, site_line, verdict
-from leak_suite.result import Outcome, RunResult
+from leak_suite.result import Outcome
+from leak_suite.result_file import Result
 
 __all__ = ["properties"]
 
 
-def properties(result: RunResult) -> tuple[tuple[str, str], ...]:
+def properties(result: Result) -> tuple[tuple[str, str], ...]:
     """The outcome and reason; then metric, rate and site of each finding that is not stable."""
     said = [("leak_suite.outcome", result.outcome.value), ("leak_suite.reason", verdict(result))]
+    if isinstance(result, FitResult):
+        return tuple(said)
     for finding in in_order(result):
         if finding.outcome is Outcome.STABLE:
             continue

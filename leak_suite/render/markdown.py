@@ -6,9 +6,11 @@ import html
 import re
 from collections.abc import Iterable
 
+from leak_suite.fit.result import FitResult
 from leak_suite.render.fit import fit_facts
-from leak_suite.render.words import in_order, is_fit, outcome_word, rate, site_line, unseen, verdict
-from leak_suite.result import Finding, Outcome, RunResult
+from leak_suite.render.words import in_order, outcome_word, rate, site_line, unseen, verdict
+from leak_suite.result import Finding, Outcome
+from leak_suite.result_file import Result
 from leak_suite.units import format_duration, format_rate, format_value
 
 __all__ = ["markdown"]
@@ -16,18 +18,18 @@ __all__ = ["markdown"]
 _HEAD = ("metric", "outcome", "per iteration", "seen from", "peak", "cause")
 
 
-def markdown(result: RunResult) -> str:
+def markdown(result: Result) -> str:
     """The verdict as a heading, the metrics as a table, sites and blind spots folded in below."""
-    findings = in_order(result)
     took = format_duration(result.seconds)
     parts = [
         f"### leak-suite: {outcome_word(result)}",
         f"{_code(result.subject)}, {result.iterations:,} iterations in {took}: "
         f"{_text(verdict(result))}",
     ]
-    if is_fit(result):
+    if isinstance(result, FitResult):
         facts = [f"- {_text(name)}: {_text(value)}" for name, value in fit_facts(result)]
         return "\n\n".join([*parts, "\n".join(facts)]) + "\n"
+    findings = in_order(result)
     if findings:
         parts.append(_table(findings))
     parts += [_sites(finding) for finding in findings if finding.sites]

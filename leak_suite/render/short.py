@@ -5,8 +5,10 @@ from __future__ import annotations
 import textwrap
 from dataclasses import replace
 
+from leak_suite.fit.result import FitResult
 from leak_suite.render.words import in_order, outcome_word, site_line, verdict
-from leak_suite.result import Finding, Outcome, RunResult
+from leak_suite.result import Finding, Outcome
+from leak_suite.result_file import Result
 from leak_suite.units import format_rate
 
 __all__ = ["headline", "in_short"]
@@ -16,14 +18,16 @@ _FRAMES = 4
 _WIDTH = 80
 
 
-def headline(result: RunResult) -> str:
+def headline(result: Result) -> str:
     """The outcome and its reason in one line."""
     return f"{outcome_word(result).upper()}: {verdict(result)}"
 
 
-def in_short(result: RunResult) -> str:
+def in_short(result: Result) -> str:
     """The headline, the reason and the first sites of the worst metric, and what else there is."""
     lines = [headline(result)]
+    if isinstance(result, FitResult):
+        return lines[0]
     found = [f for f in in_order(result) if f.outcome is not Outcome.STABLE]
     if not found:
         return lines[0]

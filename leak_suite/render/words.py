@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from leak_suite.fit.result import FitResult
+from leak_suite.render.fit import FIT_WORDS
 from leak_suite.result import Finding, Outcome, RunResult, Site
+from leak_suite.result_file import Result
 from leak_suite.units import display_unit, format_number, format_rate, format_value
 
 __all__ = [
     "in_order",
-    "is_fit",
     "outcome_word",
     "rate",
     "site_line",
@@ -22,7 +24,6 @@ _TELLING = (
     "tracked counter fds threads python_threads tasks children temp_files temp_bytes garbage "
     "heap blocks gc_objects rss rss_anon pss peak"
 )
-_FITS = {Outcome.STABLE: "fits", Outcome.INCONCLUSIVE: "inconclusive"}
 _ORDER = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
 
 
@@ -55,20 +56,15 @@ def in_order(result: RunResult) -> tuple[Finding, ...]:
     return tuple(sorted(result.findings, key=place))
 
 
-def is_fit(result: RunResult) -> bool:
-    """Whether the run asked if a service fits a limit, and not whether something grows."""
-    return "fit" in result.details
-
-
-def outcome_word(result: RunResult) -> str:
+def outcome_word(result: Result) -> str:
     """What the run's outcome is called: a service that fits is not called stable."""
-    return _FITS.get(result.outcome, "does not fit") if is_fit(result) else result.outcome.value
+    return FIT_WORDS[result.fits] if isinstance(result, FitResult) else result.outcome.value
 
 
-def verdict(result: RunResult) -> str:
+def verdict(result: Result) -> str:
     """One sentence that says why the outcome is what it is, and what else the run has to tell."""
-    if is_fit(result):
-        return result.reason
+    if isinstance(result, FitResult):
+        return result.sentence
     found = [finding for finding in in_order(result) if finding.outcome is result.outcome]
     if result.outcome is Outcome.INCONCLUSIVE and result.reason:
         unclear = [f"; {f.metric}: {f.cause}" for f in found if f.required and f.cause]

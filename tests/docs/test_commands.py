@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.fit.ways import choose
+from leak_suite.fit.backends import select_backend
 from load.service import serve
 from tests.docs.blocks import PAGES, Command, commands
 from tests.docs.programs import understood
@@ -116,8 +116,8 @@ def test_command_lines_do_what_the_page_says(
     if any(STAND_INS.get(word) == "{service}" for line in lines for word in line.words):
         filled["service"] = request.getfixturevalue("service")
     if any("fit" in line.words for line in lines):
-        if not (way := choose()).enforced:
-            pytest.skip(f"no memory limit can be set here: {way.refused}")
+        if not (backend := select_backend()).enforced:
+            pytest.skip(f"no memory limit can be set here: {backend.unavailable}")
         from fixtures.clips import clip
 
         filled["clip"] = str(clip(width=320, height=240, seconds=0.3).path)

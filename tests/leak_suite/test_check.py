@@ -13,7 +13,7 @@ import pytest
 
 from leak_suite.check import STILL_RUNNING, Interrupted, Progress, check
 from leak_suite.check.allowed import tolerances
-from leak_suite.check.environment import environment
+from leak_suite.environment import environment
 from leak_suite.options import Options
 from leak_suite.probes import PROBES
 from leak_suite.result import Outcome, RunResult, Series

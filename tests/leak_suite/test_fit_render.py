@@ -1,51 +1,45 @@
-"""A fit is told as a fit in every form: no form says of it that something grows or does not."""
+"""A fit is reported as a fit in every form: none says that something grows or does not."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
+from leak_suite.fit import FitResult
+from leak_suite.fit.result import FitCause, Headroom, MemoryLimit, MinimumSearch, Peak
 from leak_suite.render import headline, render, workflow_commands
 from leak_suite.render.html_page import render_many
 from leak_suite.render.index import Entry, index
-from leak_suite.result import Cause, Finding, Outcome, RunResult
+from leak_suite.units import MIB
 
-MIB = 1 << 20
-DETAILS: dict[str, Any] = {
-    "limit": 512 * MIB,
-    "limit_name": "512 MiB",
-    "enforced_by": "cgroup v2",
-    "enforced": True,
-    "refused_ways": {},
-    "swap": "off",
-    "fits": True,
-    "users": 2,
-    "peak": {"anon": 200 * MIB, "file": 90 * MIB, "kernel": 5 * MIB, "held": 205 * MIB, "pss": 1},
-    "headroom": 300 * MIB,
-    "headroom_from": "smallest passing limit",
-    "killed": [],
-    "slowdown": 1.1,
-    "cold": None,
-    "minimum": {"bytes": 212 * MIB, "tolerance": 8 * MIB, "trials": []},
-}
-FINDING = Finding("memory limit", "bytes", Outcome.STABLE, peak=205.0 * MIB, reason="no kill")
-FITS = RunResult(
-    "shop:app", {}, Outcome.STABLE, 20, 3.0, findings=(FINDING,),
-    reason="fits in 512 MiB: 20 iterations, no kill", details={"fit": DETAILS},
-)  # fmt: skip
+FITS = FitResult(
+    subject="shop:app",
+    environment={},
+    fits=True,
+    cause=FitCause.FITS,
+    reason="20 iterations, no kill",
+    limit=MemoryLimit(512 * MIB, "512 MiB", "cgroup v2", enforced=True, swap="off"),
+    users=2,
+    iterations=20,
+    seconds=3.0,
+    peak=Peak(200 * MIB, 90 * MIB, 5 * MIB, unreclaimable=205 * MIB, pss=1),
+    slowdown=1.1,
+    headroom=Headroom(300 * MIB, "smallest passing limit"),
+    minimum=MinimumSearch(212 * MIB, 8 * MIB),
+)
 KILLED = replace(
     FITS,
-    outcome=Outcome.OVER_BUDGET,
-    findings=(replace(FINDING, outcome=Outcome.OVER_BUDGET, cause=Cause.PEAK),),
-    reason="does not fit in 512 MiB: the kernel killed the server itself",
-    details={"fit": {**DETAILS, "fits": False, "headroom": None, "minimum": None}},
+    fits=False,
+    cause=FitCause.KILLED,
+    reason="the kernel killed the server itself",
+    headroom=None,
+    minimum=None,
 )
 
 
 @pytest.mark.parametrize("form", ["console", "markdown", "html"])
-def test_what_fits_is_told_with_its_peak_its_headroom_and_the_smallest_limit(form: str) -> None:
+def test_what_fits_is_shown_with_its_peak_its_headroom_and_the_smallest_limit(form: str) -> None:
     text = render(FITS, form)
     assert "fits in 512 MiB: 20 iterations, no kill" in " ".join(text.split())
     for value in ("205 MiB", "300 MiB", "212 MiB"):
@@ -67,14 +61,14 @@ def test_a_page_over_many_runs_calls_a_fit_a_fit() -> None:
     assert "</span>fits</span>" in index([Entry("shop", "shop.html", FITS)])
 
 
-def test_the_headline_is_the_answer() -> None:
+def test_the_headline_is_the_verdict() -> None:
     assert headline(FITS) == "FITS: fits in 512 MiB: 20 iterations, no kill"
     assert headline(KILLED).startswith("DOES NOT FIT: does not fit in 512 MiB: the kernel killed")
-    unclear = replace(KILLED, outcome=Outcome.INCONCLUSIVE, reason="could not be told in 512 MiB")
-    assert headline(unclear) == "INCONCLUSIVE: could not be told in 512 MiB"
+    unclear = replace(KILLED, fits=None, cause=FitCause.TOO_FEW, reason="no iteration")
+    assert headline(unclear) == "INCONCLUSIVE: could not be judged in 512 MiB: no iteration"
 
 
-def test_a_pull_request_is_told_that_it_does_not_fit_and_nothing_of_a_budget() -> None:
+def test_a_pull_request_is_annotated_that_it_does_not_fit_and_not_with_a_budget() -> None:
     (line,) = workflow_commands(KILLED).splitlines()
     assert line.startswith("::error title=leak-suite%3A shop%3Aapp%3A does not fit::")
     assert "budget" not in line

@@ -17,18 +17,18 @@ from leak_suite import __version__
 from leak_suite.compare import compare, profiles
 from leak_suite.render import headline, in_short, properties, render
 from leak_suite.render.comparison import COMPARISON_FORMATS
-from leak_suite.result import RunResult
+from leak_suite.result_file import Result, read_result
 from tests.leak_suite.html_text import visible_text
 
 GOLDEN = Path(__file__).with_name("golden")
 RUNS = sorted(path.stem for path in (GOLDEN / "runs").glob("*.json"))
 
 
-def _html(result: RunResult) -> str:
+def _html(result: Result) -> str:
     return visible_text(render(result, "html")).replace(__version__, "VERSION")
 
 
-TEXTS: dict[str, Callable[[RunResult], str]] = {
+TEXTS: dict[str, Callable[[Result], str]] = {
     "console.txt": lambda result: render(result, "console"),
     "markdown.md": lambda result: render(result, "markdown"),
     "annotations.txt": lambda result: render(result, "annotations"),
@@ -53,7 +53,7 @@ def _compare(text: str, name: str, update: bool) -> None:
 def test_a_run_file_gives_the_committed_text(
     run: str, form: str, request: pytest.FixtureRequest
 ) -> None:
-    result = RunResult.read(GOLDEN / "runs" / f"{run}.json")
+    result = read_result(GOLDEN / "runs" / f"{run}.json")
     _compare(TEXTS[form](result), f"{run}.{form}", request.config.getoption("--update-golden"))
 
 

@@ -18,16 +18,16 @@ import httpx
 import pytest
 
 from fixtures.clips import clip
-from leak_suite.fit.cold import drop_cache
-from leak_suite.fit.groups import Group
-from leak_suite.fit.ways import choose
+from leak_suite.fit.backends import select_backend
+from leak_suite.fit.cgroup import MemoryCgroup
+from leak_suite.fit.page_cache import drop_page_cache
 from leak_suite.service_process import ServiceProcess
 from tests.reference_app.conftest import ROOT, until
 
 pytest.importorskip("mediapipe")
 
 MIB = 1 << 20
-CHOSEN = choose()
+BACKEND = select_backend()
 COMMAND = (sys.executable, "-m", "uvicorn", "reference_app.main:app", "--port", "{port}")
 FRAMES, LOOKS, LANDMARKS = 300, 100, 33
 
@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(
-        not CHOSEN.enforced, reason=f"NO MEMORY LIMIT CAN BE SET HERE: {CHOSEN.refused}"
+        not BACKEND.enforced, reason=f"NO MEMORY LIMIT CAN BE SET HERE: {BACKEND.unavailable}"
     ),
 ]
 
@@ -44,7 +44,7 @@ pytestmark = [
 class Limited:
     """The service inside its group, and a client of it."""
 
-    group: Group
+    group: MemoryCgroup
     server: ServiceProcess
     http: httpx.Client
 
@@ -57,18 +57,18 @@ class Limited:
         final = {"completed", "failed", "cancelled"}
         return dict(until(lambda: (v := self.http.get(url).json())["status"] in final and v, 400))
 
-    def held(self) -> int:
+    def unreclaimable(self) -> int:
         """Memory of the group that cannot be dropped."""
-        held = self.group.books().held
-        assert held is not None
-        return held
+        unreclaimable = self.group.stats().unreclaimable
+        assert unreclaimable is not None
+        return unreclaimable
 
 
 @contextmanager
 def limited(mib: int) -> Iterator[Limited]:
     """The service under a limit, none of its libraries in memory but what others map."""
-    drop_cache(str(path) for path in Path(sysconfig.get_path("platlib")).rglob("*.so*"))
-    group = CHOSEN.open(mib * MIB)
+    drop_page_cache(str(path) for path in Path(sysconfig.get_path("platlib")).rglob("*.so*"))
+    group = BACKEND.make_cgroup(mib * MIB)
     try:
         server = ServiceProcess(group.wrap(COMMAND))
         try:
@@ -100,7 +100,7 @@ def test_two_1080p_jobs_at_once_fit(
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("SPOOL_DIR", str(tmp_path / "spool"))
     with limited(mib) as service:
-        idle = service.held()
+        idle = service.unreclaimable()
         jobs: list[dict[str, Any]] = []
         users = [
             threading.Thread(target=lambda: jobs.append(service.job(made.path))) for _ in range(2)
@@ -113,8 +113,8 @@ def test_two_1080p_jobs_at_once_fit(
         for job in jobs:
             rows_are_right(service.http, job)
         assert overlap(jobs) >= 0.8
-        assert service.group.books().oom_kills == 0
-        until(lambda: service.held() <= 1.1 * idle, 60)
+        assert service.group.stats().oom_kills == 0
+        until(lambda: service.unreclaimable() <= 1.1 * idle, 60)
     assert service.group.pids() == ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class FitCommand(Command):
 
     def prepare_parser(self, parser: ArgumentParser) -> None:
         """See Command."""
-        from leak_suite.fit import WAYS, FitOptions
+        from leak_suite.fit import BACKENDS, FitOptions
 
         limit = parser.add_argument_group("limit (one of these)")
         limit.add_argument("--memory", metavar="SIZE", help="like 512M")
@@ -71,7 +72,7 @@ class FitCommand(Command):
             help=f"precision of that search {shown}",
         )
         trials.add_argument(
-            "--backend", help=f"enforce the limit only by this one of: {', '.join(WAYS)}"
+            "--backend", help=f"enforce the limit only by this one of: {', '.join(BACKENDS)}"
         )
         trials.add_argument("--way", metavar="BACKEND", help="deprecated name of --backend")
         trials.add_argument("--image", help="the image in which docker runs the command")
@@ -79,12 +80,13 @@ class FitCommand(Command):
 
     def run(self, arguments: Namespace) -> int:
         """See Command."""
-        from leak_suite.fit import fit
+        from leak_suite.fit import run_fit
 
         options, spec = _fit_options(arguments), _service_spec(arguments)
         output = OutputOptions(arguments.output, bool(arguments.quiet), bool(arguments.json))
         with show_progress(quiet=output.quiet) as on_progress:
-            result = fit(spec, options, on_progress=on_progress)
+            result = run_fit(spec, options, on_progress=on_progress)
+        result = replace(result, command=("leak-suite", *arguments.words))
         print_result(result, output)
         return result.outcome.status
 
@@ -102,7 +104,7 @@ def _fit_options(arguments: Namespace) -> FitOptions:
         max_seconds=parse_number("--max-seconds", parse_duration, arguments.max_seconds),
         find_minimum=arguments.find_minimum,
         tolerance_bytes=int(parse_number("--tolerance", parse_size, arguments.tolerance)),
-        way=_backend(arguments),
+        backend=_backend(arguments),
         image=arguments.image,
     )
 

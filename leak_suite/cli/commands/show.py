@@ -8,7 +8,7 @@ from pathlib import Path
 from leak_suite.cli.command import Command
 from leak_suite.cli.output import rendered, write_or_print
 from leak_suite.errors import ConfigurationError
-from leak_suite.result import RunResult
+from leak_suite.result_file import read_result
 
 __all__ = ["ShowCommand"]
 
@@ -40,7 +40,7 @@ class ShowCommand(Command):
         """See Command."""
         if arguments.file.is_dir():
             return _show_folder(arguments)
-        result = RunResult.read(arguments.file)
+        result = read_result(arguments.file)
         write_or_print(rendered(result, arguments.format), arguments.output)
         return result.outcome.status
 

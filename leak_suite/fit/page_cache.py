@@ -1,4 +1,4 @@
-"""A cold cache: pages that are in memory already are charged to nobody and flatter a run."""
+"""Drop files from the page cache: what is cached already is not charged to the service."""
 
 from __future__ import annotations
 
@@ -7,30 +7,18 @@ import ctypes
 import mmap
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Cold", "cached_bytes", "drop_cache"]
+from leak_suite.fit.result import PageCacheDrop
 
-_DROP = Path("/proc/sys/vm/drop_caches")
+__all__ = ["cached_bytes", "drop_page_cache"]
+
+_DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 _WARM_SHARE = 0.02
 
 
-@dataclass(frozen=True)
-class Cold:
-    """How the page cache of the subject's files was dropped, and what of them stayed in memory.
-
-    What stays is mapped by other running programs: the group does not pay for it.
-    """
-
-    method: str
-    files: int
-    bytes: int
-    still_cached: int | None
-
-
-def drop_cache(paths: Iterable[str]) -> Cold:
-    """Drop these files from the page cache; as root all that is clean, if they resist."""
+def drop_page_cache(paths: Iterable[str]) -> PageCacheDrop:
+    """Drop these files from the page cache; as root all clean pages, if they stay cached."""
     files = [path for path in paths if _is_file(path)]
     total = sum(Path(path).stat().st_size for path in files)
     for path in files:
@@ -38,7 +26,7 @@ def drop_cache(paths: Iterable[str]) -> Cold:
     method, left = "posix_fadvise", cached_bytes(files)
     if (left is None or left > _WARM_SHARE * total) and _drop_everything():
         method, left = "posix_fadvise and drop_caches", cached_bytes(files)
-    return Cold(method, len(files), total, left)
+    return PageCacheDrop(method, len(files), total, left)
 
 
 def _is_file(path: str) -> bool:
@@ -57,7 +45,7 @@ def _advise(path: str) -> None:
 def _drop_everything() -> bool:
     try:
         os.sync()
-        _DROP.write_text("1\n")
+        _DROP_CACHES.write_text("1\n")
     except OSError:
         return False
     return True

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.fit.groups import Folders, GroupV1, GroupV2, NoGroup
-from leak_suite.fit.ways import Container, SystemdScope, choose, folder_opener
+from leak_suite.errors import LimitUnavailable
+from leak_suite.fit.backends import DockerContainer, SystemdScope, folder_factory, select_backend
+from leak_suite.fit.cgroup import CgroupV1, CgroupV2, Folders
 
 V2 = {
     "memory.max": "max\n",
@@ -50,7 +51,7 @@ def kernel(files: dict[str, str], *without: str) -> Folders:
 
 
 def test_a_version_2_group_has_its_limit_and_no_swap(tmp_path: Path) -> None:
-    group = GroupV2(tmp_path / "g", 512, folders=kernel(V2))
+    group = CgroupV2(tmp_path / "g", 512, folders=kernel(V2))
     assert (group.folder / "memory.max").read_text() == "512\n"
     assert (group.folder / "memory.swap.max").read_text() == "0\n"
     group.close()
@@ -58,7 +59,7 @@ def test_a_version_2_group_has_its_limit_and_no_swap(tmp_path: Path) -> None:
 
 
 def test_a_version_1_group_has_its_limit_and_no_swap(tmp_path: Path) -> None:
-    group = GroupV1(tmp_path / "g", 512, folders=kernel(V1))
+    group = CgroupV1(tmp_path / "g", 512, folders=kernel(V1))
     assert (group.folder / "memory.limit_in_bytes").read_text() == "512\n"
     assert (group.folder / "memory.memsw.limit_in_bytes").read_text() == "512\n"
     group.close()
@@ -66,54 +67,54 @@ def test_a_version_1_group_has_its_limit_and_no_swap(tmp_path: Path) -> None:
 
 
 def test_without_swap_accounting_version_1_is_told_not_to_swap(tmp_path: Path) -> None:
-    group = GroupV1(tmp_path / "g", 9, folders=kernel(V1, "memory.memsw.limit_in_bytes"))
+    group = CgroupV1(tmp_path / "g", 9, folders=kernel(V1, "memory.memsw.limit_in_bytes"))
     assert (group.folder / "memory.swappiness").read_text() == "0\n"
 
 
-def test_both_versions_keep_the_same_books(tmp_path: Path) -> None:
-    new = GroupV2(tmp_path / "2", 512, folders=kernel(V2)).books()
-    old = GroupV1(tmp_path / "1", 512, folders=kernel(V1)).books()
+def test_both_versions_give_the_same_stats(tmp_path: Path) -> None:
+    new = CgroupV2(tmp_path / "2", 512, folders=kernel(V2)).stats()
+    old = CgroupV1(tmp_path / "1", 512, folders=kernel(V1)).stats()
     assert (new.anon, new.file, new.kernel, new.shmem) == (4096, 8192, 1024, 512)
     assert (old.anon, old.file, old.kernel, old.shmem) == (4096, 8192, 1024, 512)
-    for books in (new, old):
-        assert books.held == 4096 + 1024 + 512
-        assert (books.oom_kills, books.limit_hits) == (1, 5)
-        assert (books.major_faults, books.refaults) == (7, 3)
+    for stats in (new, old):
+        assert stats.unreclaimable == 4096 + 1024 + 512
+        assert (stats.oom_kills, stats.limit_hits) == (1, 5)
+        assert (stats.major_faults, stats.refaults) == (7, 3)
     assert new.stalled_seconds == 2.5
     assert old.stalled_seconds is None
 
 
 def test_before_linux_5_18_the_kernel_memory_is_the_sum_of_its_parts(tmp_path: Path) -> None:
     stat_ = "anon 1\nfile 2\nkernel_stack 10\npagetables 20\npercpu 30\nsock 40\nslab 50\n"
-    group = GroupV2(tmp_path / "g", 9, folders=kernel({**V2, "memory.stat": stat_}))
-    assert group.books().kernel == 150
+    group = CgroupV2(tmp_path / "g", 9, folders=kernel({**V2, "memory.stat": stat_}))
+    assert group.stats().kernel == 150
 
 
-def test_books_that_cannot_be_read_are_unknown_and_not_zero(tmp_path: Path) -> None:
-    group = GroupV2(tmp_path / "g", 9, folders=kernel(V2))
+def test_stats_that_cannot_be_read_are_unknown_and_not_zero(tmp_path: Path) -> None:
+    group = CgroupV2(tmp_path / "g", 9, folders=kernel(V2))
     for name in ("memory.stat", "memory.events", "memory.pressure"):
         (group.folder / name).unlink()
-    books = group.books()
-    assert (books.anon, books.held, books.oom_kills, books.stalled_seconds) == (None,) * 4
+    stats = group.stats()
+    assert (stats.anon, stats.unreclaimable, stats.oom_kills, stats.stalled_seconds) == (None,) * 4
 
 
-@pytest.mark.parametrize(("make", "files"), [(GroupV2, V2), (GroupV1, V1)])
+@pytest.mark.parametrize(("make", "files"), [(CgroupV2, V2), (CgroupV1, V1)])
 def test_a_group_without_the_memory_controller_is_refused_and_removed(
     tmp_path: Path, make: Callable[..., object], files: dict[str, str]
 ) -> None:
     folders = kernel(files, "memory.max", "memory.limit_in_bytes")
-    with pytest.raises(NoGroup, match="no memory controller"):
+    with pytest.raises(LimitUnavailable, match="no memory controller"):
         make(tmp_path / "g", 9, folders=folders)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_group_that_cannot_be_made_says_why(tmp_path: Path) -> None:
-    with pytest.raises(NoGroup, match="cannot be made: No such file"):
-        GroupV2(tmp_path / "not" / "there", 9)
+    with pytest.raises(LimitUnavailable, match="cannot be made: No such file"):
+        CgroupV2(tmp_path / "not" / "there", 9)
 
 
 def test_a_command_joins_before_it_becomes_itself(tmp_path: Path) -> None:
-    group = GroupV2(tmp_path / "g", 9, folders=kernel(V2))
+    group = CgroupV2(tmp_path / "g", 9, folders=kernel(V2))
     done = subprocess.run(
         group.wrap(("sh", "-c", "echo $$")), capture_output=True, text=True, check=True
     )
@@ -121,7 +122,7 @@ def test_a_command_joins_before_it_becomes_itself(tmp_path: Path) -> None:
 
 
 def test_a_command_that_cannot_join_is_never_run(tmp_path: Path) -> None:
-    group = GroupV2(tmp_path / "g", 9, folders=kernel(V2))
+    group = CgroupV2(tmp_path / "g", 9, folders=kernel(V2))
     argv = group.wrap(("touch", str(tmp_path / "ran")))
     shutil.rmtree(group.folder)
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -142,54 +143,54 @@ def proc(tmp_path: Path, kind: str, group: str, root: str = "/") -> tuple[Path, 
     return folder, mount
 
 
-def test_groups_are_made_below_the_own_one(tmp_path: Path) -> None:
+def test_groups_are_made_below_the_group_of_this_process(tmp_path: Path) -> None:
     fake, mount = proc(tmp_path, "cgroup", "/job")
     (mount / "job").mkdir()
-    opener = folder_opener(fake, "memory", lambda f, n: GroupV1(f, n, folders=kernel(V1)))
-    group = opener(9)
-    assert isinstance(group, GroupV1)
+    factory = folder_factory(fake, "memory", lambda f, n: CgroupV1(f, n, folders=kernel(V1)))
+    group = factory(9)
+    assert isinstance(group, CgroupV1)
     assert group.folder.parent == mount / "job"
 
 
-def test_where_the_own_group_allows_none_the_one_above_is_asked(tmp_path: Path) -> None:
+def test_where_the_own_group_allows_none_the_one_above_is_used(tmp_path: Path) -> None:
     fake, mount = proc(tmp_path, "cgroup2", "/job")
     (mount / "job").mkdir()
     for name, text in V2.items():
         (mount / name).write_text(text)
-    opener = folder_opener(fake, "", lambda f, n: GroupV2(f, n, folders=kernel(V2)))
-    group = opener(9)
-    assert isinstance(group, GroupV2)
+    factory = folder_factory(fake, "", lambda f, n: CgroupV2(f, n, folders=kernel(V2)))
+    group = factory(9)
+    assert isinstance(group, CgroupV2)
     assert group.folder.parent == mount
 
 
-def test_inside_a_container_the_mount_is_the_own_group(tmp_path: Path) -> None:
+def test_in_a_container_the_mount_is_the_own_group(tmp_path: Path) -> None:
     fake, mount = proc(tmp_path, "cgroup", "/docker/abc", root="/docker/abc")
-    opener = folder_opener(fake, "memory", lambda f, n: GroupV1(f, n, folders=kernel(V1)))
-    group = opener(9)
-    assert isinstance(group, GroupV1)
+    factory = folder_factory(fake, "memory", lambda f, n: CgroupV1(f, n, folders=kernel(V1)))
+    group = factory(9)
+    assert isinstance(group, CgroupV1)
     assert group.folder.parent == mount
 
 
-def test_a_version_2_parent_is_told_to_hand_memory_down(tmp_path: Path) -> None:
+def test_a_version_2_parent_delegates_the_memory_controller(tmp_path: Path) -> None:
     fake, mount = proc(tmp_path, "cgroup2", "/")
     (mount / "cgroup.controllers").write_text("cpu memory\n")
     control = mount / "cgroup.subtree_control"
     control.write_text("cpu\n")
-    folder_opener(fake, "", lambda f, n: GroupV2(f, n, folders=kernel(V2)))
+    folder_factory(fake, "", lambda f, n: CgroupV2(f, n, folders=kernel(V2)))
     assert control.read_text() == "+memory\n"
 
 
-def test_empty_groups_of_runs_that_were_killed_are_swept_up(tmp_path: Path) -> None:
+def test_empty_groups_of_killed_runs_are_removed(tmp_path: Path) -> None:
     fake, mount = proc(tmp_path, "cgroup", "/")
     left = mount / "leak-suite-999999999-abc"
     left.mkdir()
-    folder_opener(fake, "memory", lambda f, n: GroupV1(f, n, folders=kernel(V1)))
+    folder_factory(fake, "memory", lambda f, n: CgroupV1(f, n, folders=kernel(V1)))
     assert not left.exists()
 
 
-def test_without_control_groups_the_way_says_so(tmp_path: Path) -> None:
-    with pytest.raises(NoGroup, match="no cgroup v2 is mounted"):
-        folder_opener(tmp_path, "", GroupV2)
+def test_without_control_groups_the_backend_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LimitUnavailable, match="no cgroup v2 is mounted"):
+        folder_factory(tmp_path, "", CgroupV2)
 
 
 def test_systemd_is_asked_for_a_scope_without_swap() -> None:
@@ -199,31 +200,31 @@ def test_systemd_is_asked_for_a_scope_without_swap() -> None:
     assert argv[-3:] == ("--", "serve", "me")
 
 
-def test_the_books_of_a_scope_are_those_of_its_group(tmp_path: Path) -> None:
+def test_the_stats_of_a_scope_are_those_of_its_group(tmp_path: Path) -> None:
     scope = SystemdScope(512, root=tmp_path)
-    assert scope.books().anon is None
+    assert scope.stats().anon is None
     unit = next(w for w in scope.wrap(()) if w.startswith("--unit=")).removeprefix("--unit=")
     kernel(V2).make(tmp_path / unit)
-    assert scope.books().anon == 4096
+    assert scope.stats().anon == 4096
 
 
 def test_docker_is_given_as_much_swap_as_memory_which_is_none() -> None:
-    argv = Container("img", 512).wrap(("serve",))
+    argv = DockerContainer("img", 512).wrap(("serve",))
     assert {"--memory=512", "--memory-swap=512", "--rm"} <= set(argv)
     assert argv[-2:] == ("img", "serve")
 
 
-def test_a_way_that_does_not_work_is_named_with_its_reason(
+def test_a_backend_that_does_not_work_is_named_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    chosen = choose(only="systemd-run")
-    assert not chosen.enforced
-    assert chosen.refused == {"systemd-run": "systemd-run is not installed"}
+    backend = select_backend(only="systemd-run")
+    assert not backend.enforced
+    assert backend.unavailable == {"systemd-run": "systemd-run is not installed"}
 
 
 def test_docker_without_an_image_is_not_tried() -> None:
-    assert "--image" in choose(only="docker").refused["docker"]
+    assert "--image" in select_backend(only="docker").unavailable["docker"]
 
 
 def test_a_scope_that_systemd_refuses_is_a_reason(
@@ -233,4 +234,4 @@ def test_a_scope_that_systemd_refuses_is_a_reason(
     fake.write_text("#!/bin/sh\necho the bus is down >&2\nexit 1\n")
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    assert choose(only="systemd-run").refused == {"systemd-run": "the bus is down"}
+    assert select_backend(only="systemd-run").unavailable == {"systemd-run": "the bus is down"}

@@ -15,17 +15,19 @@ import psutil
 import pytest
 
 from leak_suite.cli import main
-from leak_suite.fit import FitOptions, fit
-from leak_suite.fit.cold import cached_bytes, drop_cache
-from leak_suite.fit.ways import choose
-from leak_suite.result import Outcome, RunResult
+from leak_suite.fit import FitOptions, FitResult, run_fit
+from leak_suite.fit.backends import select_backend
+from leak_suite.fit.page_cache import cached_bytes, drop_page_cache
+from leak_suite.fit.result import FitCause
+from leak_suite.result import Outcome
+from leak_suite.result_file import read_result
 from leak_suite.subject import CommandSpec
 
 MIB = 1 << 20
 ROOT = Path(__file__).resolve().parents[2]
-CHOSEN = choose()
+BACKEND = select_backend()
 needs_a_limit = pytest.mark.skipif(
-    not CHOSEN.enforced, reason=f"NO MEMORY LIMIT CAN BE SET HERE: {CHOSEN.refused}"
+    not BACKEND.enforced, reason=f"NO MEMORY LIMIT CAN BE SET HERE: {BACKEND.unavailable}"
 )
 
 SERVER = """
@@ -78,9 +80,9 @@ def spec(folder: Path, workload: str) -> CommandSpec:
     return CommandSpec(argv, f"{folder / 'work.py'}:{workload}")
 
 
-def tried(folder: Path, workload: str, mib: int = 128, **options: object) -> RunResult:
+def tried(folder: Path, workload: str, mib: int = 128, **options: object) -> FitResult:
     chosen = FitOptions(mib * MIB, iterations=3, max_seconds=30, **options)  # type: ignore[arg-type]
-    return fit(spec(folder, workload), chosen)
+    return run_fit(spec(folder, workload), chosen)
 
 
 def left_over() -> list[str]:
@@ -91,12 +93,17 @@ def left_over() -> list[str]:
 def test_a_small_service_fits_and_its_peak_is_split(service: Path) -> None:
     result = tried(service, "small")
     assert result.outcome is Outcome.STABLE
-    found = result.details["fit"]
-    assert (found["fits"], found["how"], found["oom_kills"]) == (True, "fits", 0)
-    assert found["enforced_by"] == CHOSEN.name
-    assert 2 * MIB < found["peak"]["anon"] < 64 * MIB
-    assert found["peak"]["kernel"] > 0
-    assert found["headroom"] == 128 * MIB - found["peak"]["held"]
+    assert result.cause is FitCause.FITS
+    assert result.counters.oom_kills == 0
+    assert result.limit.backend == BACKEND.name
+    peak = result.peak
+    assert peak.anon is not None
+    assert peak.kernel is not None
+    assert peak.unreclaimable is not None
+    assert 2 * MIB < peak.anon < 64 * MIB
+    assert peak.kernel > 0
+    assert result.headroom is not None
+    assert result.headroom.bytes == 128 * MIB - peak.unreclaimable
     assert {series.metric for series in result.series} == {"anon", "file", "kernel", "pss"}
     assert left_over() == []
 
@@ -105,11 +112,10 @@ def test_a_small_service_fits_and_its_peak_is_split(service: Path) -> None:
 def test_a_server_that_is_killed_does_not_fit(service: Path) -> None:
     result = tried(service, "big")
     assert result.outcome is Outcome.OVER_BUDGET
-    found = result.details["fit"]
-    assert found["how"] == "killed"
-    assert found["limit_hits"] > 0
-    assert [one["is_server"] for one in found["killed"]] == [True]
-    assert found["server_alive"] is False
+    assert result.cause is FitCause.KILLED
+    assert result.counters.limit_hits
+    assert [process.is_server for process in result.killed] == [True]
+    assert not result.server_alive
     assert left_over() == []
 
 
@@ -117,10 +123,10 @@ def test_a_server_that_is_killed_does_not_fit(service: Path) -> None:
 def test_a_child_that_is_killed_is_named_although_the_server_lives(service: Path) -> None:
     result = tried(service, "child")
     assert result.outcome is Outcome.OVER_BUDGET
-    found = result.details["fit"]
-    assert (found["how"], found["server_alive"]) == ("killed", True)
-    assert all(not one["is_server"] for one in found["killed"])
-    assert "mmap" in found["killed"][0]["command"]
+    assert result.cause is FitCause.KILLED
+    assert result.server_alive
+    assert all(not process.is_server for process in result.killed)
+    assert "mmap" in result.killed[0].command
     assert "although the server lives" in result.reason
 
 
@@ -130,31 +136,35 @@ def test_a_service_that_only_pages_is_thrashing(service: Path) -> None:
     (service / "data").write_bytes(os.urandom(96 * MIB))
     result = tried(service, "read", mib=40)
     assert result.outcome is Outcome.OVER_BUDGET
-    assert result.details["fit"]["how"] == "thrashing"
-    assert result.details["fit"]["oom_kills"] == 0
+    assert result.cause is FitCause.THRASHING
+    assert result.counters.oom_kills == 0
 
 
 @needs_a_limit
 @pytest.mark.slow
 def test_the_smallest_limit_that_passes_lies_above_what_the_service_holds(service: Path) -> None:
     result = tried(service, "medium", find_minimum=True, tolerance_bytes=4 * MIB)
-    minimum = result.details["fit"]["minimum"]
-    assert 60 * MIB < minimum["bytes"] < 100 * MIB
-    assert result.details["fit"]["headroom"] == 128 * MIB - minimum["bytes"]
-    failed = [one["limit"] for one in minimum["trials"] if not one["passed"]]
-    assert minimum["bytes"] - max(failed) <= 4 * MIB
+    minimum = result.minimum
+    assert minimum is not None
+    assert minimum.bytes is not None
+    assert 60 * MIB < minimum.bytes < 100 * MIB
+    assert result.headroom is not None
+    assert result.headroom.bytes == 128 * MIB - minimum.bytes
+    failed = [step.limit for step in minimum.steps if not step.passed]
+    assert minimum.bytes - max(failed) <= 4 * MIB
 
 
 @needs_a_limit
 def test_the_pages_of_its_files_are_dropped_before(service: Path) -> None:
     data = service / "data"
     data.write_bytes(os.urandom(8 * MIB))
-    cold = tried(service, "read").details["fit"]["cold"]
-    assert cold["files"] > 3
-    assert cold["bytes"] > 8 * MIB
+    dropped = tried(service, "read").page_cache
+    assert dropped is not None
+    assert dropped.files > 3
+    assert dropped.bytes > 8 * MIB
 
 
-def test_without_a_way_nothing_is_enforced_and_the_status_is_2(
+def test_without_a_backend_nothing_is_enforced_and_the_status_is_2(
     service: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(service)
@@ -163,10 +173,12 @@ def test_without_a_way_nothing_is_enforced_and_the_status_is_2(
     status = main([*flags, "--workload", "work.py:small", "-o", "out/run.json", "--", *command])
     assert status == 2
     assert "NOT ENFORCED" in capsys.readouterr().out
-    result = RunResult.read(service / "out" / "run.json")
+    result = read_result(service / "out" / "run.json")
+    assert isinstance(result, FitResult)
     assert result.outcome is Outcome.INCONCLUSIVE
-    assert result.details["fit"]["enforced"] is False
-    assert result.details["fit"]["peak"]["pss"] > 4 * MIB
+    assert not result.limit.enforced
+    assert result.peak.pss is not None
+    assert result.peak.pss > 4 * MIB
 
 
 @needs_a_limit
@@ -179,7 +191,7 @@ def test_the_command_tells_all_of_it_and_shows_the_file_again(
     assert main([*flags, "--workload", "work.py:small", "-o", "run.json", "--", *command]) == 0
     told = capsys.readouterr().out
     assert told.startswith("FITS: fits in render-starter (512 MiB, as of")
-    for word in ("peak anonymous", "headroom", CHOSEN.name, "swap off"):
+    for word in ("peak anonymous", "headroom", BACKEND.name, "swap off"):
         assert word in told
     assert main(["show", "run.json"]) == 0
     assert capsys.readouterr().out == told
@@ -193,6 +205,7 @@ def test_the_command_tells_all_of_it_and_shows_the_file_again(
         (["--plan", "render-huge"], "known are render-free"),
         (["--memory", "512M", "--users", "0"], "users must be above zero"),
         (["--memory", "512M", "--backend", "magic"], "known are cgroup v2"),
+        (["--memory", "1M", "--backend", "a", "--way", "b"], "deprecated name of --backend"),
         (["--memory", "512M", "--app", "a:b", "--workload", "nonsense"], "must be written"),
     ],
 )
@@ -240,10 +253,9 @@ def test_an_interrupt_leaves_no_group_and_no_process(service: Path, number: int)
     assert groups == []
 
 
-def test_the_run_file_of_a_fit_is_one_like_every_other(service: Path) -> None:
-    result = tried(service, "small", way="docker")
-    assert RunResult.from_json(result.to_json()).to_json() == result.to_json()
-    assert json.loads(result.to_json())["findings"][0]["metric"] == "memory limit"
+def test_a_result_is_read_back_as_it_was_written(service: Path) -> None:
+    result = tried(service, "small", backend="docker")
+    assert FitResult.from_data(json.loads(result.to_json())) == result
 
 
 def test_a_dropped_file_is_no_longer_in_memory(tmp_path: Path) -> None:
@@ -255,9 +267,9 @@ def test_a_dropped_file_is_no_longer_in_memory(tmp_path: Path) -> None:
         os.fsync(file.fileno())
     path.read_bytes()
     assert cached_bytes([str(path)]) == 4 * MIB
-    cold = drop_cache([str(path), "/dev/null", "[heap]", str(tmp_path / "gone.so")])
-    assert (cold.method, cold.files, cold.bytes) == ("posix_fadvise", 1, 4 * MIB)
-    assert cold.still_cached == 0
+    dropped = drop_page_cache([str(path), "/dev/null", "[heap]", str(tmp_path / "gone.so")])
+    assert (dropped.method, dropped.files, dropped.bytes) == ("posix_fadvise", 1, 4 * MIB)
+    assert dropped.still_cached == 0
 
 
 def filesystem_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""How a service is served and driven for a fit: apps by name, async workloads, several users."""
+"""How a service is started and put under load: apps by name, async workloads, several users."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pytest
 
 from leak_suite.cli import main
 from leak_suite.errors import ConfigurationError
-from leak_suite.fit.drive import Users, load_workload
-from leak_suite.fit.server import argv_of
+from leak_suite.fit import FitResult
+from leak_suite.fit.load_generator import ClientPool, load_workload
+from leak_suite.fit.trial import service_command
 from leak_suite.render import FORMATS, render
-from leak_suite.result import RunResult
+from leak_suite.result_file import read_result
 from leak_suite.subject import AppSpec, CallableSpec
 
-SCHEMA = Path(__file__).resolve().parents[2] / "leak_suite" / "run.schema.json"
+SCHEMA = Path(__file__).resolve().parents[2] / "leak_suite" / "fit.schema.json"
 APP = """
 async def app(scope, receive, send):
     if scope["type"] == "http":
@@ -36,15 +37,17 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("app", ["served:app", "served.py:app"])
-def test_an_app_is_served_and_driven_by_an_async_workload(in_folder: Path, app: str) -> None:
+def test_an_app_is_started_and_loaded_by_an_async_workload(in_folder: Path, app: str) -> None:
     flags = ["--memory", "256M", "--backend", "docker", "--iterations", "6", "--users", "3"]
     status = main(
         ["fit", *flags, "--app", app, "--workload", "fit_work.py:hello", "-o", "run.json"]
     )
-    assert status == 2  # served and driven, but under no limit
-    result = RunResult.read(in_folder / "run.json")
+    assert status == 2  # started and under load, but under no limit
+    result = read_result(in_folder / "run.json")
     assert result.iterations == 6
-    assert result.details["fit"]["users"] == 3
+    assert isinstance(result, FitResult)
+    assert result.users == 3
+    assert result.command[:3] == ("leak-suite", "fit", "--memory")
     jsonschema.validate(json.loads(result.to_json()), json.loads(SCHEMA.read_text()))
     # The pages need the report extra, and have tests of their own.
     assert all(render(result, form) for form in FORMATS if form != "html")
@@ -52,11 +55,11 @@ def test_an_app_is_served_and_driven_by_an_async_workload(in_folder: Path, app: 
 
 def test_what_is_no_service_cannot_be_tried() -> None:
     with pytest.raises(ConfigurationError, match="needs a service"):
-        argv_of(CallableSpec("job:run"))
+        service_command(CallableSpec("job:run"))
 
 
 def test_the_interpreter_of_an_app_can_be_chosen() -> None:
-    argv = argv_of(AppSpec("pkg.mod:app", "w:f", Path("/opt/python")))
+    argv = service_command(AppSpec("pkg.mod:app", "w:f", Path("/opt/python")))
     assert argv[:4] == ("/opt/python", "-m", "uvicorn", "pkg.mod:app")
     assert argv[-2:] == ("--workers", "1")
 
@@ -67,7 +70,7 @@ def test_a_workload_that_cannot_be_used_says_why(target: str) -> None:
         load_workload(target)
 
 
-def driven(users: Users) -> Users:
+def finished(users: ClientPool) -> ClientPool:
     until = time.monotonic() + 20
     while users.busy and time.monotonic() < until:
         time.sleep(0.005)
@@ -86,7 +89,7 @@ def test_users_share_the_iterations_and_work_at_the_same_time() -> None:
         time.sleep(0.05)
         inside -= 1
 
-    users = driven(Users(work, "http://127.0.0.1:9", count=4, iterations=10))
+    users = finished(ClientPool(work, "http://127.0.0.1:9", count=4, iterations=10))
     assert users.done == 10
     assert max(together) >= 3
 
@@ -95,6 +98,6 @@ def test_the_first_error_ends_all_users_and_is_kept() -> None:
     def work(_: object) -> None:
         raise AssertionError("the answer is wrong")
 
-    users = driven(Users(work, "http://127.0.0.1:9", count=3, iterations=1000))
+    users = finished(ClientPool(work, "http://127.0.0.1:9", count=3, iterations=1000))
     assert users.done == 0
     assert "the answer is wrong" in users.error

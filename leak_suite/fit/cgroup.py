@@ -1,4 +1,4 @@
-"""A memory control group, version 1 or 2: its limit, its books and its end."""
+"""A memory control group, version 1 or 2: its limit, its counters and its removal."""
 
 from __future__ import annotations
 
@@ -12,27 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from leak_suite.errors import LeakSuiteError
+from leak_suite.errors import LeakSuiteError, LimitUnavailable
 
-__all__ = ["Books", "Folders", "Group", "GroupV1", "GroupV2", "NoGroup"]
+__all__ = ["CgroupStats", "CgroupV1", "CgroupV2", "Folders", "MemoryCgroup"]
 
-_INSIDE = Path(__file__).with_name("inside.py")
+_JOIN_CGROUP = Path(__file__).with_name("join_cgroup.py")
 _END_SECONDS = 10.0
 # The kernel charges in batches, so usage stops a little short of a limit that was met.
 _CHARGED_AHEAD = 2 << 20
 
 
-class NoGroup(LeakSuiteError):
-    """Limiting memory this way does not work here; the message says why."""
-
-
 @dataclass(frozen=True)
-class Books:
-    """One look at a group. Bytes, but for the counters; None is "the kernel does not tell"."""
+class CgroupStats:
+    """One reading of a group, in bytes and counts; None is "the kernel does not tell"."""
 
-    anon: int | None
-    file: int | None
-    kernel: int | None
+    anon: int | None = None
+    file: int | None = None
+    kernel: int | None = None
     shmem: int | None = None
     oom_kills: int | None = None
     limit_hits: int | None = None
@@ -41,38 +37,38 @@ class Books:
     stalled_seconds: float | None = None
 
     @property
-    def held(self) -> int | None:
-        """What cannot be dropped: anonymous memory, files in memory (tmpfs), the kernel's own."""
+    def unreclaimable(self) -> int | None:
+        """Bytes that the kernel cannot drop: anonymous memory, files in memory (tmpfs), its own."""
         if self.anon is None:
             return None
         return self.anon + (self.kernel or 0) + (self.shmem or 0)
 
 
-class Group(Protocol):
-    """Where a subject is put. Closing it ends what still runs inside, and removes it."""
+class MemoryCgroup(Protocol):
+    """A memory limit around a service. Closing it kills what still runs in it, and removes it."""
 
     name: str
 
     def wrap(self, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """The command that runs `argv` inside from its first instruction."""
+        """The command that runs `argv` in the group from its first instruction."""
         ...
 
-    def books(self) -> Books:
-        """Read what the kernel keeps of the group."""
+    def stats(self) -> CgroupStats:
+        """Read the kernel's counters of the group."""
         ...
 
     def pids(self) -> tuple[int, ...]:
-        """Who is inside."""
+        """The processes in the group."""
         ...
 
     def close(self) -> None:
-        """End every process inside and remove the group."""
+        """Kill every process in the group and remove it."""
         ...
 
 
 @dataclass(frozen=True)
 class Folders:
-    """How folders are made and removed; in the kernel's file system they come with files."""
+    """How folders are made and removed: the seam of the tests, where no kernel fills them."""
 
     make: Callable[[Path], None] = Path.mkdir
     remove: Callable[[Path], None] = Path.rmdir
@@ -81,7 +77,7 @@ class Folders:
 _KERNEL = Folders()
 
 
-class _FolderGroup:
+class _FolderCgroup:
     """What both versions share: a folder in the control group file system."""
 
     def __init__(self, folder: Path, *, adopted: bool, folders: Folders) -> None:
@@ -92,15 +88,15 @@ class _FolderGroup:
             try:
                 folders.make(folder)
             except OSError as error:
-                raise NoGroup(f"{folder} cannot be made: {error.strerror}") from error
+                raise LimitUnavailable(f"{folder} cannot be made: {error.strerror}") from error
 
     def wrap(self, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         procs = str(self.folder / "cgroup.procs")
-        return (sys.executable, "-I", "-S", str(_INSIDE), procs, "--", *argv)
+        return (sys.executable, "-I", "-S", str(_JOIN_CGROUP), procs, "--", *argv)
 
     def pids(self) -> tuple[int, ...]:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         found: list[int] = []
         for path in [self.folder, *_folders_below(self.folder)]:
             with contextlib.suppress(OSError):
@@ -108,27 +104,29 @@ class _FolderGroup:
         return tuple(found)
 
     def close(self) -> None:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         until = time.monotonic() + _END_SECONDS
         while _kill_all(self.pids()) and time.monotonic() < until:
             time.sleep(0.01)
         if self._adopted:
             return
-        self._give_back()
+        self._release_page_cache()
         for path in [*_folders_below(self.folder), self.folder]:
             _remove(path, until, self._folders.remove)
 
-    def _give_back(self) -> None:
+    def _release_page_cache(self) -> None:
         """Let go of the page cache that is charged to the group, where the kernel offers it."""
 
     def _set(self, name: str, value: int | str) -> None:
         try:
             (self.folder / name).write_text(f"{value}\n")
         except OSError as error:
-            raise NoGroup(f"{self.folder / name} cannot be set: {error.strerror}") from error
+            raise LimitUnavailable(
+                f"{self.folder / name} cannot be set: {error.strerror}"
+            ) from error
 
 
-class GroupV2(_FolderGroup):
+class CgroupV2(_FolderCgroup):
     """The unified hierarchy."""
 
     name = "cgroup v2"
@@ -144,7 +142,7 @@ class GroupV2(_FolderGroup):
         super().__init__(folder, adopted=adopted, folders=folders)
         try:
             if not (folder / "memory.max").exists():
-                raise NoGroup(f"{folder} has no memory controller")
+                raise LimitUnavailable(f"{folder} has no memory controller")
             if limit is not None and not adopted:
                 self._set("memory.max", limit)
                 if (folder / "memory.swap.max").exists():
@@ -153,16 +151,16 @@ class GroupV2(_FolderGroup):
             self.close()
             raise
 
-    def books(self) -> Books:
-        """See `Group.books`."""
-        stat = _table(self.folder / "memory.stat")
-        events = _table(self.folder / "memory.events")
+    def stats(self) -> CgroupStats:
+        """See `MemoryCgroup.stats`."""
+        stat = _numbers(self.folder / "memory.stat")
+        events = _numbers(self.folder / "memory.events")
         kernel = stat.get("kernel")
         if kernel is None and stat:  # before Linux 5.18
             parts = ("kernel_stack", "pagetables", "percpu", "sock", "slab")
             kernel = sum(stat.get(name, 0) for name in parts)
         refaults = [stat[n] for n in stat if n.startswith("workingset_refault")]
-        return Books(
+        return CgroupStats(
             anon=stat.get("anon"),
             file=stat.get("file"),
             kernel=kernel,
@@ -171,15 +169,15 @@ class GroupV2(_FolderGroup):
             limit_hits=events.get("max"),
             major_faults=stat.get("pgmajfault"),
             refaults=sum(refaults) if refaults else None,
-            stalled_seconds=_stalled(self.folder / "memory.pressure"),
+            stalled_seconds=_stalled_seconds(self.folder / "memory.pressure"),
         )
 
-    def _give_back(self) -> None:
+    def _release_page_cache(self) -> None:
         with contextlib.suppress(OSError):
             (self.folder / "memory.reclaim").write_text("1G\n")
 
 
-class GroupV1(_FolderGroup):
+class CgroupV1(_FolderCgroup):
     """The memory controller of version 1."""
 
     name = "cgroup v1"
@@ -195,7 +193,7 @@ class GroupV1(_FolderGroup):
         super().__init__(folder, adopted=adopted, folders=folders)
         try:
             if not (folder / "memory.limit_in_bytes").exists():
-                raise NoGroup(f"{folder} has no memory controller")
+                raise LimitUnavailable(f"{folder} has no memory controller")
             if limit is not None and not adopted:
                 self._set("memory.limit_in_bytes", limit)
                 if (folder / "memory.memsw.limit_in_bytes").exists():
@@ -206,22 +204,22 @@ class GroupV1(_FolderGroup):
             self.close()
             raise
 
-    def books(self) -> Books:
-        """See `Group.books`."""
-        stat = _table(self.folder / "memory.stat")
+    def stats(self) -> CgroupStats:
+        """See `MemoryCgroup.stats`."""
+        stat = _numbers(self.folder / "memory.stat")
         refaults = [stat[n] for n in stat if n.startswith("total_workingset_refault")]
-        return Books(
+        return CgroupStats(
             anon=stat.get("total_rss"),
             file=stat.get("total_cache"),
             kernel=_number(self.folder / "memory.kmem.usage_in_bytes"),
             shmem=stat.get("total_shmem"),
-            oom_kills=_table(self.folder / "memory.oom_control").get("oom_kill"),
-            limit_hits=self._hits(),
+            oom_kills=_numbers(self.folder / "memory.oom_control").get("oom_kill"),
+            limit_hits=self._limit_hits(),
             major_faults=stat.get("total_pgmajfault"),
             refaults=sum(refaults) if refaults else None,
         )
 
-    def _hits(self) -> int | None:
+    def _limit_hits(self) -> int | None:
         """How often it was met. Newer kernels leave these counters at 0; then usage tells if."""
         names = ("memory.failcnt", "memory.memsw.failcnt")
         known = [n for name in names if (n := _number(self.folder / name)) is not None]
@@ -231,7 +229,7 @@ class GroupV1(_FolderGroup):
             return int(highest >= limit - _CHARGED_AHEAD)
         return sum(known) if known else None
 
-    def _give_back(self) -> None:
+    def _release_page_cache(self) -> None:
         with contextlib.suppress(OSError):
             (self.folder / "memory.force_empty").write_text("0\n")
 
@@ -279,7 +277,7 @@ def _remove(folder: Path, until: float, remove: Callable[[Path], None]) -> None:
         time.sleep(0.02)
 
 
-def _table(path: Path) -> Mapping[str, int]:
+def _numbers(path: Path) -> Mapping[str, int]:
     """{name: number} of lines like "anon 4096"; empty where the file cannot be read."""
     try:
         lines = path.read_text().splitlines()
@@ -297,7 +295,7 @@ def _number(path: Path) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _stalled(path: Path) -> float | None:
+def _stalled_seconds(path: Path) -> float | None:
     """Seconds in which every process waited for memory: "full ... total=MICROSECONDS"."""
     try:
         lines = path.read_text().splitlines()

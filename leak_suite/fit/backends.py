@@ -1,4 +1,4 @@
-"""The ways to put a real memory limit around a subject, tried in order until one works."""
+"""The backends that enforce a memory limit on a service, tried in order until one works."""
 
 from __future__ import annotations
 
@@ -12,95 +12,103 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leak_suite.fit.groups import Books, Group, GroupV1, GroupV2, NoGroup
+from leak_suite.errors import LimitUnavailable
+from leak_suite.fit.cgroup import CgroupStats, CgroupV1, CgroupV2, MemoryCgroup
 
-__all__ = ["WAYS", "Chosen", "choose"]
+__all__ = ["BACKENDS", "Backend", "CgroupFactory", "select_backend"]
 
 _TRY_SECONDS = 30.0
 
-Opener = Callable[[int | None], Group]
+CgroupFactory = Callable[[int | None], MemoryCgroup]
+"""Makes a group with a limit in bytes, or with None one that only counts."""
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The way that works here; `open` makes a group with a limit, or without one to count only.
+class Backend:
+    """The backend that works here.
 
-    `refused` says of each way that was tried before why it does not work.
+    `unavailable` says of each backend that was tried before why it does not work.
+    `enforced` is False where none works: then nothing is limited.
     """
 
     name: str
-    open: Opener
-    refused: Mapping[str, str]
+    make_cgroup: CgroupFactory
+    unavailable: Mapping[str, str]
     enforced: bool = True
 
 
-def choose(*, only: str | None = None, image: str | None = None) -> Chosen:
-    """The first way of WAYS (or the one named) in which a process really starts under a limit."""
-    refused: dict[str, str] = {}
-    for name, make in WAYS.items():
+def select_backend(*, only: str | None = None, image: str | None = None) -> Backend:
+    """The first of BACKENDS (or the one named) by which a process really starts under a limit.
+
+    `image`: the docker image in which the command can be run.
+    """
+    unavailable: dict[str, str] = {}
+    for name, make in BACKENDS.items():
         if only is not None and name != only:
             continue
         try:
-            return Chosen(name, make(image), refused)
-        except NoGroup as error:
-            refused[name] = " ".join(str(error).split())
-    return Chosen("none", lambda _: Unlimited(), refused, enforced=False)
+            return Backend(name, make(image), unavailable)
+        except LimitUnavailable as error:
+            unavailable[name] = " ".join(str(error).split())
+    return Backend("none", lambda _: NoLimit(), unavailable, enforced=False)
 
 
-def _prove(opener: Opener) -> None:
-    """Start something small inside: files that can be written prove nothing yet."""
-    group = opener(64 << 20)
+def _verify(make_cgroup: CgroupFactory) -> None:
+    """Start a small command under a limit: that the files can be written proves nothing yet."""
+    group = make_cgroup(64 << 20)
     try:
         done = subprocess.run(
             group.wrap(("sleep", "0")), capture_output=True, timeout=_TRY_SECONDS, check=False
         )
         if done.returncode != 0:
             words = done.stderr.decode("utf-8", "replace").strip()
-            raise NoGroup(words or f"a command in it ended with {done.returncode}")
+            raise LimitUnavailable(words or f"a command in it ended with {done.returncode}")
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoGroup(str(error)) from error
+        raise LimitUnavailable(str(error)) from error
     finally:
         group.close()
 
 
-def _fresh() -> str:
+def _unique_name() -> str:
     return f"leak-suite-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def _v2(_: str | None) -> Opener:
-    return folder_opener(Path("/proc/self"), "", GroupV2)
+def _v2(_: str | None) -> CgroupFactory:
+    return folder_factory(Path("/proc/self"), "", CgroupV2)
 
 
-def _v1(_: str | None) -> Opener:
-    return folder_opener(Path("/proc/self"), "memory", GroupV1)
+def _v1(_: str | None) -> CgroupFactory:
+    return folder_factory(Path("/proc/self"), "memory", CgroupV1)
 
 
-def folder_opener(proc: Path, controller: str, make: Callable[[Path, int | None], Group]) -> Opener:
-    """Opens groups under this process's own group or the nearest above it that allows it."""
+def folder_factory(
+    proc: Path, controller: str, make: Callable[[Path, int | None], MemoryCgroup]
+) -> CgroupFactory:
+    """Makes groups under this process's own group or the nearest above it that allows it."""
     parents = _parents(proc, controller)
     if not parents:
         version = "v1 with the memory controller" if controller else "v2"
-        raise NoGroup(f"no cgroup {version} is mounted")
+        raise LimitUnavailable(f"no cgroup {version} is mounted")
     reasons: list[str] = []
     for parent in parents:
         try:
             if not controller:
-                _hand_down_memory(parent)
-            _sweep(parent)
-            opener = _below(parent, make)
-            _prove(opener)
-        except NoGroup as error:  # noqa: PERF203
+                _delegate_controller(parent)
+            _remove_stale_cgroups(parent)
+            factory = _factory_below(parent, make)
+            _verify(factory)
+        except LimitUnavailable as error:  # noqa: PERF203
             reasons.append(str(error))
         else:
-            return opener
-    raise NoGroup(reasons[-1])
+            return factory
+    raise LimitUnavailable(reasons[-1])
 
 
-def _below(parent: Path, make: Callable[[Path, int | None], Group]) -> Opener:
-    return lambda limit: make(parent / _fresh(), limit)
+def _factory_below(parent: Path, make: Callable[[Path, int | None], MemoryCgroup]) -> CgroupFactory:
+    return lambda limit: make(parent / _unique_name(), limit)
 
 
-def _sweep(parent: Path) -> None:
+def _remove_stale_cgroups(parent: Path) -> None:
     """Remove the empty groups of runs that were killed before they could."""
     for folder in parent.glob("leak-suite-*-*"):
         pid = folder.name.split("-")[2]
@@ -109,16 +117,18 @@ def _sweep(parent: Path) -> None:
                 folder.rmdir()
 
 
-def _hand_down_memory(parent: Path) -> None:
-    """Children of a version 2 group have a memory controller only if the group hands it down."""
+def _delegate_controller(parent: Path) -> None:
+    """Children of a version 2 group have a memory controller only if it delegates it."""
     try:
         if "memory" not in (parent / "cgroup.controllers").read_text().split():
-            raise NoGroup(f"{parent} has no memory controller")
+            raise LimitUnavailable(f"{parent} has no memory controller")
         control = parent / "cgroup.subtree_control"
         if "memory" not in control.read_text().split():
             control.write_text("+memory\n")
     except OSError as error:
-        raise NoGroup(f"{parent} does not hand memory down: {error.strerror}") from error
+        raise LimitUnavailable(
+            f"{parent} does not delegate the memory controller: {error.strerror}"
+        ) from error
 
 
 def _parents(proc: Path, controller: str) -> list[Path]:
@@ -149,90 +159,90 @@ def _parents(proc: Path, controller: str) -> list[Path]:
 
 
 class SystemdScope:
-    """A transient scope; its books are those of the version 2 group that systemd made for it."""
+    """A transient scope; its counters are those of the group that systemd makes for it."""
 
     name = "systemd-run"
 
     def __init__(self, limit: int | None, *, root: Path = Path("/sys/fs/cgroup")) -> None:
-        self._unit = f"{_fresh()}.scope"
+        self._unit = f"{_unique_name()}.scope"
         self._limit = limit
         self._root = root
         self._manager = () if os.geteuid() == 0 else ("--user",)
-        self._group: GroupV2 | None = None
+        self._group: CgroupV2 | None = None
 
     def wrap(self, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         limit = "infinity" if self._limit is None else str(self._limit)
         own = ("systemd-run", *self._manager, "--scope", "--quiet", "--collect")
         properties = ("-p", "MemoryAccounting=yes", "-p", f"MemoryMax={limit}")
         return (*own, f"--unit={self._unit}", *properties, "-p", "MemorySwapMax=0", "--", *argv)
 
-    def books(self) -> Books:
-        """See `Group`."""
+    def stats(self) -> CgroupStats:
+        """See `MemoryCgroup`."""
         group = self._find()
-        return Books(None, None, None) if group is None else group.books()
+        return CgroupStats() if group is None else group.stats()
 
     def pids(self) -> tuple[int, ...]:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         group = self._find()
         return () if group is None else group.pids()
 
     def close(self) -> None:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         group = self._find()
         if group is not None:
             group.close()
 
-    def _find(self) -> GroupV2 | None:
+    def _find(self) -> CgroupV2 | None:
         if self._group is None:
             folder = next(self._root.rglob(self._unit), None)
             if folder is not None:
-                with contextlib.suppress(NoGroup):
-                    self._group = GroupV2(folder, self._limit, adopted=True)
+                with contextlib.suppress(LimitUnavailable):
+                    self._group = CgroupV2(folder, self._limit, adopted=True)
         return self._group
 
 
-def _systemd(_: str | None) -> Opener:
+def _systemd(_: str | None) -> CgroupFactory:
     if shutil.which("systemd-run") is None:
-        raise NoGroup("systemd-run is not installed")
-    _prove(SystemdScope)
+        raise LimitUnavailable("systemd-run is not installed")
+    _verify(SystemdScope)
     return SystemdScope
 
 
-class Container:
-    """A docker container on the host's network; its books are those of its group."""
+class DockerContainer:
+    """A docker container on the host's network; its counters are those of its group."""
 
     name = "docker"
 
     def __init__(self, image: str, limit: int | None) -> None:
         self._image = image
         self._limit = limit
-        self._container = _fresh()
-        self._group: Group | None = None
+        self._container = _unique_name()
+        self._group: MemoryCgroup | None = None
 
     def wrap(self, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         limits: tuple[str, ...] = ()
         if self._limit is not None:
             limits = (f"--memory={self._limit}", f"--memory-swap={self._limit}")
         own = ("docker", "run", "--rm", f"--name={self._container}", "--network=host")
         return (*own, *limits, self._image, *argv)
 
-    def books(self) -> Books:
-        """See `Group`."""
+    def stats(self) -> CgroupStats:
+        """See `MemoryCgroup`."""
         group = self._find()
-        return Books(None, None, None) if group is None else group.books()
+        return CgroupStats() if group is None else group.stats()
 
     def pids(self) -> tuple[int, ...]:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         group = self._find()
         return () if group is None else group.pids()
 
     def close(self) -> None:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         _docker("rm", "--force", self._container)
 
-    def _find(self) -> Group | None:
+    def _find(self) -> MemoryCgroup | None:
         if self._group is None:
             state = _docker("inspect", "--format", "{{json .State.Pid}}", self._container)
             pid = json.loads(state) if state else 0
@@ -241,24 +251,24 @@ class Container:
         return self._group
 
 
-def _group_of(proc: Path) -> Group | None:
+def _group_of(proc: Path) -> MemoryCgroup | None:
     for controller in ("memory", ""):
         for folder in _parents(proc, controller)[:1]:
             if controller and (folder / "memory.limit_in_bytes").exists():
-                return GroupV1(folder, None, adopted=True)
+                return CgroupV1(folder, None, adopted=True)
             if not controller and (folder / "memory.max").exists():
-                return GroupV2(folder, None, adopted=True)
+                return CgroupV2(folder, None, adopted=True)
     return None
 
 
-def _docker_way(image: str | None) -> Opener:
+def _docker_backend(image: str | None) -> CgroupFactory:
     if image is None:
-        raise NoGroup("it needs --image, the image in which the command can be run")
+        raise LimitUnavailable("it needs --image, the image in which the command can be run")
     if shutil.which("docker") is None:
-        raise NoGroup("docker is not installed")
+        raise LimitUnavailable("docker is not installed")
     if not _docker("version", "--format", "{{.Server.Version}}"):
-        raise NoGroup("the docker engine does not answer")
-    return lambda limit: Container(image, limit)
+        raise LimitUnavailable("the docker engine does not answer")
+    return lambda limit: DockerContainer(image, limit)
 
 
 def _docker(*words: str) -> str:
@@ -272,31 +282,31 @@ def _docker(*words: str) -> str:
     return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
 
 
-class Unlimited:
-    """No limit at all: the subject's own processes are looked at, and nothing is enforced."""
+class NoLimit:
+    """No limit at all: nothing is enforced, and the service's own processes are sampled."""
 
     name = "none"
 
     def wrap(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         return tuple(argv)
 
-    def books(self) -> Books:
-        """See `Group`."""
-        return Books(None, None, None)
+    def stats(self) -> CgroupStats:
+        """See `MemoryCgroup`."""
+        return CgroupStats()
 
     def pids(self) -> tuple[int, ...]:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         return ()
 
     def close(self) -> None:
-        """See `Group`."""
+        """See `MemoryCgroup`."""
         return
 
 
-WAYS: Mapping[str, Callable[[str | None], Opener]] = {
+BACKENDS: Mapping[str, Callable[[str | None], CgroupFactory]] = {
     "cgroup v2": _v2,
     "cgroup v1": _v1,
     "systemd-run": _systemd,
-    "docker": _docker_way,
+    "docker": _docker_backend,
 }

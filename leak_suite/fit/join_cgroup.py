@@ -1,6 +1,6 @@
-"""Join control groups, then become a command: `inside.py PROCS_FILE... -- COMMAND ...`.
+"""Join control groups, then become a command: `join_cgroup.py PROCS_FILE... -- COMMAND ...`.
 
-Run by path, before the first byte of the subject, so that every process it ever starts is inside.
+Run by path before the command itself, so that every process that it starts is in the groups.
 """
 
 import os

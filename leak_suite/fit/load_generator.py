@@ -1,4 +1,4 @@
-"""Users who repeat the workload side by side, each with a client of its own."""
+"""Concurrent users that repeat the workload, each with an HTTP client of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 from leak_suite.errors import ConfigurationError
 from leak_suite.subject.agent_code import agent_module
 
-__all__ = ["Users", "load_workload"]
+__all__ = ["ClientPool", "load_workload"]
 
 _REQUEST_SECONDS = 60.0
 
@@ -21,7 +21,11 @@ Workload = Callable[..., Any]
 
 
 def load_workload(target: str) -> Workload:
-    """The function that `target` names; ConfigurationError says what is wrong with it."""
+    """The function that `target` names.
+
+    Raises:
+        ConfigurationError: it cannot be loaded, or is not callable.
+    """
     try:
         found: Any = agent_module("target").load(target)
     except Exception as error:
@@ -32,8 +36,11 @@ def load_workload(target: str) -> Workload:
     return workload
 
 
-class Users:
-    """`count` threads that do `iterations` between them, until one fails or all is done."""
+class ClientPool:
+    """`count` threads that do `iterations` between them, until all is done or one fails.
+
+    `error`: what the first failure said; empty while there is none.
+    """
 
     def __init__(self, workload: Workload, base_url: str, *, count: int, iterations: int) -> None:
         self.error = ""
@@ -45,7 +52,7 @@ class Users:
         self._stop = threading.Event()
         self._began = time.monotonic()
         self._threads = [
-            threading.Thread(target=self._live, name=f"user-{number}", daemon=True)
+            threading.Thread(target=self._run_user, name=f"user-{number}", daemon=True)
             for number in range(min(count, iterations))
         ]
         for thread in self._threads:
@@ -63,46 +70,46 @@ class Users:
 
     @property
     def busy(self) -> bool:
-        """Whether anybody still works."""
+        """Whether a user still works."""
         return any(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin no further iteration."""
         self._stop.set()
 
     def join(self, seconds: float) -> None:
-        """Wait for those who still work; those who hang are left: they die with this process."""
+        """Wait for the users that still work; one that hangs is left to end with this process."""
         until = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 
-    def _live(self) -> None:
+    def _run_user(self) -> None:
         try:
             if agent_module("loop").is_coroutine_function(self._workload):
-                asyncio.run(self._live_async())
+                asyncio.run(self._run_async())
             else:
-                self._live_sync()
+                self._run_sync()
         except (Exception, SystemExit) as error:
             if not self._stop.is_set():
                 self.error = self.error or str(agent_module("loop").describe_error(error))
             self._stop.set()
 
-    def _live_sync(self) -> None:
-        with httpx.Client(**self._settings()) as client:
-            while self._take():
+    def _run_sync(self) -> None:
+        with httpx.Client(**self._client_options()) as client:
+            while self._claim_iteration():
                 self._workload(client)
                 self._finished.append(time.monotonic())
 
-    async def _live_async(self) -> None:
-        async with httpx.AsyncClient(**self._settings()) as client:
-            while self._take():
+    async def _run_async(self) -> None:
+        async with httpx.AsyncClient(**self._client_options()) as client:
+            while self._claim_iteration():
                 await self._workload(client)
                 self._finished.append(time.monotonic())
 
-    def _settings(self) -> dict[str, Any]:
+    def _client_options(self) -> dict[str, Any]:
         return {"base_url": self._base_url, "timeout": _REQUEST_SECONDS, "trust_env": False}
 
-    def _take(self) -> bool:
+    def _claim_iteration(self) -> bool:
         with self._lock:
             self._left -= 1
             return self._left >= 0 and not self._stop.is_set()

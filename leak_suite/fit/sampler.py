@@ -1,4 +1,4 @@
-"""Looks at a group ten times a second: what it holds, at its peak, and who in it disappears."""
+"""Sample a group ten times a second: its memory, the peak of it, and processes that disappear."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from leak_suite.fit.groups import Books, Group
+from leak_suite.fit.cgroup import CgroupStats, MemoryCgroup
+from leak_suite.fit.result import KilledProcess, Peak
 from leak_suite.service_process import ServiceProcess
 
-__all__ = ["Killed", "Peak", "Sample", "Watch"]
+__all__ = ["Sample", "UsageSampler"]
 
 _PAUSE_SECONDS = 0.1
 _PSS_SECONDS = 1.0
 _MAPS_SECONDS = 2.0
-_COMMAND = 90
+_COMMAND_LENGTH = 90
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look; `done` iterations were finished by then. PSS is read more rarely."""
+    """One reading in bytes; `done` iterations were finished by then. PSS is read more rarely."""
 
     done: int
     seconds: float
@@ -32,70 +33,51 @@ class Sample:
     pss: int | None
 
 
-@dataclass(frozen=True)
-class Peak:
-    """The highest values seen, each for itself; `held` is of the sum that cannot be dropped."""
-
-    anon: int | None = None
-    file: int | None = None
-    kernel: int | None = None
-    held: int | None = None
-    pss: int | None = None
-
-
-@dataclass(frozen=True)
-class Killed:
-    """A process that the kernel killed: the server itself, or one of its children."""
-
-    pid: int
-    command: str
-    is_server: bool
-    anon: int
-
-
 @dataclass
-class _Known:
+class _Process:
     command: str
     anon: int = 0
 
 
-class Watch:
-    """A thread beside the trial. `close` ends it; then everything it saw can be read."""
+class UsageSampler:
+    """A thread beside the trial. After `close` everything that it saw can be read."""
 
-    def __init__(self, group: Group, server: ServiceProcess, done: Callable[[], int]) -> None:
+    def __init__(
+        self, cgroup: MemoryCgroup, server: ServiceProcess, done: Callable[[], int]
+    ) -> None:
         self.samples: list[Sample] = []
         self.peak = Peak()
-        self.killed: list[Killed] = []
+        self.killed: list[KilledProcess] = []
         self.files: set[str] = set()
-        self.last = group.books()
-        self._group = group
+        self.last = cgroup.stats()
+        self._cgroup = cgroup
         self._server = server
         self._done = done
-        self._known: dict[int, _Known] = {}
-        self._gone: dict[int, _Known] = {}
+        self._known: dict[int, _Process] = {}
+        self._gone: dict[int, _Process] = {}
         self._next_pss = self._next_maps = 0.0
         self._began = time.monotonic()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="fit-watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="fit-sampler", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Look once more, and stop."""
+        """Take a last sample, and stop."""
         if not self._ended.is_set():
             self._ended.set()
             self._thread.join()
-            self._look()
+            self._sample()
 
     def _run(self) -> None:
         while not self._ended.wait(_PAUSE_SECONDS):
-            self._look()
+            self._sample()
 
-    def _look(self) -> None:
-        books = self._group.books()
-        pids = self._group.pids() or self._tree()
-        self._note(pids)
-        self._blame((books.oom_kills or 0) - len(self.killed))
-        self.last = books if books.anon is not None else self.last
+    def _sample(self) -> None:
+        stats = self._cgroup.stats()
+        pids = self._cgroup.pids() or self._tree()
+        self._track_processes(pids)
+        self._attribute_kills((stats.oom_kills or 0) - len(self.killed))
+        self.last = stats if stats.anon is not None else self.last
         now = time.monotonic()
         pss = None
         if now >= self._next_pss:
@@ -105,42 +87,44 @@ class Watch:
             self._next_maps = now + _MAPS_SECONDS
             for pid in pids:
                 self.files |= _mapped(pid)
-        self._keep(books, pss, now - self._began)
+        self._record(stats, pss, now - self._began)
 
     def _tree(self) -> tuple[int, ...]:
         return tuple(process.pid for process in self._server.tree.processes())
 
-    def _keep(self, books: Books, pss: int | None, seconds: float) -> None:
+    def _record(self, stats: CgroupStats, pss: int | None, seconds: float) -> None:
         self.samples.append(
-            Sample(self._done(), seconds, books.anon, books.file, books.kernel, pss)
+            Sample(self._done(), seconds, stats.anon, stats.file, stats.kernel, pss)
         )
         old = self.peak
         self.peak = Peak(
-            anon=_higher(old.anon, books.anon),
-            file=_higher(old.file, books.file),
-            kernel=_higher(old.kernel, books.kernel),
-            held=_higher(old.held, books.held),
+            anon=_higher(old.anon, stats.anon),
+            file=_higher(old.file, stats.file),
+            kernel=_higher(old.kernel, stats.kernel),
+            unreclaimable=_higher(old.unreclaimable, stats.unreclaimable),
             pss=_higher(old.pss, pss),
         )
 
-    def _note(self, pids: tuple[int, ...]) -> None:
-        living: dict[int, _Known] = {}
+    def _track_processes(self, pids: tuple[int, ...]) -> None:
+        living: dict[int, _Process] = {}
         for pid in pids:
             anon = _anon_of(pid)
             if anon is None:
                 continue
-            known = self._known.get(pid) or _Known(_command_of(pid))
+            known = self._known.get(pid) or _Process(_command_of(pid))
             known.anon = anon
             living[pid] = known
         self._gone.update({pid: k for pid, k in self._known.items() if pid not in living})
         self._known = living
 
-    def _blame(self, kills: int) -> None:
+    def _attribute_kills(self, kills: int) -> None:
         """The kernel counts its kills but names nobody: the biggest of those that just vanished."""
         while kills > 0 and self._gone:
             pid = max(self._gone, key=lambda one: self._gone[one].anon)
             known = self._gone.pop(pid)
-            self.killed.append(Killed(pid, known.command, pid == self._server.pid, known.anon))
+            self.killed.append(
+                KilledProcess(pid, known.command, pid == self._server.pid, known.anon)
+            )
             kills -= 1
         if kills <= 0:
             self._gone.clear()
@@ -168,7 +152,7 @@ def _command_of(pid: int) -> str:
     except OSError:
         return "?"
     text = " ".join(word.decode("utf-8", "replace") for word in words if word)
-    return text if len(text) <= _COMMAND else text[: _COMMAND - 1] + "…"
+    return text if len(text) <= _COMMAND_LENGTH else text[: _COMMAND_LENGTH - 1] + "…"
 
 
 def _pss_of(pids: tuple[int, ...]) -> int | None:

@@ -1,0 +1,44 @@
+"""Read a run file, whichever command wrote it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from leak_suite.errors import RunFileError
+from leak_suite.fit.result import FitResult, is_fit_data
+from leak_suite.result import RunResult
+
+__all__ = ["Result", "read_result", "result_from_json"]
+
+Result = RunResult | FitResult
+"""What can stand in a run file: the result of `leak-suite run`, or of `leak-suite fit`."""
+
+
+def result_from_json(text: str) -> Result:
+    """The result that `text` holds.
+
+    Raises:
+        RunFileError: it is no run file, or of a version that this release does not know.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise RunFileError(f"not a run file: {error}") from error
+    return FitResult.from_data(data) if is_fit_data(data) else RunResult.from_json(text)
+
+
+def read_result(path: Path) -> Result:
+    """The result in the file `path`.
+
+    Raises:
+        RunFileError: it cannot be read; the message names the path.
+    """
+    try:
+        return result_from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunFileError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise RunFileError(f"{path}: not a run file: it is not text") from error
+    except RunFileError as error:
+        raise RunFileError(f"{path}: {error}") from error
