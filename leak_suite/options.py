@@ -29,6 +29,7 @@ __all__ = ["METRICS", "Accepted", "Layer", "Options", "resolve"]
 
 METRICS = frozenset(
     {"heap", "blocks", "gc_objects", "garbage", "rss", "rss_anon", "pss", "peak"}
+    | {"private_dirty"}
     | {"fds", "threads", "python_threads", "tasks", "children", "temp_files", "temp_bytes"}
 )
 """The fixed metric names; `tracked:CLASS` and `counter:NAME` come from the options themselves."""

@@ -51,13 +51,15 @@ class Series:
 
     `samples` holds (iterations done so far, value); a value of None is "unknown", never zero.
     The first `warm_up` samples were taken before the subject had settled in; they are kept to be
-    drawn, and not judged.
+    drawn, and not judged. `process` names the group of processes that it was read in; empty for
+    the subject as a whole, or its main process.
     """
 
     metric: str
     unit: str
     samples: tuple[tuple[int, float | None], ...] = ()
     warm_up: int = 0
+    process: str = ""
 
     def judged(self) -> tuple[tuple[int, float], ...]:
         """The known samples after warm-up."""
@@ -102,6 +104,7 @@ class Finding:
     reason: str = ""
     sites: tuple[Site, ...] = ()
     required: bool = True
+    process: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from types import TracebackType
 from leak_suite.errors import SubjectError
 from leak_suite.probes import ProcessTree
 
-__all__ = ["ServiceProcess", "free_port", "kill_group", "signal_name"]
+__all__ = ["ServiceProcess", "free_port", "kill_group", "last_error", "signal_name"]
 
 PORT = "{port}"
 """Stands in a command where its port goes."""
@@ -29,6 +29,8 @@ _STOP_SECONDS = 40.0
 _POLL_SECONDS = 0.02
 _REQUEST_SECONDS = 5.0
 _LOG_TAIL_BYTES = 2000
+_LOG_ERROR_BYTES = 20_000
+_LOG_TAIL_LINES = 10
 
 
 class ServiceProcess:
@@ -154,6 +156,10 @@ class ServiceProcess:
             text = f"the service ended with status {status}"
         return text + self._tail()
 
+    def last_error(self) -> str:
+        """See `last_error`, of its output."""
+        return last_error(self._read_log(-_LOG_ERROR_BYTES))
+
     def output(self) -> str:
         """Everything that it has written to standard output and standard error so far."""
         return self._read_log(0)
@@ -196,6 +202,14 @@ class ServiceProcess:
         size = os.fstat(self._log.fileno()).st_size
         first = max(0, size + start) if start < 0 else start
         return os.pread(self._log.fileno(), size - first, first).decode("utf-8", "replace")
+
+
+def last_error(log: str) -> str:
+    """The last traceback in `log`, or else its last lines, after a line of words; or nothing."""
+    text = log.strip()
+    at = text.rfind("Traceback (most recent call last)")
+    text = text[at:] if at >= 0 else "\n".join(text.splitlines()[-_LOG_TAIL_LINES:])
+    return f"\nThe subject wrote last:\n{text[-_LOG_TAIL_BYTES:]}" if text else ""
 
 
 def free_port() -> int:

@@ -34,9 +34,9 @@ class Session:
         self._tracing: Any = None
         self._temp_dir = temp_dir
 
-    def self_check(self) -> dict[str, Any]:
+    def self_check(self, *, memory_only: bool = False) -> dict[str, Any]:
         """Show every probe a known amount; what each saw, and which are blind."""
-        return check_probes(self.meter, self._temp_dir)
+        return check_probes(self.meter, self._temp_dir, memory_only=memory_only)
 
     def watch(self, tracked: Iterable[str], counters: Iterable[str]) -> None:
         """Count objects of these classes, and read these ("name=module:callable") counters."""

@@ -10,13 +10,22 @@ from functools import partial
 from typing import Any
 
 from leak_suite.check.allowed import tolerances
+from leak_suite.check.groups import combined
 from leak_suite.environment import environment
 from leak_suite.errors import SubjectError
 from leak_suite.options import Accepted, Options
 from leak_suite.probes import probe_for
 from leak_suite.result import Finding, Outcome, RunResult, Series
 from leak_suite.runner import Limits, Runner, Stop
-from leak_suite.subject import InProcessSpec, PidSpec, Spec, Subject, UrlSpec, open_subject
+from leak_suite.subject import (
+    Coverage,
+    InProcessSpec,
+    PidSpec,
+    Spec,
+    Subject,
+    UrlSpec,
+    open_subject,
+)
 from leak_suite.units import format_duration
 from leak_suite.verdict import Verdict, fold, judge_all
 
@@ -134,14 +143,13 @@ def _rehearse(metrics: Iterable[str], options: Options) -> None:
 
 
 def _judged(runner: Runner, options: Options, *, final: bool) -> Verdict:
-    series = runner.series
-    return judge_all(
-        series,
-        tolerances(series, options),
-        final=final,
-        seconds=runner.seconds,
-        budgets=options.budgets,
-    )
+    def judged(series: Sequence[Series], budgets: Mapping[str, float]) -> Verdict:
+        allowed = tolerances(series, options)
+        return judge_all(series, allowed, final=final, seconds=runner.seconds, budgets=budgets)
+
+    groups = runner.process_series.items()
+    own = judged(runner.series, options.budgets)
+    return combined(own, [(group, judged(series, {})) for group, series in groups])
 
 
 def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, list[Any]]:
@@ -151,10 +159,11 @@ def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, l
     growing = [f.metric for f in verdict.findings if f.outcome is Outcome.GROWING]
     if any(metric in ("heap", "blocks", "gc_objects") for metric in growing):
         growing.append("lru_caches")
+    where = {f.metric: f"{f.process}@" for f in verdict.findings if f.process}
     found: dict[str, list[Any]] = {}
     for metric in growing:
         try:
-            rows = subject.detail(metric)
+            rows = subject.detail(where.get(metric, "") + metric)
         except SubjectError:
             continue
         if rows:
@@ -181,6 +190,7 @@ def _result(
         "blind": dict(about.blind),
         "unseen": list(about.unseen),
         "gc_frozen": runner.frozen,
+        "agents": coverage_of(subject.coverage()),
         "stopped": None if runner.stop is None else runner.stop.reason,
         "evidence": {name: [list(row) if isinstance(row, tuple) else row for row in rows]
                      for name, rows in evidence.items()},
@@ -195,11 +205,20 @@ def _result(
         outcome=outcome,
         iterations=runner.iterations,
         seconds=runner.seconds,
-        series=runner.series,
+        series=(*runner.series, *(s for one in runner.process_series.values() for s in one)),
         findings=verdict.findings,
         reason=reason,
         details=details,
     )
+
+
+def coverage_of(coverage: Coverage) -> dict[str, Any]:
+    """As the run file keeps it."""
+    return {
+        "inside": coverage.inside,
+        "python": coverage.python,
+        "without": list(coverage.without),
+    }
 
 
 def _outcome(verdict: Verdict, stop: Stop | None) -> tuple[Outcome, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.subject import AppSpec, CallableSpec, CommandSpec, PidSpec, Spec, UrlSpec
+from leak_suite.units import parse_duration
 
 __all__ = [
     "app_spec",
@@ -48,12 +49,20 @@ def callable_spec(arguments: Namespace, python: Path | None) -> CallableSpec:
 def app_spec(arguments: Namespace, python: Path | None) -> AppSpec:
     """The spec of --app with its --workload."""
     app = validate_target(arguments.app, "--app")
-    return AppSpec(app, _required_workload(arguments, "--app"), python)
+    workload = _required_workload(arguments, "--app")
+    return AppSpec(app, workload, python, _request_seconds(arguments))
 
 
 def command_spec(arguments: Namespace, _: Path | None = None) -> CommandSpec:
-    """The spec of a command after `--` with its --workload."""
-    return CommandSpec(arguments.argv, _required_workload(arguments, "-- COMMAND"))
+    """The spec of a command after `--`, with its --workload if it has one."""
+    return CommandSpec(
+        arguments.argv,
+        _workload(arguments),
+        ready_when=getattr(arguments, "ready_when", None) or "",
+        environment=tuple(_variable(text) for text in getattr(arguments, "env", None) or ()),
+        folder=_folder(getattr(arguments, "cwd", None)),
+        request_seconds=_request_seconds(arguments),
+    )
 
 
 def _pid_spec(arguments: Namespace, _: Path | None) -> PidSpec:
@@ -75,6 +84,26 @@ _BUILDERS: Mapping[str, Callable[[Namespace, Path | None], Spec]] = {
     "--pid": _pid_spec,
     "-- COMMAND": command_spec,
 }
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ConfigurationError(f"--env: write NAME=VALUE, not {text!r}")
+    return name, value
+
+
+def _folder(path: Path | None) -> Path | None:
+    if path is not None and not path.is_dir():
+        raise ConfigurationError(f"--cwd: there is no folder {path}")
+    return path
+
+
+def _request_seconds(arguments: Namespace) -> float:
+    text = getattr(arguments, "request_timeout", None)
+    if text is None:
+        return CommandSpec.request_seconds
+    return parse_number("--request-timeout", parse_duration, text)
 
 
 def _required_workload(arguments: Namespace, subject: str) -> str:

@@ -102,6 +102,14 @@ def _proportional(process: psutil.Process) -> float | None:
     return kib_of(_proc_text(process.pid, "smaps_rollup"), "Pss")
 
 
+def private_dirty(pid: int) -> float | None:
+    """Bytes that the process has written to and shares with no other; None where it is unknown."""
+    try:
+        return kib_of(_proc_text(pid, "smaps_rollup"), "Private_Dirty")
+    except (psutil.Error, OSError):
+        return None
+
+
 def _proc_text(pid: int, name: str) -> str:
     try:
         return Path(f"/proc/{pid}/{name}").read_text(encoding="utf-8", errors="replace")

@@ -104,6 +104,18 @@ _ALL = (
         required=False,
     ),
     Probe(
+        "private_dirty",
+        "bytes",
+        exact=False,
+        description="memory that a process has written to and shares with no other",
+        blind_to="leaks smaller than the allocator's slack, for a long time",
+        inside=False,
+        outside=True,
+        floor=64.0,
+        covered_by=("heap", "blocks"),
+        required=False,
+    ),
+    Probe(
         "fds",
         "descriptors",
         exact=True,

@@ -12,6 +12,7 @@ from leak_suite.errors import SubjectError
 from leak_suite.probes import probe_for
 from leak_suite.result import Series
 from leak_suite.runner.limits import Limits
+from leak_suite.runner.process_samples import ProcessSamples
 from leak_suite.runner.samples import Samples
 from leak_suite.subject import Round, Subject, SubjectHung, Values
 
@@ -20,9 +21,6 @@ __all__ = ["Runner", "Stop"]
 _WARM_UP_SECONDS = 0.15
 _WARM_UP_ROUNDS = 2
 _ROUND_SECONDS = 0.06
-# Settling and reading may take this part of the time that the workload takes; 2% is the bar, and
-# the guard's glances inside the round come on top.
-_OVERHEAD = 1 / 75
 _ROUNDS_AT_LEAST = 14
 # Each round after the first ones is this part of all before it: sample counts stay small.
 _ROUND_SHARE = 0.08
@@ -66,6 +64,7 @@ class Runner:
         self._clock = clock
         self._until = clock() + limits.seconds
         self._samples = Samples(lambda metric: probe_for(metric).unit)
+        self._processes = ProcessSamples(lambda metric: probe_for(metric).unit)
         self._first: Values | None = None
         self._last: Values = {}
         self._scale = 1.0
@@ -83,6 +82,11 @@ class Runner:
     def series(self) -> tuple[Series, ...]:
         """Everything read so far."""
         return self._samples.series()
+
+    @property
+    def process_series(self) -> dict[str, tuple[Series, ...]]:
+        """By group, what was read of the subject's other processes."""
+        return self._processes.series()
 
     @property
     def rounds(self) -> int:
@@ -111,6 +115,7 @@ class Runner:
             count = max(1, min(count * 4, int((_WARM_UP_SECONDS - spent) / self._pace) + 1))
         self.warm_up_iterations = self.iterations
         self._samples.end_warm_up()
+        self._processes.end_warm_up()
         self.seconds = self.overhead = 0.0
 
     def advance(self, more_iterations: int | None = None) -> None:
@@ -121,10 +126,12 @@ class Runner:
         if remaining <= max(self._pace, _ROUND_SECONDS):
             self._end("deadline", f"the {self._limits.seconds:g} s for the run were up")
             return
-        seconds = max(_ROUND_SECONDS, self._settling / _OVERHEAD)
+        seconds = max(_ROUND_SECONDS, self._settling / self._subject.overhead_share)
         seconds = max(min(seconds, self._limits.seconds / _ROUNDS_AT_LEAST), self._usual_round)
         uneven = self._random.uniform(1 - _JITTER, 1 + _JITTER)
         count = _UNBOUNDED if more_iterations is None else more_iterations
+        if (most := self._processes.longest_round()) is not None:
+            count = min(count, most)
         fewer = round(count * uneven / (1 + _JITTER))
         self._round(max(1, min(fewer, _UNBOUNDED)), min(seconds * uneven, remaining))
 
@@ -162,6 +169,7 @@ class Runner:
 
     def _record(self, done: Round) -> None:
         self._samples.add(self.iterations, done.values)
+        self._processes.add(self.iterations, done.processes)
         first = self._first = self._first or done.values
         if done.why == "growth":
             self._widen(done)
@@ -172,7 +180,7 @@ class Runner:
     def _widen(self, done: Round) -> None:
         """Let the next round grow more, if the guard cut this one short in vain or too dearly."""
         grew = self._really_grew(done.values)
-        dear = done.overhead > 1.5 * _OVERHEAD * done.seconds
+        dear = done.overhead > 1.5 * self._subject.overhead_share * done.seconds
         if not grew:
             self._scale = min(_WIDEST_GUARD, self._scale * 2)
         elif grew == {"rss"} and dear and self._scale < _WIDEST_WHILE_GROWING:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from leak_suite.subject.agents import Life
 from leak_suite.subject.base import About, Round, Subject, Values
 from leak_suite.subject.open import open_subject
 from leak_suite.subject.process import SubjectDied, SubjectHung
+from leak_suite.subject.processes import Coverage, ProcessReading
 from leak_suite.subject.specs import (
     AppSpec,
     CallableSpec,
@@ -21,8 +23,11 @@ __all__ = [
     "AppSpec",
     "CallableSpec",
     "CommandSpec",
+    "Coverage",
     "InProcessSpec",
+    "Life",
     "PidSpec",
+    "ProcessReading",
     "Round",
     "Spec",
     "Subject",

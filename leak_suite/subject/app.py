@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from leak_suite.errors import SubjectError
@@ -24,9 +25,17 @@ _REHEARSALS = 10
 class AppSubject(AgentSubject):
     """Owns server and client. What is read inside is unknown once the agent is silent."""
 
-    def __init__(self, start: Callable[[], AgentProcess], workload: str) -> None:
+    overhead_share = 0.25
+
+    def __init__(
+        self,
+        start: Callable[[Mapping[str, str]], AgentProcess],
+        workload: str,
+        request_seconds: float,
+    ) -> None:
         super().__init__(start)
         self._target = workload
+        self._request_seconds = request_seconds
         self._workload: Workload | None = None
         self._silent = ""
         self._inside: tuple[str, ...] = ()
@@ -36,7 +45,9 @@ class AppSubject(AgentSubject):
         """Reach the server; then read until what reading itself keeps is full."""
         self._tree = ProcessTree(self.agent.pid)
         url = f"http://127.0.0.1:{self.agent.ready['port']}"
-        self._workload = Workload(self._target, url, self._glance, self._give_up)
+        self._workload = Workload(
+            self._target, url, self._glance, self._give_up, request_seconds=self._request_seconds
+        )
         for _ in range(_REHEARSALS):
             self.read()
 
@@ -59,9 +70,14 @@ class AppSubject(AgentSubject):
         )
         if error is not None and not self._tree.alive:
             self.agent.ask("glance", _ANSWER_SECONDS)  # tells how it died
+        if error is not None:
+            error += self.agent.last_error()
         peak = self._ask("peak").get("peak")
         values = {**self.read(), "peak": peak}
-        return Round(done, spent, self._overhead, why, error, values)
+        started = time.perf_counter()
+        processes = self._children(values["children"])
+        overhead = self._overhead + time.perf_counter() - started
+        return Round(done, spent, overhead, why, error, values, processes)
 
     def read(self) -> Values:
         """See `Subject.read`. The tree's memory comes from outside."""
@@ -82,6 +98,7 @@ class AppSubject(AgentSubject):
 
     def freeze(self) -> int:
         """See `Subject.freeze`."""
+        self._processes.freeze()
         return int(self._ask("freeze", _READ_SECONDS).get("frozen", 0))
 
     def _ask(self, question: str, seconds: float = _ANSWER_SECONDS) -> dict[str, Any]:

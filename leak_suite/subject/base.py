@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from leak_suite.subject.agents import Life
+    from leak_suite.subject.processes import Coverage, ProcessReading
 
 __all__ = ["About", "Round", "Subject", "Values"]
 
@@ -17,7 +21,8 @@ class Round:
 
     `why` tells why it ended: "done", "time" (its seconds were up), "growth" (something grew by the
     guard's limit) or "failed" (`error` says how). `seconds` were spent in the workload, `overhead`
-    in settling and reading.
+    in settling and reading. `values` are those of the subject as a whole, or of its main process;
+    `processes` are the others that were there, each with what it held.
     """
 
     done: int
@@ -26,6 +31,7 @@ class Round:
     why: str
     error: str | None
     values: Values
+    processes: Mapping[Life, ProcessReading] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class Subject(Protocol):
     """Something under measurement. Entering starts it, leaving ends everything it started."""
 
     about: About
+    overhead_share: float
+    """The part of the workload's time that settling and reading may take between rounds."""
 
     def __enter__(self) -> Subject: ...
 
@@ -63,6 +71,10 @@ class Subject(Protocol):
 
     def detail(self, kind: str) -> list[Any]:
         """The rows behind a metric; empty where they cannot be had."""
+        ...
+
+    def coverage(self) -> Coverage:
+        """In how many of the subject's Python processes the agent is."""
         ...
 
     def freeze(self) -> int:

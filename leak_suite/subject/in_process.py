@@ -12,15 +12,19 @@ from leak_suite.errors import SubjectError
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.base import About, Round, Values
 from leak_suite.subject.inside import about_of, round_of
+from leak_suite.subject.processes import Coverage
 from leak_suite.subject.specs import InProcessSpec
 
 __all__ = ["InProcessSubject"]
 
 _REHEARSALS = 10
+_NO_AGENTS = Coverage(1, 1)
 
 
 class InProcessSubject:
     """Borrows the process: a fresh temporary folder while entered, the collector thawed after."""
+
+    overhead_share = 1 / 75
 
     def __init__(
         self, spec: InProcessSpec, tracked: Iterable[str], counters: Iterable[str]
@@ -76,6 +80,10 @@ class InProcessSubject:
         """See `Subject.detail`."""
         rows: list[Any] = self._session.detail(kind)
         return rows
+
+    def coverage(self) -> Coverage:
+        """See `Subject.coverage`."""
+        return _NO_AGENTS
 
     def freeze(self) -> int:
         """See `Subject.freeze`."""

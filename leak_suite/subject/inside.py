@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-import json
+import os
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from leak_suite.errors import SubjectError
+from leak_suite.subject.agents import AgentHub, Life
 from leak_suite.subject.base import About, Round, Values
 from leak_suite.subject.process import AgentProcess
+from leak_suite.subject.processes import Coverage, Processes, ProcessReading, words_of
 
-__all__ = ["AgentSubject", "CallableSubject", "about_of", "round_of", "words_of"]
+__all__ = ["AgentSubject", "CallableSubject", "about_of", "round_of"]
 
 _READ_SECONDS = 30.0
 _TRACE_SECONDS = 120.0
 """A limit for a process that hangs: on a busy machine, reading a trace may take long."""
 _REHEARSALS = 10
+_OVERHEAD_WITH_CHILDREN = 0.25
 
 
 S = TypeVar("S", bound="AgentSubject")
 
 
 class AgentSubject:
-    """Owns the process that `start` gives; the kinds differ in who repeats the workload."""
+    """Owns the process that `start` gives; the kinds differ in who repeats the workload.
 
-    def __init__(self, start: Callable[[], AgentProcess]) -> None:
+    `start` is given the environment, with what brings the agent into the subject's children.
+    """
+
+    overhead_share = 1 / 75
+
+    def __init__(self, start: Callable[[Mapping[str, str]], AgentProcess]) -> None:
         self.about = About()
         self._start = start
         self._agent: AgentProcess | None = None
+        self._hub = AgentHub()
 
     def __enter__(self: S) -> S:
-        self._agent = self._start()
+        self._hub.__enter__()
         try:
+            self._agent = self._start(self._hub.environment(os.environ))
+            self._processes = Processes(self._hub, self._agent.pid, driven=True)
             self.about = about_of(self._agent.ready)
             self._prepare()
         except BaseException:
@@ -41,8 +53,11 @@ class AgentSubject:
 
     def __exit__(self, *exc: object) -> None:
         agent, self._agent = self._agent, None
-        if agent is not None:
-            agent.__exit__(*exc)
+        try:
+            if agent is not None:
+                agent.__exit__(*exc)
+        finally:
+            self._hub.__exit__()
 
     def _prepare(self) -> None:
         raise NotImplementedError
@@ -56,7 +71,9 @@ class AgentSubject:
 
     def begin_trace(self, plan: Mapping[str, Any], process: str = "") -> dict[str, Any]:
         """See `Subject.begin_trace`."""
-        return self._trace(process, f"trace_begin {words_of(plan)}")
+        if process:
+            return self._processes.begin_trace(plan, process)
+        return self._trace("", f"trace_begin {words_of(plan)}")
 
     def mark_trace(self, process: str = "") -> dict[str, Any]:
         """See `Subject.mark_trace`."""
@@ -68,8 +85,18 @@ class AgentSubject:
 
     def _trace(self, process: str, question: str) -> dict[str, Any]:
         if process:
-            raise SubjectError(f"there is no agent in process {process}")
+            return self._processes.ask_traced(process, question)
         return self.agent.ask(question, _TRACE_SECONDS)
+
+    def coverage(self) -> Coverage:
+        """See `Subject.coverage`."""
+        return self._processes.coverage()
+
+    def _children(self, count: float | None) -> dict[Life, ProcessReading]:
+        """What the other processes hold; `count` is how many children the main one has."""
+        if count == 0 and not self._hub.links():
+            return {}
+        return self._processes.read()
 
 
 class CallableSubject(AgentSubject):
@@ -86,7 +113,14 @@ class CallableSubject(AgentSubject):
         """See `Subject.round`."""
         wait = _READ_SECONDS + seconds if patience is None else patience
         question = f"round {iterations} {seconds:.6f} {scale:.3f}"
-        return round_of(self.agent.ask(question, wait))
+        done = round_of(self.agent.ask(question, wait))
+        started = time.perf_counter()
+        processes = self._children(done.values.get("children"))
+        if not processes:
+            return done
+        self.overhead_share = _OVERHEAD_WITH_CHILDREN
+        overhead = done.overhead + time.perf_counter() - started
+        return replace(done, overhead=overhead, processes=processes)
 
     def read(self) -> Values:
         """See `Subject.read`."""
@@ -100,12 +134,8 @@ class CallableSubject(AgentSubject):
 
     def freeze(self) -> int:
         """See `Subject.freeze`."""
+        self._processes.freeze()
         return int(self.agent.ask("freeze", _READ_SECONDS)["frozen"])
-
-
-def words_of(plan: Mapping[str, Any]) -> str:
-    """The plan as one word of the wire: JSON without blanks."""
-    return json.dumps(plan, separators=(",", ":")).replace(" ", "\\u0020")
 
 
 def about_of(ready: Mapping[str, Any]) -> About:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
 from leak_suite.subject.base import Subject
@@ -38,21 +39,32 @@ def open_subject(
     the agent, so a command, a pid and a URL cannot have them.
     """
     counted = [f"{name}={place}" for name, place in counters.items()]
-    start = partial(AgentProcess, tracked=tracked, counters=counted, trace=trace)
+
+    def start(
+        keys: Mapping[str, str], python: Path | None, environment: Mapping[str, str]
+    ) -> AgentProcess:
+        return AgentProcess(
+            keys, python, tracked=tracked, counters=counted, trace=trace, environment=environment
+        )
+
     if isinstance(spec, CallableSpec):
         return CallableSubject(partial(start, {"target": spec.target}, spec.python))
     if isinstance(spec, AppSpec):
         from leak_suite.subject.app import AppSubject
 
         keys = {"app": spec.app, "port": "0"}
-        return AppSubject(partial(start, keys, spec.python), spec.workload)
+        return AppSubject(partial(start, keys, spec.python), spec.workload, spec.request_seconds)
     if isinstance(spec, InProcessSpec):
         return InProcessSubject(spec, tracked, counted)
-    # What looks from outside also drives: half a second of imports that a callable can do without.
-    from leak_suite.subject.outside import CommandSubject, PidSubject, UrlSubject
-
+    # What is driven from here imports httpx: half a second that a callable can do without.
     if isinstance(spec, CommandSpec):
+        from leak_suite.subject.command import CommandSubject
+
         return CommandSubject(spec)
     if isinstance(spec, PidSpec):
+        from leak_suite.subject.pid import PidSubject
+
         return PidSubject(spec)
+    from leak_suite.subject.url import UrlSubject
+
     return UrlSubject(spec)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from leak_suite.errors import SubjectError
-from leak_suite.service_process import kill_group, signal_name
+from leak_suite.service_process import kill_group, last_error, signal_name
 from leak_suite.subject.specs import Trace
 
 __all__ = ["AgentProcess", "SubjectDied", "SubjectHung"]
@@ -26,6 +26,7 @@ _TRACER = Path(__file__).parent.parent / "attribution" / "tracer.py"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LOG_TAIL = 2000
+_LOG_ERROR_BYTES = 20_000
 
 
 class SubjectHung(SubjectError):
@@ -41,7 +42,7 @@ class AgentProcess:
 
     Keys given to the agent: asks, answers (pipe ends), host (our pid), temp_dir, self_check,
     target or app and port, tracked and counter (any number), trace, tracer, trace_output,
-    trace_native.
+    trace_native. `environment` is the subject's.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class AgentProcess:
         tracked: Iterable[str],
         counters: Iterable[str],
         trace: Trace | None,
+        environment: Mapping[str, str],
     ) -> None:
+        self._environment = environment
         self._folder = Path(tempfile.mkdtemp(prefix="leak-suite-"))
         self._buffer = b""
         self._patience = _STOP_SECONDS
@@ -79,7 +82,7 @@ class AgentProcess:
         self._answering, answers = os.pipe()
         arguments = [f"asks={asks}", f"answers={answers}", *arguments]
         arguments += [f"host={os.getpid()}", f"temp_dir={temp_dir}"]
-        environment = {**os.environ, "TMPDIR": str(temp_dir)}
+        environment = {**self._environment, "TMPDIR": str(temp_dir)}
         try:
             with (self._folder / "log").open("wb") as log:
                 self._process = subprocess.Popen(
@@ -158,6 +161,16 @@ class AgentProcess:
         except OSError:
             return ""
         return f"\n{text.strip()}" if text.strip() else ""
+
+    def last_error(self) -> str:
+        """The last traceback that the subject wrote, or its last lines; nothing if it is silent."""
+        try:
+            text = (
+                (self._folder / "log").read_bytes()[-_LOG_ERROR_BYTES:].decode("utf-8", "replace")
+            )
+        except OSError:
+            return ""
+        return last_error(text)
 
     def close(self) -> None:
         """Ask it to stop, then end its whole process group; remove what it left on disk."""

@@ -1,10 +1,11 @@
-"""Driving a service: the workload runs here, with an HTTP client that knows the address."""
+"""The workload that runs on this side: a function that is called with a client, or with nothing."""
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -14,34 +15,137 @@ from leak_suite.errors import ConfigurationError
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.process import SubjectHung
 
-__all__ = ["Workload"]
+__all__ = ["REQUEST_SECONDS", "Workload", "needs_client"]
 
-_REQUEST_SECONDS = 30.0
+REQUEST_SECONDS = 30.0
+"""How long a request of the workload may take, unless it is told otherwise."""
 
-Glance = Callable[[], tuple[int, int, int, int, int]]
+QuickSample = Callable[[], tuple[int, int, int, int, int]]
 
 
 class Workload:
-    """The function that `target` names, called with a client again and again. Close it.
+    """What `target` names, repeated. Close it.
 
-    `glance` looks at the service between calls; `give_up` ends the wait for an answer, if it can.
+    The function may take nothing, or one argument: an `httpx.Client` with the service's address (an
+    `httpx.AsyncClient` where it is async). A generator function prepares before its `yield` and
+    clears up after it: it yields the function to repeat, which may take the client too; one that
+    yields anything else is itself resumed for each iteration. A context manager does the same.
+
+    `quick_sample` looks at the service between calls; `cancel` ends the wait for an answer.
+
+    Raises:
+        ConfigurationError: it cannot be loaded, takes more than a client, or needs a client where
+            there is no address.
     """
 
     def __init__(
-        self, target: str, base_url: str, glance: Glance, give_up: Callable[[], None]
+        self,
+        target: str,
+        base_url: str | None,
+        quick_sample: QuickSample,
+        cancel: Callable[[], None],
+        *,
+        request_seconds: float = REQUEST_SECONDS,
     ) -> None:
-        function = _load(target)
-        agent_loop = agent_module("loop")
-        self._guard = partial(agent_loop.Guard, glance)
-        self._give_up = give_up
-        settings: dict[str, Any] = {"base_url": base_url, "timeout": _REQUEST_SECONDS}
-        settings["trust_env"] = False  # a proxy of the machine has no place in between
-        self._client: httpx.Client | httpx.AsyncClient
-        if agent_loop.is_coroutine_function(function):
-            self._client = httpx.AsyncClient(**settings)
+        self._agent_loop = agent_module("loop")
+        self._guard = partial(self._agent_loop.Guard, quick_sample)
+        self._cancel = cancel
+        self._target = target
+        self._client: httpx.Client | httpx.AsyncClient | None = None
+        self._settings: dict[str, Any] = {
+            "base_url": base_url,
+            "timeout": request_seconds,
+            "trust_env": False,  # a proxy of the machine has no place in between
+        }
+        self._stack = contextlib.ExitStack()
+        self._async_generator: AsyncGenerator[Any, None] | None = None
+        self._loop: Any = None
+        try:
+            self._loop = self._prepare(_load(target))
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, function: Callable[..., Any]) -> Any:
+        """The loop over what is to be repeated, set up."""
+        if inspect.isasyncgenfunction(function):
+            generator = self._with_client(function, is_async=True)()
+            repeated = self._agent_loop.Loop(generator.__anext__)
+            self._async_generator = generator
+            first = repeated.event_loop.run_until_complete(generator.__anext__())
+            if callable(first):
+                repeated.close()
+                repeated = self._agent_loop.Loop(self._with_client(first, is_async=True))
+            return repeated
+        if inspect.isgeneratorfunction(function):
+            generator = self._with_client(function)()
+            first = self._enter(_closing(generator))
+            repeated_function = first if callable(first) else generator.__next__
         else:
-            self._client = httpx.Client(**settings)
-        self._loop = agent_loop.Loop(partial(function, self._client))
+            manager = getattr(function, "__wrapped__", None)
+            if manager is not None and inspect.isgeneratorfunction(manager):
+                repeated_function = self._enter(self._with_client(function)())
+            else:
+                repeated_function = function
+        is_async = self._agent_loop.is_coroutine_function(repeated_function)
+        return self._agent_loop.Loop(
+            self._tolerant(self._with_client(repeated_function, is_async=is_async), is_async)
+        )
+
+    def _enter(self, manager: contextlib.AbstractContextManager[Any]) -> Any:
+        try:
+            return self._stack.enter_context(manager)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise ConfigurationError(
+                f"the workload {self._target} could not be set up: {why}"
+            ) from error
+
+    def _with_client(
+        self, function: Callable[..., Any], *, is_async: bool = False
+    ) -> Callable[..., Any]:
+        """`function` with the client that it takes, if it takes one."""
+        if not takes_client(function):
+            return function
+        if self._settings["base_url"] is None:
+            raise ConfigurationError(
+                f"the workload {self._target} takes a client, and the subject listens on no port; "
+                "write {port} in the command where it takes one, or a workload of no argument"
+            )
+        if self._client is None:
+            make = httpx.AsyncClient if is_async else httpx.Client
+            self._client = make(**self._settings)
+        return partial(function, self._client)
+
+    def _tolerant(self, function: Callable[..., Any], is_async: bool) -> Callable[..., Any]:
+        """The same, called again once where the server had closed a kept connection.
+
+        Servers close connections after an error or when idle; that the next request met the close
+        is no failure of the service.
+        """
+        if self._client is None:
+            return function
+
+        if is_async:
+
+            async def once_more() -> None:
+                try:
+                    await function()
+                except httpx.RemoteProtocolError as error:
+                    if "disconnected" not in str(error):
+                        raise
+                    await function()
+        else:
+
+            def once_more() -> None:  # type: ignore[misc] # the sync face of the same
+                try:
+                    function()
+                except httpx.RemoteProtocolError as error:
+                    if "disconnected" not in str(error):
+                        raise
+                    function()
+
+        return once_more
 
     def round(
         self, iterations: int, *, seconds: float, scale: float, patience: float | None
@@ -49,13 +153,13 @@ class Workload:
         """(done, seconds, why it ended, error); SubjectHung if it took longer than `patience`."""
         hung = threading.Event()
 
-        def give_up() -> None:
+        def cancel() -> None:
             hung.set()
-            self._give_up()
+            self._cancel()
 
         watchdog = None
         if patience is not None:
-            watchdog = threading.Timer(patience, give_up)
+            watchdog = threading.Timer(patience, cancel)
             watchdog.daemon = True
             watchdog.start()
         try:
@@ -65,20 +169,67 @@ class Workload:
         finally:
             if watchdog is not None:
                 watchdog.cancel()
-                # What gives up has to be through with it, or the next question comes too early.
+                # What cancels has to be through with it, or the next question comes too early.
                 watchdog.join()
         if hung.is_set():
             raise SubjectHung(f"a request was not answered within {patience:.0f} s")
         return result
 
     def close(self) -> None:
-        """Close the client, its connections and the event loop."""
-        if isinstance(self._client, httpx.AsyncClient):
-            loop: asyncio.AbstractEventLoop = self._loop.event_loop
-            loop.run_until_complete(self._client.aclose())
-        else:
-            self._client.close()
-        self._loop.close()
+        """Run what the workload has after its `yield`; close the client and the event loop."""
+        loop, self._loop = self._loop, None
+        client, self._client = self._client, None
+        try:
+            self._stack.close()
+            if self._async_generator is not None and loop is not None:
+                loop.event_loop.run_until_complete(self._async_generator.aclose())
+            if isinstance(client, httpx.AsyncClient) and loop is not None:
+                loop.event_loop.run_until_complete(client.aclose())
+        finally:
+            if isinstance(client, httpx.Client):
+                client.close()
+            if loop is not None:
+                loop.close()
+
+
+def needs_client(target: str) -> bool:
+    """Whether the workload that `target` names takes a client, so that the subject needs a port.
+
+    Raises:
+        ConfigurationError: it cannot be loaded, or takes more than one argument.
+    """
+    return takes_client(_load(target))
+
+
+def takes_client(function: Callable[..., Any]) -> bool:
+    """Whether `function` takes one argument (a client) or none."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # made in C, with no signature to read
+        return False
+    required = [
+        one
+        for one in parameters
+        if one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(required) > 1:
+        names = ", ".join(one.name for one in required)
+        raise ConfigurationError(
+            f"a workload takes a client or nothing; this one takes {names}: give the others "
+            "defaults, or wrap it"
+        )
+    if required:
+        return True
+    return any(one.name == "client" for one in parameters)
+
+
+@contextlib.contextmanager
+def _closing(generator: Generator[Any, Any, Any]) -> Generator[Any, None, None]:
+    """The first value of `generator`; what it has after its `yield` runs at the end."""
+    yield next(generator)
+    with contextlib.suppress(StopIteration):
+        next(generator)
+    generator.close()
 
 
 def _load(target: str) -> Callable[..., Any]:

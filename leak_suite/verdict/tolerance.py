@@ -10,7 +10,7 @@ KIB = 1024.0
 MIB = 1024.0 * KIB
 
 # What the kernel counts: moves in arenas of up to 1 MiB and keeps what the allocator keeps.
-RESIDENT = frozenset({"rss", "rss_anon", "pss"})
+RESIDENT = frozenset({"rss", "rss_anon", "pss", "private_dirty"})
 
 # Above this, a pool or cache is no longer a likely reason for steady growth.
 _IMPLAUSIBLE = {"fds": 400.0, "threads": 120.0, "python_threads": 120.0, "children": 60.0}

@@ -9,11 +9,13 @@ import pytest
 from leak_suite.errors import SubjectError
 from leak_suite.runner import Limits, Runner
 from leak_suite.runner.samples import Samples
-from leak_suite.subject import About, Round, SubjectHung, Values
+from leak_suite.subject import About, Coverage, Round, SubjectHung, Values
 
 
 class Scripted:
     """Each iteration takes `pace` seconds of a made-up clock, and grows what `grows` says."""
+
+    overhead_share = 1 / 75
 
     def __init__(self, pace: float, **grows: float) -> None:
         self.about = About()
@@ -56,6 +58,9 @@ class Scripted:
 
     def read(self) -> Values:
         return {name: 100 + rate * self.done for name, rate in self.grows.items()}
+
+    def coverage(self) -> Coverage:
+        return Coverage(1, 1)
 
     def detail(self, kind: str) -> list[Any]:
         del kind

@@ -280,13 +280,17 @@ def test_a_subject_leaves_neither_process_nor_temporary_folder(
     assert not any(_runs(pid) for pid in children)
 
 
+def _pipes(pid: int) -> set[str]:
+    held = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+    return {name for name in held if name.startswith("pipe:")}
+
+
 @pytest.mark.parametrize("job", ["spawned", "forked"])
 def test_children_of_the_subject_do_not_hold_the_pipes_of_the_agent(jobs: Path, job: str) -> None:
     with open_subject(CallableSpec(f"{jobs}:{job}")) as subject:
         subject.round(1, seconds=5)
         ((pid, *_),) = subject.detail("children")
-        held = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
-        assert not [name for name in held if name.startswith("pipe:")]
+        assert not _pipes(pid) & _pipes(subject.agent.pid)
 
 
 def _runs(pid: int) -> bool:

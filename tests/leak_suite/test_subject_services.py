@@ -17,6 +17,7 @@ from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.subject import (
     AppSpec,
     CommandSpec,
+    Coverage,
     PidSpec,
     Subject,
     SubjectHung,
@@ -24,7 +25,7 @@ from leak_suite.subject import (
     open_subject,
 )
 from leak_suite.subject.app import AppSubject
-from leak_suite.subject.outside import number_at
+from leak_suite.subject.url import number_at
 
 APP = """
 import asyncio, json, os
@@ -174,12 +175,13 @@ def test_an_agent_that_does_not_answer_is_blind_and_stalls_nobody(place: Path) -
 
 
 @pytest.mark.parametrize("argument", ["{port}", "0"])
-def test_a_command_is_seen_from_outside(place: Path, argument: str) -> None:
+def test_a_command_is_seen_from_outside_and_by_its_agents(place: Path, argument: str) -> None:
     argv = (sys.executable, str(place / "server.py"), argument)
     with open_subject(CommandSpec(argv, f"{place}/drive.py:descriptor")) as subject:
         assert grown(subject, "fds") == 1
-        assert "heap" in subject.about.unseen
-        assert all("child process" in name for name in subject.about.self_check)
+        assert subject.coverage() == Coverage(1, 1)
+        assert not subject.about.unseen
+        assert "heap (main process)" in subject.about.self_check
         assert any(row[1] == os.devnull for row in subject.detail("fds"))
 
 
@@ -199,10 +201,10 @@ def test_memory_of_a_command_grows_in_every_resident_metric(place: Path) -> None
             assert grown(subject, metric, 200) == pytest.approx(50_000, rel=0.2)
 
 
-def test_a_command_that_fails_is_told_with_its_output() -> None:
+def test_a_command_that_fails_is_told_with_its_output(place: Path) -> None:
     argv = (sys.executable, "-c", "raise SystemExit('no such thing')")
     with pytest.raises(SubjectError, match="no such thing"):
-        open_subject(CommandSpec(argv, "drive.py:clean")).__enter__()
+        open_subject(CommandSpec(argv, f"{place}/drive.py:clean")).__enter__()
 
 
 @pytest.fixture

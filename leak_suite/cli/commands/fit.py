@@ -144,6 +144,8 @@ def _service_spec(arguments: Namespace) -> AppSpec | CommandSpec:
 
     if (arguments.app is None) == (not arguments.argv):
         raise ConfigurationError("give one service: --app APP, or -- COMMAND")
-    if arguments.app is None:
-        return command_spec(arguments)
-    return app_spec(arguments, arguments.python)
+    if arguments.app is not None:
+        return app_spec(arguments, arguments.python)
+    if arguments.workload is None:
+        raise ConfigurationError("-- COMMAND needs --workload module:callable to drive it")
+    return command_spec(arguments)

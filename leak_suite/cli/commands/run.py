@@ -82,6 +82,19 @@ def _add_subject_flags(parser: ArgumentParser) -> None:
     group.add_argument("--url", help="a health endpoint that answers JSON; needs --metric")
     group.add_argument("--pid", type=int, help="a running process, measured from outside")
     group.add_argument("--workload", help="what drives it: module:callable or file.py:callable")
+    group.add_argument(
+        "--ready-when", metavar="TEXT", help="the command is ready when its output has this text"
+    )
+    group.add_argument(
+        "--env",
+        metavar="NAME=VALUE",
+        action="append",
+        help="a variable for the command; may be repeated",
+    )
+    group.add_argument("--cwd", metavar="DIR", type=Path, help="the command's working directory")
+    group.add_argument(
+        "--request-timeout", metavar="S", help="how long a request of the workload may take (30)"
+    )
     group.add_argument("--metric", metavar="JSONPATH", help="where in the JSON the number is")
 
 

@@ -1,0 +1,331 @@
+"""The subject's processes: which are there, in which groups, and what each of them holds."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from leak_suite.errors import SubjectError
+from leak_suite.probes.outside import private_dirty
+from leak_suite.subject.agents import AgentHub, AgentLink, Life, life_of
+
+__all__ = ["MAIN", "Coverage", "Member", "ProcessReading", "Processes", "words_of"]
+
+MAIN = "main process"
+_READ_SECONDS = 15.0
+_TRACE_SECONDS = 120.0
+_STANDARD_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
+_PYTHON = re.compile(r"(python|pypy)[\d.]*t?d?$")
+_INSIDE = (
+    "heap", "blocks", "gc_objects", "garbage", "fds", "threads", "python_threads", "tasks",
+)  # fmt: skip
+_FIRST_SIGHTS = 2
+"""A Python process is called one without an agent after so many readings: it may be starting."""
+
+
+@dataclass(frozen=True)
+class ProcessReading:
+    """What one process held; `group` is the label of those that share its role."""
+
+    group: str
+    values: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The agent is in `inside` of `python` Python processes; `without` tells of the others."""
+
+    inside: int
+    python: int
+    without: tuple[str, ...] = ()
+
+
+@dataclass
+class Member:
+    """One process as it was when it was first seen."""
+
+    life: Life
+    parent: int
+    command: str
+    python: bool
+    helper: bool
+    group: str = ""
+    sights: int = 0
+    ready: bool = False
+    first: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+
+
+class Processes:
+    """Every process below `root`, the root itself included unless `driven` reads it already.
+
+    A group is what shares a role: processes forked by one and the same program, or started by it
+    with the same arguments, numbers in them aside.
+    """
+
+    def __init__(self, hub: AgentHub, root: int, *, driven: bool = False) -> None:
+        self._hub = hub
+        self._root = root
+        self._driven = driven
+        self._members: dict[Life, Member] = {}
+        self._frozen = False
+        self._asking = threading.Lock()
+        self._traced: dict[str, Member] = {}
+
+    def read(self) -> dict[Life, ProcessReading]:
+        """Settle every process that has an agent, and read all; those just ending are left out."""
+        members = self._refresh()
+        links = [link for m in members if (link := self._hub.link(m.life)) is not None]
+        with self._asking:
+            self._prepare(links)
+            answers = self._hub.ask(links, "read", _READ_SECONDS)
+        readings: dict[Life, ProcessReading] = {}
+        for member in members:
+            answer = answers.get(member.life)
+            if answer is not None and "values" in answer:
+                values = {name: answer["values"].get(name) for name in _INSIDE}
+            elif member.python and member.sights < _FIRST_SIGHTS:
+                continue
+            else:
+                values = _outside(member.life.pid)
+            if member.life.pid == self._root and self._driven:
+                continue
+            values["private_dirty"] = private_dirty(member.life.pid)
+            if life_of(member.life.pid) is None:
+                continue
+            readings[member.life] = ProcessReading(member.group, values)
+            for name, value in values.items():
+                if value is not None:
+                    member.first.setdefault(name, value)
+                    member.last[name] = value
+        return readings
+
+    def freeze(self) -> int:
+        """Warm-up is over: what is there now stays out of the collectors' way."""
+        self._frozen = True
+        with self._asking:
+            answers = self._hub.ask(self._hub.links(), "freeze", _READ_SECONDS)
+        return sum(int(answer.get("frozen", 0)) for answer in answers.values())
+
+    def coverage(self) -> Coverage:
+        """In how many of the Python processes that are there now the agent is."""
+        living = [m for m in self._refresh() if m.python and not m.helper]
+        with_agent = [m for m in living if self._has_agent(m)]
+        without = [
+            f"{m.command} (pid {m.life.pid})"
+            for m in living
+            if not self._has_agent(m) and m.sights >= _FIRST_SIGHTS
+        ]
+        return Coverage(len(with_agent), len(with_agent) + len(without), tuple(without))
+
+    def without_agent(self) -> tuple[str, ...]:
+        """Groups that were read from outside only, though Python runs in them."""
+        found = {
+            member.group
+            for member in self._members.values()
+            if member.python and not member.helper and not member.ready
+            and member.sights >= _FIRST_SIGHTS and not self._has_agent(member)
+        }  # fmt: skip
+        return tuple(sorted(found))
+
+    def environment(self) -> dict[str, Any]:
+        """The interpreter of the first process with an agent."""
+        for link in self._hub.links():
+            if link.about:
+                return dict(link.about)
+        return {}
+
+    def self_checks(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """(what probes saw of known amounts, by "metric (group)"; which are blind and why)."""
+        checks: dict[str, Any] = {}
+        blind: dict[str, str] = {}
+        for link in self._hub.links():
+            member = self._members.get(link.life)
+            if member is None:
+                continue
+            for metric, check in link.self_check.items():
+                checks.setdefault(f"{metric} ({member.group})", check)
+            blind.update(link.blind)
+        return checks, blind
+
+    def describe(self, group: str, metric: str) -> list[Any]:
+        """The rows behind a metric in the process of `group` that grew most."""
+        member = self.most_grown(group, metric)
+        link = None if member is None else self._hub.link(member.life)
+        if link is None:
+            return []
+        with self._asking:
+            answer = self._hub.ask([link], f"detail {metric}", _READ_SECONDS).get(link.life, {})
+        rows: list[Any] = answer.get("rows", [])
+        return rows
+
+    def most_grown(self, group: str, metric: str) -> Member | None:
+        """The living process of `group`, with an agent, in which `metric` rose most."""
+        living = [
+            m
+            for m in self._members.values()
+            if m.group == group and self._has_agent(m) and life_of(m.life.pid) is not None
+        ]
+        return max(living, key=lambda m: _rise(m, metric), default=None)
+
+    def share(self, member: Member, metric: str) -> float:
+        """The part of its group's growth that is in this process, 0 to 1."""
+        group = [m for m in self._members.values() if m.group == member.group]
+        total = sum(max(0.0, _rise(m, metric)) for m in group)
+        return max(0.0, _rise(member, metric)) / total if total > 0 else 1.0
+
+    def ask(self, member: Member, question: str, seconds: float = _TRACE_SECONDS) -> dict[str, Any]:
+        """One question to the agent in one process; SubjectError where it is gone or fails."""
+        link = self._hub.link(member.life)
+        if link is None:
+            raise SubjectError(f"process {member.life.pid} is gone")
+        with self._asking:
+            answer = self._hub.ask([link], question, seconds).get(member.life)
+        if answer is None:
+            raise SubjectError(f"process {member.life.pid} did not answer, or is gone")
+        if set(answer) == {"error"}:
+            raise SubjectError(f"the agent could not answer: {answer['error']}")
+        return answer
+
+    def begin_trace(self, plan: Mapping[str, Any], group: str) -> dict[str, Any]:
+        """Trace the process of `group` that grew most; the answer's `share` is its part of it."""
+        metric = str(plan.get("metric", "heap"))
+        member = self.most_grown(group, metric)
+        if member is None:
+            raise SubjectError(f"no process of {group} has an agent")
+        answer = self.ask(member, f"trace_begin {words_of(plan)}")
+        self._traced[group] = member
+        return {**answer, "share": self.share(member, metric), "pid": member.life.pid}
+
+    def ask_traced(self, group: str, question: str) -> dict[str, Any]:
+        """One question to the process of `group` that is being traced."""
+        return self.ask(self._traced[group], question)
+
+    def leave(self) -> None:
+        """Have every agent give its process back as it was."""
+        with self._asking:
+            self._hub.ask(self._hub.links(), "leave", _READ_SECONDS)
+
+    # ---- who is there
+
+    def _has_agent(self, member: Member) -> bool:
+        if member.life.pid == self._root and self._driven:
+            return True
+        return self._hub.link(member.life) is not None
+
+    def _prepare(self, links: list[AgentLink]) -> None:
+        """Have new agents check what they can see, one in each group, and freeze what is there."""
+        checked = {self._members[life].group for life in self._members if self._members[life].ready}
+        for link in links:
+            member = self._members[link.life]
+            if member.ready:
+                continue
+            member.ready = True
+            if member.group not in checked:
+                checked.add(member.group)
+                answer = self._hub.ask([link], "self_check", _READ_SECONDS).get(link.life, {})
+                link.self_check = answer.pop("self_check", {})
+                link.blind = answer.pop("blind", {})
+                link.about = answer
+            if self._frozen:
+                self._hub.ask([link], "freeze", _READ_SECONDS)
+
+    def _refresh(self) -> list[Member]:
+        """The processes that are there now, root first; new ones get their group."""
+        found: dict[Life, Member] = {}
+        pids = [self._root, *_descendants(self._root)]
+        pids += [link.life.pid for link in self._hub.links() if link.life.pid not in pids]
+        for pid in pids:
+            known = life_of(pid)
+            if known is None:
+                continue
+            life, parent = known
+            member = self._members.get(life)
+            if member is None:
+                member = self._members[life] = _first_sight(life, parent)
+                member.group = self._group_of(member)
+            link = self._hub.link(life)
+            if link is not None:
+                member.python = True
+            member.sights += 1
+            found[life] = member
+        return list(found.values())
+
+    def _group_of(self, member: Member) -> str:
+        if member.life.pid == self._root:
+            return MAIN
+        parents = [m for m in self._members.values() if m.life.pid == member.parent]
+        parent = parents[-1] if parents else None
+        link = self._hub.link(member.life)
+        forked = link.forked if link is not None else False
+        if parent is not None and (forked or parent.command == member.command):
+            return f"forked from {_short(parent.command)}"
+        return re.sub(r"\d+", "#", _short(member.command))
+
+
+def words_of(plan: Mapping[str, Any]) -> str:
+    """The plan as one word of the wire: JSON without blanks."""
+    return json.dumps(plan, separators=(",", ":")).replace(" ", "\\u0020")
+
+
+def _rise(member: Member, metric: str) -> float:
+    return member.last.get(metric, 0.0) - member.first.get(metric, 0.0)
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _first_sight(life: Life, parent: int) -> Member:
+    command = _command(life.pid)
+    helper = any(name in command for name in _STANDARD_HELPERS)
+    return Member(life, parent, command, python=_runs_python(life.pid), helper=helper)
+
+
+def _command(pid: int) -> str:
+    try:
+        text = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return text.replace("\0", " ").strip()
+
+
+def _runs_python(pid: int) -> bool:
+    """Whether its program, or a library that it has loaded, is a Python interpreter."""
+    try:
+        if _PYTHON.search(Path(f"/proc/{pid}/exe").readlink().name):
+            return True
+        return "libpython" in Path(f"/proc/{pid}/maps").read_text(errors="replace")
+    except OSError:
+        return False
+
+
+def _short(command: str) -> str:
+    """What a person would call that program: the script or module, and not the interpreter."""
+    words = command.split()
+    names = [word for word in words if not word.startswith("-")]
+    if names and _PYTHON.search(Path(names[0]).name):
+        if "-m" in words and words.index("-m") + 1 < len(words):
+            return words[words.index("-m") + 1]
+        if "-c" in words:
+            return "python -c"
+        names = names[1:]
+    return Path(names[0]).name if names else "a process"
+
+
+def _outside(pid: int) -> dict[str, float | None]:
+    try:
+        process = psutil.Process(pid)
+        return {"fds": float(process.num_fds()), "threads": float(process.num_threads())}
+    except (psutil.Error, OSError):
+        return {}
