@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from leak_suite.check.allowed import tolerances
-from leak_suite.check.groups import combined
 from leak_suite.environment import environment
+from leak_suite.check.groups import combined, within_coverage
 from leak_suite.errors import SubjectError
 from leak_suite.options import Accepted, Options
 from leak_suite.probes import probe_for
@@ -84,6 +84,7 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
             return replace(known, outcome=Outcome.INCONCLUSIVE, reason=STILL_RUNNING)
 
         verdict = _measure(runner, options, tell, so_far)
+        verdict = within_coverage(verdict, subject.coverage())
         evidence = _evidence(subject, runner, verdict)
         result = _result(spec, options, subject, runner, verdict, evidence)
     if runner.stop is not None and runner.stop.reason == "interrupted":
@@ -143,13 +144,23 @@ def _rehearse(metrics: Iterable[str], options: Options) -> None:
 
 
 def _judged(runner: Runner, options: Options, *, final: bool) -> Verdict:
-    def judged(series: Sequence[Series], budgets: Mapping[str, float]) -> Verdict:
-        allowed = tolerances(series, options)
-        return judge_all(series, allowed, final=final, seconds=runner.seconds, budgets=budgets)
+    measured = {"": runner.series, **runner.process_series}
 
-    groups = runner.process_series.items()
-    own = judged(runner.series, options.budgets)
-    return combined(own, [(group, judged(series, {})) for group, series in groups])
+    def judged(group: str, final: bool) -> Verdict:
+        series = measured[group]
+        return judge_all(
+            series,
+            tolerances(series, options),
+            final=final,
+            seconds=runner.seconds,
+            budgets={} if group else options.budgets,
+        )
+
+    verdicts = {group: judged(group, final) for group in measured}
+    if any(v.done and v.outcome is Outcome.GROWING for v in verdicts.values()):
+        # One has seen enough: of the others stays what can be said of them by now.
+        verdicts = {group: v if v.done else judged(group, True) for group, v in verdicts.items()}
+    return combined(verdicts)
 
 
 def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, list[Any]]:

@@ -1,38 +1,59 @@
-"""One verdict of many: the subject's own, and those of the groups of its other processes. Pure."""
+"""One verdict of many: the subject's own, those of its groups of processes, and what hid. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from leak_suite.result import Finding, Outcome
+from leak_suite.subject import Coverage
 from leak_suite.verdict import Verdict, fold
 
-__all__ = ["combined"]
+__all__ = ["combined", "within_coverage"]
+
+_INSIDE = ("heap", "blocks", "gc_objects")
 
 _ORDER = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
 
 
-def combined(own: Verdict, groups: Iterable[tuple[str, Verdict]]) -> Verdict:
-    """The worst finding of each metric, with the group that it is of.
+def combined(verdicts: Mapping[str, Verdict]) -> Verdict:
+    """The worst finding of each metric, labelled with the group that it is of.
 
-    It is done when all are, or when one has seen enough to call the whole growing.
+    `verdicts` are by group; "" is the subject's own. It is done when all are.
     """
-    verdicts = [("", own), *groups]
     if len(verdicts) == 1:
-        return own
+        return next(iter(verdicts.values()))
     by_metric: dict[str, list[Finding]] = {}
-    for group, verdict in verdicts:
+    for group, verdict in verdicts.items():
         for finding in verdict.findings:
             labelled = replace(finding, process=group)
             by_metric.setdefault(finding.metric, []).append(labelled)
     findings = tuple(_worst(candidates) for candidates in by_metric.values())
-    known = [v for _, v in verdicts]
-    decided = any(v.done and v.outcome is Outcome.GROWING for v in known)
-    done = decided or all(v.done for v in known)
-    more = [v.more_iterations for v in known if v.more_iterations is not None]
+    done = all(v.done for v in verdicts.values())
+    more = [v.more_iterations for v in verdicts.values() if v.more_iterations is not None]
     outcome = fold(findings) if done else Outcome.INCONCLUSIVE
     return Verdict(findings, outcome, done=done, more_iterations=min(more) if more else None)
+
+
+def within_coverage(verdict: Verdict, coverage: Coverage) -> Verdict:
+    """The verdict, in which nothing is stable that only an absent agent could have read."""
+    if not coverage.without:
+        return verdict
+    reason = (
+        f"the agent is in {coverage.inside} of {coverage.python} Python processes; not in "
+        f"{', '.join(coverage.without)}, whose own memory was seen from outside only."
+    )
+    findings = tuple(
+        replace(f, outcome=Outcome.INCONCLUSIVE, cause="no agent", reason=reason, required=True)
+        if f.metric in _INSIDE and f.outcome is Outcome.STABLE
+        else f
+        for f in verdict.findings
+    )
+    missing = [m for m in _INSIDE if not any(f.metric == m for f in findings)]
+    findings += tuple(
+        Finding(m, "", Outcome.INCONCLUSIVE, cause="no agent", reason=reason) for m in missing[:1]
+    )
+    return replace(verdict, findings=findings, outcome=fold(findings))
 
 
 def _worst(findings: Sequence[Finding]) -> Finding:

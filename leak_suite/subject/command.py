@@ -40,6 +40,7 @@ class CommandSubject(WatchedSubject):
                 folder=self._spec.folder,
                 environment=self._hub.environment({**os.environ, **dict(self._spec.environment)}),
             )
+            self._tree = self._service.tree
             self._wait_until_ready(port_needed)
             processes = Processes(self._hub, self._service.pid)
             self._watch(self._service.tree, self._base_url(port_needed), processes)

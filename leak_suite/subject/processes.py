@@ -119,7 +119,7 @@ class Processes:
         living = [m for m in self._refresh() if m.python and not m.helper]
         with_agent = [m for m in living if self._has_agent(m)]
         without = [
-            f"{m.command} (pid {m.life.pid})"
+            f"{_short(m.command)} (pid {m.life.pid})"
             for m in living
             if not self._has_agent(m) and m.sights >= _FIRST_SIGHTS
         ]
