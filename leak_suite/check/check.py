@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from leak_suite.check.allowed import tolerances
-from leak_suite.environment import environment
 from leak_suite.check.groups import combined, within_coverage
+from leak_suite.environment import environment
 from leak_suite.errors import SubjectError
 from leak_suite.options import Accepted, Options
 from leak_suite.probes import probe_for
