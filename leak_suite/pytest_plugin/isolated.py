@@ -41,14 +41,18 @@ for _name in {names!r}:
 
 
 def write_target(call: partial[Any], folder: Path, item: pytest.Item) -> str:
-    """The target, `file.py:workload`; ConfigurationError where a fresh interpreter cannot do it."""
+    """Write the file into `folder`, and return its target, `file.py:workload`.
+
+    Raises:
+        ConfigurationError: the test needs something that only this process has.
+    """
     _refuse_fixtures(call.keywords, item)
     function = call.func
     module = inspect.getmodule(function)
     names = function.__qualname__.split(".")
     if module is None or module.__file__ is None or "<locals>" in names:
         raise ConfigurationError(
-            f"isolate: {function.__qualname__} cannot be found from outside; "
+            f"isolate: {function.__qualname__} cannot be imported by another process; "
             "move it to the top of its file, or leave isolate out"
         )
     arguments = folder / "arguments"
@@ -72,7 +76,7 @@ def _refuse_fixtures(named: Mapping[str, Any], item: pytest.Item) -> None:
     for name, value in named.items():
         if name not in params or params[name] is not value:
             raise ConfigurationError(
-                f"isolate: the fixture {name!r} lives in pytest's process and not in a fresh one; "
+                f"isolate: the fixture {name!r} exists only in pytest's process; "
                 "make what the test needs inside it, or leave isolate out"
             )
 
@@ -81,13 +85,11 @@ def _pickled(arguments: object) -> bytes:
     try:
         return pickle.dumps(arguments)
     except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise ConfigurationError(
-            f"isolate: the arguments cannot be handed over: {error}"
-        ) from error
+        raise ConfigurationError(f"isolate: the arguments cannot be pickled: {error}") from error
 
 
 def _search_path(item: pytest.Item) -> list[str]:
-    """What can be imported here without belonging to this interpreter, and the test's folder."""
+    """The folders of sys.path that do not belong to this interpreter, and the test's own."""
     own = tuple(str(Path(prefix)) + "/" for prefix in (sys.prefix, sys.base_prefix))
     paths = [str(item.config.rootpath), str(item.path.parent), *filter(None, sys.path)]
     return list(dict.fromkeys(p for p in paths if not p.startswith(own)))

@@ -12,7 +12,7 @@ from fixtures.defects.catalogue import DEFECTS
 from leak_suite.cli.parser import build_parser
 from leak_suite.options import Options
 from leak_suite.probes import PROBES
-from leak_suite.pytest_plugin import OPTIONS as PYTEST_OPTIONS
+from leak_suite.pytest_plugin.options import OPTIONS as PYTEST_OPTIONS
 from reference_app.settings import Settings
 
 __all__ = ["PAGE", "filled", "parsers"]

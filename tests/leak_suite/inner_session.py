@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-import leak_suite.pytest_plugin.checking  # noqa: F401 - once, and not anew in every inner session
+import leak_suite.pytest_plugin.checker  # noqa: F401 - once, and not anew in every inner session
 
 __all__ = ["run", "seen"]
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from leak_suite.options import Options
-from leak_suite.pytest_plugin import OPTIONS
+from leak_suite.pytest_plugin.options import OPTIONS
 from tests.leak_suite.inner_session import run, seen
 
 
@@ -60,14 +60,43 @@ def test_every_option_of_the_plugin_is_one_of_the_resolver() -> None:
 @pytest.mark.parametrize(
     ("marker", "sentence"),
     [
-        ("max_secs=1", "unknown option 'max_secs'; did you mean 'max_seconds'"),
-        ("'1 MiB'", "takes named options only"),
+        ("max_secs=1", "unknown option 'max_secs'; did you mean 'max_seconds'?"),
+        ("max_seconds='soon'", "max_seconds: 'soon' is not a duration*"),
+        ("budgets={'heep': 1}", "budgets: unknown metric 'heep'; did you mean 'heap'?"),
+        ("'1 MiB'", "@pytest.mark.leak_check takes named options only"),
     ],
 )
-def test_a_wrong_option_fails_the_test(
+def test_a_wrong_option_of_a_marker_is_one_line_before_any_test_runs(
     pytester: pytest.Pytester, marker: str, sentence: str
 ) -> None:
     text = f"import pytest\n@pytest.mark.leak_check({marker})\ndef test_it(): pass"
-    result = run(pytester, text)
+    result = run(pytester, f"{text}\ndef test_other(): raise AssertionError")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.assert_outcomes()
+    errors = [line for line in result.errlines if line.startswith("ERROR")]
+    assert len(errors) == 1
+    result.stderr.fnmatch_lines([f"ERROR: test_it.py::test_it: *{sentence}"])
+
+
+def test_under_xdist_the_test_with_a_wrong_option_fails(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("xdist")
+    text = "import pytest\n@pytest.mark.leak_check(max_secs=1)\ndef test_it(): pass"
+    result = run(pytester, f"{text}\ndef test_other(): pass", "-n1")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*unknown option 'max_secs'; did you mean 'max_seconds'?"])
+
+
+def test_a_wrong_option_of_the_fixture_fails_the_test_without_a_traceback(
+    pytester: pytest.Pytester,
+) -> None:
+    result = run(pytester, "def test_it(leak_check): leak_check(len, [], max_secs=1)")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"*{sentence}*"])
+    result.stdout.fnmatch_lines(["*unknown option 'max_secs'; did you mean 'max_seconds'?"])
+    assert "resolve" not in result.stdout.str()
+
+
+def test_a_deselected_test_is_not_asked_for_its_options(pytester: pytest.Pytester) -> None:
+    text = "import pytest\n@pytest.mark.leak_check(max_secs=1)\ndef test_wrong(): pass"
+    run(pytester, f"{text}\ndef test_right(): pass", "-k", "right").assert_outcomes(
+        passed=1, deselected=1
+    )

@@ -1,4 +1,4 @@
-"""What the pytest plugin tells: on the terminal, in JUnit files, in run files."""
+"""What the pytest plugin reports: on the terminal, in JUnit files, in run files."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_everything_travels_through_xdist(pytester: pytest.Pytester) -> None:
     result = run(pytester, text, "-n2", "--junitxml=out.xml")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["GROWING: heap grows*", "*leak checks*", "stable *::test_stable *", "growing *"]
+        ["GROWING: heap grows*", "*leak checks*", "stable  1 check", "growing *::test_growing *"]
     )
     assert "leak_suite.site" in (pytester.path / "out.xml").read_text()
 
@@ -95,3 +95,15 @@ def test_run_files_are_written_where_asked(pytester: pytest.Pytester) -> None:
     run(pytester, text + "def test_it(n): pass", "--leak-output=out").assert_outcomes(passed=1)
     (file,) = (pytester.path / "out").iterdir()
     assert json.loads(file.read_text())["outcome"] == "stable"
+
+
+def test_stable_checks_are_a_number_and_one_cause_is_one_line(pytester: pytest.Pytester) -> None:
+    text = "import pytest\npytestmark = pytest.mark.leak_check\n"
+    text += "".join(f"def test_stable_{n}(): pass\ndef test_growing_{n}(): pass\n" for n in "ab")
+    result = run(pytester, text)
+    result.assert_outcomes(passed=2, failed=2)
+    summary = result.stdout.str().partition("leak checks")[2].splitlines()
+    assert "stable  2 checks" in summary
+    growing = [line for line in summary if line.startswith("growing")]
+    assert len(growing) == 1
+    assert growing[0].startswith("growing  test_it.py::test_growing_a and 1 more  ")

@@ -1,4 +1,4 @@
-"""Makes one plain call out of a test function, sync or async, that can be made again and again."""
+"""Turns a test function, sync or async, into a plain function that can be called repeatedly."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-__all__ = ["caller"]
+__all__ = ["plain_call"]
 
 
 @contextmanager
-def caller(call: partial[Any], item: pytest.Item) -> Iterator[Callable[[], None]]:
-    """Yield a call that returns nothing; all calls of an async function share one event loop."""
+def plain_call(call: partial[Any], item: pytest.Item) -> Iterator[Callable[[], None]]:
+    """Yield a function without arguments; all its calls of an async test share one event loop."""
     if not inspect.iscoroutinefunction(call.func):
 
         def plain() -> None:
@@ -26,7 +26,7 @@ def caller(call: partial[Any], item: pytest.Item) -> Iterator[Callable[[], None]
 
         yield plain
         return
-    with _loop(item) as run:
+    with _runner(item) as run:
         yield lambda: run(call)
 
 
@@ -34,8 +34,8 @@ Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], None]
 
 
 @contextmanager
-def _loop(item: pytest.Item) -> Iterator[Run]:
-    """AnyIO's runner where the test has one, since its async fixtures live there; else our own."""
+def _runner(item: pytest.Item) -> Iterator[Run]:
+    """AnyIO's runner if the test uses AnyIO, because its async fixtures run there; else our own."""
     backend = getattr(item, "funcargs", {}).get("anyio_backend")
     if backend is None:
         with _own_loop() as run:

@@ -1,7 +1,7 @@
 """Keeps pytest's own records of a test from growing while the test is repeated.
 
 pytest keeps every log record, warning and printed line of a test. Over thousands of iterations
-that is memory which grows, and none of it is the test's.
+that memory grows, though the test itself keeps nothing.
 """
 
 from __future__ import annotations
@@ -16,26 +16,29 @@ from typing import Any, TextIO
 
 import pytest
 
-__all__ = ["silenced"]
+__all__ = ["without_records"]
 
 _MOST_WARNINGS = 100
 Wrap = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 @contextmanager
-def silenced(item: pytest.Item) -> Iterator[Wrap]:
-    """Yield a wrapper that begins every call with empty records; each warning is told once."""
+def without_records(item: pytest.Item) -> Iterator[Wrap]:
+    """Yield a wrapper that empties pytest's records before every call.
+
+    Printed lines are dropped. Each different warning is shown once, when the context ends.
+    """
     with ExitStack() as stack:
         if not {"capsys", "capfd", "capsysbinary"} & set(getattr(item, "fixturenames", ())):
-            nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
-            stack.enter_context(redirect_stdout(nowhere))
-            stack.enter_context(redirect_stderr(nowhere))
+            devnull = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+            stack.enter_context(redirect_stdout(devnull))
+            stack.enter_context(redirect_stderr(devnull))
         stack.enter_context(_warnings_once())
         yield _emptying(_record_keepers())
 
 
 def _record_keepers() -> list[Any]:
-    """The log handlers of pytest: the ones on the root logger that keep records."""
+    """The log handlers of pytest: those of the root logger that keep records."""
     return [
         h for h in logging.getLogger().handlers if hasattr(h, "records") and hasattr(h, "clear")
     ]
@@ -56,7 +59,7 @@ def _emptying(keepers: list[Any]) -> Wrap:
 
 @contextmanager
 def _warnings_once() -> Iterator[None]:
-    """Hold warnings back and tell every different one once, afterwards."""
+    """Hold warnings back, and show every different one once afterwards."""
     seen: dict[tuple[str, int, type[Warning]], str] = {}
 
     def hold(
