@@ -15,6 +15,11 @@ __all__ = ["MIB", "MULTIPART_ALLOWANCE_BYTES", "Settings"]
 MIB = 1024 * 1024
 # Boundaries, part headers and small fields around the one file of an upload.
 MULTIPART_ALLOWANCE_BYTES = 64 * 1024
+# What jobs do not get of the limit: the service and the process that workers are forked from
+# rest at 112 MiB, and the pages of libraries and files that are read need some room.
+_RESERVED_MB = 136
+# Below this no clip fits.
+_LEAST_JOB_MB = 128
 
 
 class Settings(BaseSettings):
@@ -47,6 +52,8 @@ class Settings(BaseSettings):
     memory_hard_mb: int = Field(default=450, ge=1)
     # What the plan grants; counts only where the kernel sets no limit of its own.
     memory_limit_mb: int = Field(default=512, ge=1)
+    # What one job may allocate; by default an even share of the limit.
+    job_memory_mb: int | None = Field(default=None, ge=1)
     memory_interval_seconds: float = Field(default=2.0, gt=0)
 
     spool_dir: Path = Field(default_factory=lambda: default_spool_dir())
@@ -60,6 +67,13 @@ class Settings(BaseSettings):
         if self.memory_soft_mb > self.memory_hard_mb:
             raise ValueError("MEMORY_SOFT_MB is above MEMORY_HARD_MB; give a soft limit below it")
         return self
+
+    def job_memory_bytes(self, limit_bytes: int) -> int:
+        """What one job may allocate where this is the limit of the whole service."""
+        if self.job_memory_mb is not None:
+            return self.job_memory_mb * MIB
+        share = (limit_bytes - _RESERVED_MB * MIB) // self.max_processing
+        return max(_LEAST_JOB_MB * MIB, share)
 
     @property
     def max_upload_bytes(self) -> int:

@@ -45,6 +45,12 @@ class Service:
         # The guard asks the pool for its workers, and the pool asks the guard for room.
         self.pool = factories.pool(settings, self._has_room, self.log)
         self.guard = factories.guard(settings, self.clock, self.log, self.pool.pids)
+        # A thread shares its process's memory, so nothing can limit its part of it.
+        self.job_memory_bytes = (
+            settings.job_memory_bytes(self.guard.limit.bytes)
+            if settings.workers == "process"
+            else None
+        )
         self.admission = factories.admission(settings, self.pool, self.guard, self._estimated_wait)
         self._make_worker = factories.workers(settings, factories.engine(factories.pipeline))
         # The longest of these is the usual: who is told to come back too early comes in vain.
@@ -66,6 +72,7 @@ class Service:
             "service started",
             memory_limit_bytes=self.guard.limit.bytes,
             memory_limit_source=self.guard.limit.source,
+            job_memory_bytes=self.job_memory_bytes,
             **self.settings.model_dump(mode="json", include={"workers", "spool_dir"}),
         )
         if self.artifacts.in_memory:
@@ -183,6 +190,7 @@ class Service:
             output_width=settings.output_width,
             frame_source=settings.frame_source,
             detection_mode=settings.detection_mode,
+            memory_bytes=self.job_memory_bytes,
         )
 
     def _start(self, job: Job) -> Worker:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from reference_app.pipeline.budget import MemoryBudget
 from reference_app.pipeline.errors import UnreadableVideo
 from reference_app.pipeline.frames import Frame, Image, rotate
-from reference_app.pipeline.probe import Clip, check_size, open_video, output_size
+from reference_app.pipeline.probe import Clip, check_size, open_video, output_size, picture_bytes
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -36,7 +37,13 @@ class FrameReader:
     """
 
     def __init__(
-        self, clip: Clip, *, width: int, max_pixels: int, max_duration_seconds: float
+        self,
+        clip: Clip,
+        *,
+        width: int,
+        max_pixels: int,
+        max_duration_seconds: float,
+        budget: MemoryBudget | None = None,
     ) -> None:
         self.trimmed = False
         self.damaged = 0
@@ -45,6 +52,8 @@ class FrameReader:
         self._max_pixels = max_pixels
         self._limit = max_duration_seconds
         self._container, self._stream = open_video(clip.path, max_pixels=max_pixels)
+        self._picture_bytes = picture_bytes(self._stream)
+        self._budget = budget or MemoryBudget(None)
         self._scaler: Any = None
 
     def __enter__(self) -> FrameReader:
@@ -84,9 +93,10 @@ class FrameReader:
             if self._container is None:
                 return
             try:
-                pictures = packet.decode()
-            except _decoding_errors():
-                self._count_damage()
+                with self._budget:
+                    pictures = packet.decode()
+            except _decoding_errors() as error:
+                self._blame(error)
                 continue
             yield from pictures
 
@@ -95,15 +105,19 @@ class FrameReader:
         packets = self._container.demux(self._stream)
         while True:
             try:
-                packet = next(packets)
+                with self._budget:
+                    packet = next(packets)
             except StopIteration:
                 return
-            except _decoding_errors():
-                self._count_damage()
+            except _decoding_errors() as error:
+                self._blame(error)
                 return
             yield packet
 
-    def _count_damage(self) -> None:
+    def _blame(self, error: BaseException) -> None:
+        """Tell a want of memory from damage: some decoders call the one the other."""
+        if isinstance(error, MemoryError) or not self._budget.leaves(2 * self._picture_bytes):
+            raise MemoryError from error
         self.damaged += 1
         if self.damaged > self._clip.packets * DAMAGE_LIMIT:
             raise UnreadableVideo(

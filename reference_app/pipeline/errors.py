@@ -20,6 +20,10 @@ class UnreadableVideo(PipelineError):
         self.reason = reason
 
 
+class OutOfMemory(UnreadableVideo):
+    """The video needs more memory than a job has; the same video will need it again."""
+
+
 class PipelineCancelled(PipelineError):
     """Someone asked for the job to end."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reference_app.pipeline.budget import MemoryBudget, needs_too_much
 from reference_app.pipeline.factories import PipelineFactories
 from reference_app.pipeline.loop import FILES, FRAMES_SHARE, FrameLoop, FrameStats
 from reference_app.pipeline.probe import Clip
@@ -37,20 +38,36 @@ def process(
 ) -> Summary:
     """Do the job; its results are in the task's folder when this returns.
 
-    Raises `UnreadableVideo`, `PipelineCancelled` or `StageFailed`. What `report` or `cancelled`
-    raise passes through unchanged. In every case everything that was opened is closed.
+    Raises `UnreadableVideo` (`OutOfMemory` among it), `PipelineCancelled` or `StageFailed`. What
+    `report` or `cancelled` raise passes through unchanged. In every case everything that was
+    opened is closed.
     """
+    try:
+        return _process(task, factories, report, cancelled)
+    except MemoryError as error:
+        if task.memory_bytes is None:
+            raise
+        raise needs_too_much(task.memory_bytes) from error
+
+
+def _process(
+    task: Task,
+    factories: PipelineFactories,
+    report: Callable[[Progress], None],
+    cancelled: Callable[[], bool],
+) -> Summary:
     started = factories.clock()
     memory = factories.measure_memory()
     reporter = Reporter(report, cancelled, factories.clock)
+    budget = MemoryBudget(task.memory_bytes)
 
     reporter.enter("probe", 0.0, "Looking at the video")
     with stage("probe"):
-        clip = factories.probe(task.source, max_pixels=task.max_pixels)
+        clip = factories.probe(task.source, max_pixels=task.max_pixels, budget=budget)
     with stage("start"):
         factories.load_libraries()
     reporter.enter("frames", 0.0, "Finding the body")
-    stats = FrameLoop(task, factories, clip, reporter, memory.sample).run()
+    stats = FrameLoop(task, factories, clip, reporter, memory.sample, budget).run()
     reporter.enter("preview", FRAMES_SHARE, "Cutting the preview")
     with stage("preview"):
         factories.cut_preview(

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from reference_app.pipeline.budget import MemoryBudget
 from reference_app.pipeline.decode import FrameReader
 from reference_app.pipeline.draw import Drawing
 from reference_app.pipeline.errors import UnreadableVideo
@@ -32,6 +33,8 @@ FILES = {
 BATCH_FOLDER = "frames"
 #: The part of a job that the frames are; the rest is quick.
 FRAMES_SHARE = 0.97
+#: The detector takes its last memory when it first follows a body that it has found.
+LOOKS_UNTIL_ALL_IS_OPEN = 3
 
 
 @dataclass
@@ -67,12 +70,14 @@ class FrameLoop:
         clip: Clip,
         reporter: Reporter,
         sample_memory: Callable[[], None],
+        budget: MemoryBudget,
     ) -> None:
         self._task = task
         self._factories = factories
         self._clip = clip
         self._reporter = reporter
         self._sample_memory = sample_memory
+        self._budget = budget
         self._smart = task.detection_mode == "smart"
         self._fallbacks = factories.make_fallbacks() if self._smart else None
         self._stats = FrameStats()
@@ -101,6 +106,11 @@ class FrameLoop:
             stack.callback(part.close)
             return part
 
+        # The detector first: what it takes is known then, and the decoder gets what is left.
+        self._detector = opened(
+            "pose", lambda: factories.make_detector(static_image_mode=self._smart)
+        )
+        self._budget.allow_untouched()
         self._reader: FrameReader = opened(
             "decode",
             lambda: factories.open_reader(
@@ -108,10 +118,8 @@ class FrameLoop:
                 width=task.output_width,
                 max_pixels=task.max_pixels,
                 max_duration_seconds=task.max_duration_seconds,
+                budget=self._budget,
             ),
-        )
-        self._detector = opened(
-            "pose", lambda: factories.make_detector(static_image_mode=self._smart)
         )
         self._table = opened(
             "csv", lambda: factories.open_landmarks_csv(task.folder / FILES["csv"])
@@ -159,6 +167,8 @@ class FrameLoop:
                 pose = self._fallbacks.find(self._detector, picture, frame.seconds)
         stats.processed += 1
         self._sample_memory()
+        if stats.processed == LOOKS_UNTIL_ALL_IS_OPEN:
+            self._budget.all_running()
         if pose is not None:
             stats.detected += 1
             stats.visibility += mean_visibility(pose)

@@ -32,6 +32,8 @@ class PoseDetector:
             min_detection_confidence=min_confidence,
             min_tracking_confidence=min_confidence,
         )
+        # Loads the models now, which the first picture would do otherwise: 100 MiB.
+        self._graph.prepare()
         self._microseconds = 0
 
     def __enter__(self) -> PoseDetector:
@@ -88,6 +90,9 @@ def _graph_class() -> Any:
             del config.executor[:]
             config.executor.add(type="ApplicationThreadExecutor")
             return config
+
+        def prepare(self) -> None:
+            self._graph.wait_until_idle()
 
         def find(self, picture: Image, microseconds: int) -> Any:
             packet = packet_creator.create_image_frame(

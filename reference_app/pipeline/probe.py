@@ -13,13 +13,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reference_app.pipeline.budget import JOB_BASE_BYTES, MemoryBudget
 from reference_app.pipeline.errors import UnreadableVideo
+from reference_app.pipeline.media_index import index_bytes
+from reference_app.pipeline.reference_frames import reference_frames
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-__all__ = ["ACCEPTED_FORMATS", "MIN_SIDE", "Clip", "open_video", "output_size", "probe"]
+__all__ = [
+    "ACCEPTED_FORMATS",
+    "MIN_SIDE",
+    "Clip",
+    "open_video",
+    "output_size",
+    "picture_bytes",
+    "probe",
+]
 
 #: Containers that are opened at all. A playlist renamed to .mp4 would otherwise make the library
 #: fetch whatever it names.
@@ -28,6 +39,10 @@ MIN_SIDE = 32
 #: Beyond this many frames a second a file is work without information.
 MAX_FPS = 120.0
 DEFAULT_FPS = 30.0
+#: Pictures that a decoder holds beside those that it refers to: the one that it decodes, the one
+#: that was handed out, and some that wait to be shown. Measured on FFmpeg's, one thread each.
+PICTURES_BESIDE_REFERENCES = {"h264": 2, "hevc": 4}
+PICTURES_OF_OTHERS = 4
 #: The highest picture that leaves the scaler, in widths: 9:16 fits whole.
 MAX_HEIGHT_IN_WIDTHS = Fraction(16, 9)
 
@@ -44,13 +59,21 @@ class Clip:
     packets: int
 
 
-def probe(path: Path, *, max_pixels: int) -> Clip:
-    """Look at the file without decoding it; `UnreadableVideo` says what is wrong with it."""
+def probe(path: Path, *, max_pixels: int, budget: MemoryBudget | None = None) -> Clip:
+    """Look at the file without decoding it; `UnreadableVideo` says what is wrong with it.
+
+    Raises `OutOfMemory` where its index or its decoder need more than the budget, with both
+    figures.
+    """
+    budget = budget or MemoryBudget(None)
     if path.stat().st_size == 0:
         raise UnreadableVideo("The file is empty. Upload a video.")
+    index = index_bytes(path)
+    budget.check(JOB_BASE_BYTES + index)
     with ExitStack() as stack:
         container, stream = open_video(path, max_pixels=max_pixels)
         stack.callback(container.close)
+        budget.check(JOB_BASE_BYTES + index + _decoder_bytes(stream))
         packets, duration = _measure(container, stream)
         if packets == 0:
             raise UnreadableVideo("The file has no picture data: it was probably cut off.")
@@ -64,16 +87,25 @@ def open_video(path: Path, *, max_pixels: int) -> tuple[InputContainer, VideoStr
     import av
 
     options = {"format_whitelist": ",".join(ACCEPTED_FORMATS), "protocol_whitelist": "file"}
+    # Opening a file decodes some of it, and a picture can change its size at any time: decoders
+    # refuse a larger one before they take memory for it.
+    decoders = {"max_pixels": str(max_pixels)}
     try:
         # An absolute path cannot be read as an address, whatever characters are in its name.
-        container = av.open(f"file:{path.resolve()}", mode="r", container_options=options)
+        container = av.open(
+            f"file:{path.resolve()}", mode="r", options=decoders, container_options=options
+        )
+    except MemoryError:
+        raise
     except (av.FFmpegError, ValueError) as error:
         raise UnreadableVideo(
             "The file is not a readable MP4, MOV, WebM, MKV or AVI video: it is damaged, cut off "
             "or of another kind."
         ) from error
     try:
-        return container, _video_stream(container, max_pixels)
+        stream = _video_stream(container, max_pixels)
+        stream.codec_context.options = decoders
+        return container, stream
     except BaseException:
         container.close()
         raise
@@ -109,6 +141,22 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
+def picture_bytes(stream: VideoStream) -> int:
+    """One decoded picture of this stream, with the margins that decoders add."""
+    context = stream.codec_context
+    bits = context.format.padded_bits_per_pixel if context.format else 12
+    return (context.width + 32) * (context.height + 32) * bits // 8
+
+
+def _decoder_bytes(stream: VideoStream) -> int:
+    """What the pictures in its decoder will take, as far as the stream's parameters tell."""
+    codec = stream.codec_context.name
+    references = reference_frames(codec, stream.codec_context.extradata)
+    if references is None:
+        return PICTURES_OF_OTHERS * picture_bytes(stream)
+    return (references + PICTURES_BESIDE_REFERENCES[codec]) * picture_bytes(stream)
+
+
 def output_size(width: int, height: int, limit: int) -> tuple[int, int]:
     """The size after scaling: never larger, at most `limit` wide, both sides even."""
     highest = int(limit * MAX_HEIGHT_IN_WIDTHS)
@@ -129,6 +177,8 @@ def _measure(container: InputContainer, stream: VideoStream) -> tuple[int, float
             if packet.pts is not None:
                 first = min(first, packet.pts)
                 last = max(last, packet.pts + (packet.duration or 0))
+    except MemoryError:
+        raise
     except av.FFmpegError:
         # Cut off here: what was seen so far is what there is.
         pass

@@ -16,10 +16,13 @@ INTERVAL_SECONDS = 0.3
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Turn what a part raises into a failure of its stage; answers for people pass unchanged."""
+    """Turn what a part raises into a failure of its stage; answers for people pass unchanged.
+
+    So does `MemoryError`: whichever stage it meets, the job's memory is what ran out.
+    """
     try:
         yield
-    except PipelineError:
+    except (PipelineError, MemoryError):
         raise
     except Exception as error:
         raise StageFailed(name, f"{type(error).__name__}: {error}") from error

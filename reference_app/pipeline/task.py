@@ -30,6 +30,8 @@ class Task:
     frame_source: FrameSource = "stream"
     detection_mode: DetectionMode = "fast"
     max_pixels: int = MAX_PIXELS
+    #: What the job may allocate; None where nothing limits it.
+    memory_bytes: int | None = None
     preview_seconds: float = 3.0
     batch_frames: int = 30
     batch_format: ImageFormat = "jpg"

@@ -12,6 +12,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 
 from reference_app.pipeline import PipelineFactories, process
+from reference_app.pipeline.budget import confine
 from reference_app.pipeline.errors import JobFailed, PipelineError
 from reference_app.pipeline.task import Progress, Summary, Task
 
@@ -66,6 +67,8 @@ def main(sender: Connection, engine: Engine, task: Task, niceness: int) -> None:
     # Ctrl-C reaches the whole terminal; the service decides what becomes of running jobs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(niceness)
+    if task.memory_bytes is not None:
+        confine(task.memory_bytes)
     try:
         summary = run_engine(engine, task, _reporter(sender), lambda: False)
     except JobFailed as failure:

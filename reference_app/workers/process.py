@@ -21,6 +21,7 @@ from typing import Any
 import anyio.to_thread
 
 from reference_app.memory.allocator import worker_environment
+from reference_app.pipeline.budget import MIB
 from reference_app.pipeline.errors import JobFailed
 from reference_app.pipeline.task import Summary, Task
 from reference_app.workers import child_main
@@ -34,6 +35,8 @@ _FORKSERVER = multiprocessing.get_context("forkserver")
 _PRELOAD = ["reference_app.workers.preload", "reference_app.pipeline.preload"]
 _ROOT = Path(__file__).resolve().parents[2]
 _EXIT_SECONDS = 2.0
+# What a process does to itself: an assertion, an invalid access or instruction.
+_CRASHES = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
 
 
 def warm_up() -> None:
@@ -152,6 +155,13 @@ class ProcessWorker:
         code = None if self._process is None else self._process.exitcode
         if code is not None and code < 0:
             name = signal.Signals(-code).name
+            if -code in _CRASHES:
+                memory = self._arguments[1].memory_bytes
+                has = f" of {memory // MIB} MiB" if memory is not None else ""
+                return (
+                    f"A library broke on this video ({name}): it is damaged, or its job needed "
+                    f"more than its memory{has}. Do not send it again as it is."
+                )
             hint = "; the machine may be out of memory" if -code == signal.SIGKILL else ""
             return f"The worker was killed from outside ({name}){hint}. Send the video again."
         return "The worker ended without a result. Send the video again."

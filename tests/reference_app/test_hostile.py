@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,8 @@ def send(server: Server, file: HostileFile) -> str | None:
     server.http.delete(f"/api/cleanup/{job['job_id']}")
     if job["status"] not in file.ends or (job["status"] == "failed") is not bool(job["error"]):
         return f"{file.name}: {job['status']}, {job['error']}"
+    if not re.search(file.reason, job["error"] or ""):
+        return f"{file.name}: {job['error']}"
     return None
 
 

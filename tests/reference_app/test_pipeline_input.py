@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.clips import clip
-from fixtures.hostile import HOSTILE
+from fixtures.hostile import HOSTILE, MIB
 
 pytest.importorskip("mediapipe")
 
@@ -24,6 +25,8 @@ from reference_app.pipeline.libraries import load
 from reference_app.pipeline.probe import MIN_SIDE, output_size, probe
 from tests.reference_app.conftest import settled
 
+#: A job's share of 512 MiB.
+JOB_BYTES = 188 * MIB
 MAX_PIXELS = Task(Path(), Path()).max_pixels
 
 
@@ -34,7 +37,7 @@ def job(tmp_path: Path) -> Iterator[Task]:
     folder = tmp_path / "job"
     folder.mkdir()
     before = settled(psutil.Process().num_fds)
-    yield Task(tmp_path / "upload.mp4", folder)
+    yield Task(tmp_path / "upload.mp4", folder, memory_bytes=JOB_BYTES)
     assert psutil.Process().num_fds() <= before
 
 
@@ -47,6 +50,7 @@ def test_a_hostile_file_is_processed_or_refused_with_a_reason(job: Task, name: s
         assert recipe.ends != {"completed"}
         assert len(reason) > 20, "the reason says nothing"
         assert str(job.folder) not in reason
+        assert re.search(recipe.reason, reason)
         assert list(job.folder.iterdir()) == []
     else:
         assert recipe.ends != {"failed"}

@@ -87,4 +87,8 @@ def _limits(service: Service) -> dict[str, Any]:
         "memory_soft_mb",
         "memory_hard_mb",
     }
-    return service.settings.model_dump(include=names)
+    job = service.job_memory_bytes
+    return {
+        **service.settings.model_dump(include=names),
+        "job_memory_mb": None if job is None else job // MIB,
+    }
