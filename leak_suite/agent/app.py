@@ -1,4 +1,4 @@
-"""Serving an ASGI application under the subject's own uvicorn, with the agent in a thread of it."""
+"""Serving an ASGI application under the subject's own uvicorn, with the agent resident in it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ _TURN_SECONDS = 0.2
 
 
 def serve(application: Any, port: int, wire: Wire, session: Session, about: dict[str, Any]) -> None:
-    """Serve until the host says stop or is gone; questions are answered from a thread."""
-    import _thread
+    """Serve until the host says stop or is gone; the resident answers the host's questions."""
     import asyncio
     import socket
 
@@ -34,14 +33,21 @@ def serve(application: Any, port: int, wire: Wire, session: Session, about: dict
     config = uvicorn.Config(
         application, log_level="warning", access_log=False, lifespan="auto", timeout_keep_alive=3600
     )
-    server = uvicorn.Server(config)
     session.meter.patience = 0.5
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                _begin_to_answer(self, session)
+                wire.answer({"ready": about})
+
+    server = Server(config)
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
         session.meter.tasks.loops.append(loop)
         session.meter.spin = lambda: _turn(loop)
-        _thread.start_new_thread(_answer, (server, wire, session, about))
         await server.serve(sockets=[listener])
 
     if not hasattr(config, "get_loop_factory"):  # before uvicorn 0.36
@@ -81,17 +87,17 @@ def _turn(loop: Any) -> None:
     turned.acquire(timeout=_TURN_SECONDS)
 
 
-def _answer(server: Any, wire: Wire, session: Session, about: dict[str, Any]) -> None:
-    import time
+def _begin_to_answer(server: Any, session: Session) -> None:
+    from .resident import in_this_process
 
-    from .serve import converse
-
-    while not server.started:
-        if server.should_exit:
-            return
-        time.sleep(0.005)
-    wire.answer({"ready": about})
-    try:
-        converse(wire, session)
-    finally:
+    def stop() -> None:
         server.should_exit = True
+
+    resident = in_this_process()
+    if resident is None:
+        raise RuntimeError(
+            "this interpreter runs no sitecustomize, so the agent cannot stay in the application"
+        )
+    resident.session = session
+    resident.on_stop = stop
+    resident.start()

@@ -17,13 +17,13 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
 
     from .session import Session
 
-__all__ = ["HIGH_FD", "VARIABLE", "Resident", "join"]
+__all__ = ["HIGH_FD", "OWN_FDS", "VARIABLE", "Resident", "in_this_process", "join"]
 
 VARIABLE = "LEAK_SUITE_AGENT"
 """`NAME TOKEN`: the abstract Unix socket that the host listens on, and what proves us to it."""
 HIGH_FD = 200
 """Our descriptors are moved above this number where they can: programs count on low ones."""
-_OWN_FDS = 3
+OWN_FDS = 3
 _CONNECT_SECONDS = 2.0
 _THREAD_END_SECONDS = 0.1
 _STANDARD_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
@@ -32,14 +32,15 @@ _STANDARD_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.semaph
 class Resident:
     """The connection of one process to the host, and the thread that serves it.
 
-    `session` may be given where the process has one already (an app that the agent serves); it is
-    made on the first question else, so that a process that nobody asks pays for a thread only.
+    `session` may be set where the process has one already (an app that the agent serves); else it
+    is made on the first question, so that a process that nobody asks pays for a thread only.
     """
 
-    def __init__(self, address: str, token: str, session: Session | None = None) -> None:
+    def __init__(self, address: str, token: str) -> None:
         self._address = b"\0" + address.encode()
         self._token = token
-        self.session = session
+        self.session: Session | None = None
+        self.on_stop: Any = None
         self.main_thread = _thread.get_ident()
         self._socket: Any = None
         self._wake: tuple[int, int] | None = None
@@ -167,11 +168,15 @@ class Resident:
         if self.session is None:
             from .session import Session
 
-            self.session = Session("", own_fds=_OWN_FDS, own_threads=1)
+            self.session = Session("", own_fds=OWN_FDS, own_threads=1)
         if words[0] == "self_check":
             checks = self.session.self_check(memory_only=True)
             about = {**self.session.about(), "blind": dict(self.session.meter.blind)}
             return {"self_check": checks, **about}
+        if words[0] == "stop":
+            if self.on_stop is not None:
+                self.on_stop()
+            return {"stopped": True}
         if words[0] == "leave":
             self.session.close()
             return {"left": True}
@@ -209,12 +214,22 @@ class Resident:
         self.start()
 
 
+_found: list[Resident] = []
+
+
 def join() -> None:
     """Register this process, and follow its forks. Called once, by the agent's `sitecustomize`."""
     address, _, token = os.environ[VARIABLE].partition(" ")
     if _is_helper():
         return
-    follow_forks(Resident(address, token), start=not _is_driver())
+    resident = Resident(address, token)
+    _found.append(resident)
+    follow_forks(resident, start=not _is_driver())
+
+
+def in_this_process() -> Resident | None:
+    """The resident of this process; None where its interpreter runs no `sitecustomize`."""
+    return _found[0] if _found else None
 
 
 def follow_forks(resident: Resident, *, start: bool) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 
 from . import target
+from .resident import OWN_FDS
 from .session import Session
 from .wire import Wire
 
@@ -28,7 +29,8 @@ def main(arguments: list[str]) -> None:
         return given.get(key, [default])[0]
 
     wire = Wire(int(one("asks")), int(one("answers")))
-    session = Session(one("temp_dir"), own_fds=2, own_threads=1 if one("app") else 0)
+    own_fds = 2 + (OWN_FDS if one("app") else 0)
+    session = Session(one("temp_dir"), own_fds=own_fds, own_threads=1 if one("app") else 0)
     session.meter.library.die_with_parent()
     if os.getppid() != int(one("host")):
         return  # it was gone before the kernel was told

@@ -9,6 +9,7 @@ from typing import Any
 from leak_suite.errors import SubjectError
 from leak_suite.probes import ProcessTree
 from leak_suite.service_process import kill_group
+from leak_suite.subject.agents import AgentLink
 from leak_suite.subject.base import About, Round, Values
 from leak_suite.subject.inside import AgentSubject
 from leak_suite.subject.process import AgentProcess, SubjectHung
@@ -18,7 +19,6 @@ __all__ = ["AppSubject"]
 
 _ANSWER_SECONDS = 1.0
 _READ_SECONDS = 15.0
-_DETAIL_SECONDS = 30.0
 _REHEARSALS = 10
 
 
@@ -37,6 +37,7 @@ class AppSubject(AgentSubject):
         self._target = workload
         self._request_seconds = request_seconds
         self._workload: Workload | None = None
+        self._link: AgentLink | None = None
         self._silent = ""
         self._inside: tuple[str, ...] = ()
         self._overhead = 0.0
@@ -44,6 +45,7 @@ class AppSubject(AgentSubject):
     def _prepare(self) -> None:
         """Reach the server; then read until what reading itself keeps is full."""
         self._tree = ProcessTree(self.agent.pid)
+        self._link = next((x for x in self._hub.links() if x.life.pid == self.agent.pid), None)
         url = f"http://127.0.0.1:{self.agent.ready['port']}"
         self._workload = Workload(
             self._target, url, self._glance, self._give_up, request_seconds=self._request_seconds
@@ -56,6 +58,8 @@ class AppSubject(AgentSubject):
         try:
             if workload is not None:
                 workload.close()
+            if self._link is not None:
+                self._hub.ask([self._link], "stop", _ANSWER_SECONDS)
         finally:
             super().__exit__(*exc)
 
@@ -69,7 +73,7 @@ class AppSubject(AgentSubject):
             iterations, seconds=seconds, scale=scale, patience=patience
         )
         if error is not None and not self._tree.alive:
-            self.agent.ask("glance", _ANSWER_SECONDS)  # tells how it died
+            raise self.agent.death()
         if error is not None:
             error += self.agent.last_error()
         peak = self._ask("peak").get("peak")
@@ -91,11 +95,6 @@ class AppSubject(AgentSubject):
         self._inside = tuple(inside)
         return {**inside, "pss": outside["pss"], "children": outside["children"]}
 
-    def detail(self, kind: str) -> list[Any]:
-        """See `Subject.detail`."""
-        rows: list[Any] = self._ask(f"detail {kind}", _DETAIL_SECONDS).get("rows", [])
-        return rows
-
     def freeze(self) -> int:
         """See `Subject.freeze`."""
         self._processes.freeze()
@@ -106,7 +105,7 @@ class AppSubject(AgentSubject):
         if self._silent:
             return {}
         try:
-            return self.agent.ask(question, seconds)
+            return self._question(question, seconds)
         except SubjectHung as error:
             self._silent = f"the agent did not answer {question!r}: {error}"
             blind = dict.fromkeys(self._inside or ("heap", "blocks", "gc_objects"), self._silent)
@@ -114,6 +113,19 @@ class AppSubject(AgentSubject):
                 self.about.environment, self.about.self_check, {**self.about.blind, **blind}
             )
             return {}
+
+    def _question(self, question: str, seconds: float) -> dict[str, Any]:
+        """By the agent's own connection: it is apart from what the application does."""
+        if self._link is None:
+            raise SubjectHung("the agent has not connected")
+        answer = self._hub.ask([self._link], question, seconds).get(self._link.life)
+        if answer is None:
+            if not self._tree.alive:
+                raise self.agent.death()
+            raise SubjectHung(f"the subject did not answer within {seconds:.0f} s")
+        if set(answer) == {"error"}:
+            raise SubjectError(f"the agent could not answer: {answer['error']}")
+        return answer
 
     def _glance(self) -> tuple[int, int, int, int, int]:
         try:

@@ -86,7 +86,19 @@ class AgentSubject:
     def _trace(self, process: str, question: str) -> dict[str, Any]:
         if process:
             return self._processes.ask_traced(process, question)
-        return self.agent.ask(question, _TRACE_SECONDS)
+        return self._question(question, _TRACE_SECONDS)
+
+    def _question(self, question: str, seconds: float) -> dict[str, Any]:
+        """The answer of the agent in the main process."""
+        return self.agent.ask(question, seconds)
+
+    def detail(self, kind: str) -> list[Any]:
+        """See `Subject.detail`."""
+        group, _, metric = kind.rpartition("@")
+        if group:
+            return self._processes.describe(group, metric)
+        rows: list[Any] = self._question(f"detail {metric}", _READ_SECONDS).get("rows", [])
+        return rows
 
     def coverage(self) -> Coverage:
         """See `Subject.coverage`."""
@@ -94,7 +106,7 @@ class AgentSubject:
 
     def _children(self, count: float | None) -> dict[Life, ProcessReading]:
         """What the other processes hold; `count` is how many children the main one has."""
-        if count == 0 and not self._hub.links():
+        if count == 0 and not self._processes.other_agents():
             return {}
         return self._processes.read()
 
@@ -126,11 +138,6 @@ class CallableSubject(AgentSubject):
         """See `Subject.read`."""
         values: Values = self.agent.ask("read", _READ_SECONDS)["values"]
         return values
-
-    def detail(self, kind: str) -> list[Any]:
-        """See `Subject.detail`."""
-        rows: list[Any] = self.agent.ask(f"detail {kind}", _READ_SECONDS)["rows"]
-        return rows
 
     def freeze(self) -> int:
         """See `Subject.freeze`."""

@@ -118,7 +118,7 @@ class AgentProcess:
         try:
             os.write(self._asking, question.encode() + b"\n")
         except BrokenPipeError:
-            raise self._death() from None
+            raise self.death() from None
         answer = self._answer(seconds)
         if set(answer) == {"error"}:
             raise SubjectError(f"the agent could not answer: {answer['error']}")
@@ -139,13 +139,14 @@ class AgentProcess:
                     raise SubjectHung(f"the subject did not answer within {seconds:.0f} s")
                 data = os.read(self._answering, 1 << 20)
                 if not data:
-                    raise self._death()
+                    raise self.death()
                 self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         answer: dict[str, Any] = ast.literal_eval(line.decode())
         return answer
 
-    def _death(self) -> SubjectDied:
+    def death(self) -> SubjectDied:
+        """How it ended, as an error to raise."""
         assert self._process is not None
         try:
             status = self._process.wait(5)

@@ -79,9 +79,14 @@ class Processes:
         self._asking = threading.Lock()
         self._traced: dict[str, Member] = {}
 
+    def other_agents(self) -> list[AgentLink]:
+        """The agents in processes other than the one that is driven."""
+        driven = self._root if self._driven else None
+        return [link for link in self._hub.links() if link.life.pid != driven]
+
     def read(self) -> dict[Life, ProcessReading]:
         """Settle every process that has an agent, and read all; those just ending are left out."""
-        members = self._refresh()
+        members = [m for m in self._refresh() if not (self._driven and m.life.pid == self._root)]
         links = [link for m in members if (link := self._hub.link(m.life)) is not None]
         with self._asking:
             self._prepare(links)
@@ -95,8 +100,6 @@ class Processes:
                 continue
             else:
                 values = _outside(member.life.pid)
-            if member.life.pid == self._root and self._driven:
-                continue
             values["private_dirty"] = private_dirty(member.life.pid)
             if life_of(member.life.pid) is None:
                 continue
@@ -111,7 +114,7 @@ class Processes:
         """Warm-up is over: what is there now stays out of the collectors' way."""
         self._frozen = True
         with self._asking:
-            answers = self._hub.ask(self._hub.links(), "freeze", _READ_SECONDS)
+            answers = self._hub.ask(self.other_agents(), "freeze", _READ_SECONDS)
         return sum(int(answer.get("frozen", 0)) for answer in answers.values())
 
     def coverage(self) -> Coverage:
@@ -211,7 +214,7 @@ class Processes:
     def leave(self) -> None:
         """Have every agent give its process back as it was."""
         with self._asking:
-            self._hub.ask(self._hub.links(), "leave", _READ_SECONDS)
+            self._hub.ask(self.other_agents(), "leave", _READ_SECONDS)
 
     # ---- who is there
 
