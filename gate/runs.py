@@ -112,7 +112,7 @@ def _with_lines(spec: AppSpec, result: RunResult) -> RunResult:
     memory = [f for f in result.findings if f.metric in _MEMORY]
     objects = [f for f in result.findings if f.metric.startswith(_OBJECTS)]
     things = [f for f in result.findings if f not in memory and f not in objects]
-    done = result.iterations - int(result.details["warm_up_iterations"])
+    done = result.iterations - result.details.warm_up_iterations
     found = {
         finding.metric: finding
         for kind in (memory, objects, things)

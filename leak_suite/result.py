@@ -7,16 +7,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from leak_suite.clauses import Clause, ClauseKind, Part, wording
 from leak_suite.errors import RunFileError
+from leak_suite.fsutil import write_whole
+from leak_suite.run_file_v1 import upgraded
 
-__all__ = ["SCHEMA_VERSION", "Cause", "Finding", "Outcome", "RunResult", "Series", "Site"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Agents",
+    "Cause",
+    "Details",
+    "Finding",
+    "Outcome",
+    "RunResult",
+    "SelfCheck",
+    "Series",
+    "Site",
+]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+Row = tuple[Any, ...]
+"""One thing behind a number: paths, names and counts, in the order that its metric has them."""
 
 
 class Outcome(str, Enum):
@@ -33,25 +50,37 @@ class Outcome(str, Enum):
         return {Outcome.STABLE: 0, Outcome.INCONCLUSIVE: 2}.get(self, 1)
 
 
-class Cause:
-    """The named causes. An inconclusive finding says its cause in words of its own."""
+class Cause(str, Enum):
+    """Why a metric has its outcome. The second group is of inconclusive findings."""
 
+    NONE = ""
     LEAK = "leak"
     RETENTION = "allocator retention"
     PLATEAU = "plateau"
     FIRST_USE = "first use"
     CYCLE = "cycle"
     PEAK = "peak"
-    NONE = ""
+    ACCEPTED = "accepted"
+
+    TOO_FEW = "too few samples"
+    BLIND = "blind probe"
+    NOISY = "too noisy for the run's length"
+    UNSETTLED = "still unsettled"
+    STOPPED_EARLY = "stopped early"
+    SHARED_PAGES = "shared pages"
+    NO_AGENT = "no agent"
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 @dataclass(frozen=True)
 class Series:
     """The readings of one metric, in order.
 
-    `samples` holds (iterations done so far, value); a value of None is "unknown", never zero.
-    The first `warm_up` samples were taken before the subject had settled in; they are kept to be
-    drawn, and not judged. `process` names the group of processes that it was read in; empty for
+    `samples` holds (iterations done so far, value in `unit`); None is "unknown", never zero. The
+    first `warm_up` samples were taken before the subject had settled in; they are kept to be
+    drawn, and not judged. `process` labels the group of processes that it was read in; empty for
     the subject as a whole, or its main process.
     """
 
@@ -68,11 +97,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Site:
-    """A place in the subject's code that what grew came from.
+    """A place in the subject's code that growth came from.
 
-    `per_iteration` is in the finding's unit; `stack` holds the frames below it, innermost first,
-    each as "file:line function"; `note` says what else is known (an object's type and who holds
-    it, the path behind a file descriptor, a thread's name).
+    `per_iteration` is in the finding's unit, `share` from 0 to 1 is its part of the finding's
+    growth; None where it is not known. `stack` holds the frames below it, innermost first, each
+    as "file:line function". `holder` is the path to what keeps the objects alive, as `shop.SEEN`;
+    `process` labels the process that it was found in, empty for the whole subject. `note` says
+    what else is known: an object's type, the path behind a file descriptor, a thread's name.
     """
 
     file: str
@@ -81,35 +112,124 @@ class Site:
     per_iteration: float | None = None
     stack: tuple[str, ...] = ()
     note: str = ""
+    share: float | None = None
+    holder: str = ""
+    process: str = ""
 
 
 @dataclass(frozen=True)
 class Finding:
     """The judgement of one metric.
 
-    `rate` and `interval` are in `unit` per iteration; so is `detectable_rate`, the smallest steady
-    growth that this run would have seen. `longest_period` is in iterations: a jump rarer than that
-    would have been missed. `peak` is the highest value read, in `unit`.
+    `rate` and `interval` (95%) are in `unit` per iteration; so is `detectable_rate`, the smallest
+    steady growth that this run would have seen. `longest_period` is in iterations: growth in jumps
+    rarer than one in so many would have been missed. `peak` is the highest value read, in `unit`.
+    `clauses` say why; `reason` is their English. A run is inconclusive if a `required` finding is.
+
+    `process` labels the process, or group of them, that was judged; empty for the whole subject.
+    `per_process` holds the rate of each by its label.
     """
 
     metric: str
     unit: str
     outcome: Outcome
-    cause: str = Cause.NONE
+    cause: Cause = Cause.NONE
     rate: float | None = None
     interval: tuple[float, float] | None = None
     detectable_rate: float | None = None
     longest_period: int | None = None
     peak: float | None = None
-    reason: str = ""
+    clauses: tuple[Clause, ...] = ()
     sites: tuple[Site, ...] = ()
     required: bool = True
     process: str = ""
+    per_process: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        """All clauses in English, whole sentences."""
+        return wording(self.clauses, self.metric, self.unit)
+
+    def reason_of(self, part: Part, *, named: bool = True) -> str:
+        """The clauses of one part in English; without the metric's name unless `named`."""
+        clauses = [clause for clause in self.clauses if clause.part is part]
+        return wording(clauses, self.metric if named else "", self.unit)
+
+    @property
+    def cause_text(self) -> str:
+        """The cause in a few words; of what was accepted, by whom and until when."""
+        if self.cause is not Cause.ACCEPTED:
+            return str(self.cause)
+        return self.reason_of(Part.ACCEPTANCE).removesuffix(".") or str(self.cause)
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """A known amount was shown to a probe before the run, in its metric's unit.
+
+    `seen` is None if it could not be read; `problem` says why the metric counts as blind.
+    """
+
+    shown: float
+    seen: float | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Agents:
+    """How many of the subject's Python processes were read from inside.
+
+    `missing` describes each that has no agent, with the reason where it is known.
+    """
+
+    connected: int
+    processes: int
+    missing: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.connected} of {self.processes}"
+
+
+@dataclass(frozen=True)
+class Details:
+    """How a run was measured, and what could not be.
+
+    `overhead` is the share of settling and reading: seconds for one second of workload after
+    warm-up. `blind` says by metric why it could not be read; `not_observed` names metrics that
+    only an agent inside could have read. `stopped` is the reason of the runner's stop, empty where
+    the verdict ended the run. `evidence` holds, by metric, the things behind a number at the end.
+    `tolerances` and `budgets` are those that the options gave. `iteration` says what one was where
+    there was no workload. `flamegraphs` links pages by their titles. `extra` has facts of other
+    programs that write run files.
+    """
+
+    warm_up_iterations: int = 0
+    rounds: int = 0
+    overhead: float | None = None
+    overhead_seconds: float | None = None
+    gc_frozen: int = 0
+    self_check: Mapping[str, SelfCheck] = field(default_factory=dict)
+    blind: Mapping[str, str] = field(default_factory=dict)
+    not_observed: tuple[str, ...] = ()
+    stopped: str = ""
+    evidence: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    iteration: str = ""
+    command: tuple[str, ...] = ()
+    attribution_error: str = ""
+    flamegraph_error: str = ""
+    flamegraphs: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """One run of the gate on one subject with one workload."""
+    """One run of the gate on one subject with one workload.
+
+    `iterations` counts warm-up too; `seconds` is the workload's own time after it. `reason` says
+    why the run ended, if that needs saying. `agents` is None where there was nothing to connect to.
+    """
 
     subject: str
     environment: Mapping[str, Any]
@@ -119,56 +239,66 @@ class RunResult:
     series: tuple[Series, ...] = ()
     findings: tuple[Finding, ...] = ()
     reason: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Details = field(default_factory=Details)
+    agents: Agents | None = None
     schema_version: int = SCHEMA_VERSION
 
     def finding(self, metric: str) -> Finding:
-        """The finding of `metric`; KeyError if it was not judged."""
-        for finding in self.findings:
-            if finding.metric == metric:
-                return finding
-        raise KeyError(metric)
+        """The finding of `metric` on the whole subject, or else on any process.
+
+        Raises:
+            KeyError: it was not judged.
+        """
+        found = sorted((f for f in self.findings if f.metric == metric), key=lambda f: f.process)
+        if not found:
+            raise KeyError(metric)
+        return found[0]
 
     def to_json(self) -> str:
-        """The text of `run.json`, one series a line so that it can be compared by eye."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        """The text of `run.json`."""
+        data = asdict(self)
+        for finding, written in zip(self.findings, data["findings"], strict=True):
+            written["clauses"] = [_written(clause) for clause in finding.clauses]
+            written["reason"] = finding.reason
+        return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> RunResult:
-        """Read what `to_json` wrote; RunFileError if it is not that, or of another version."""
+        """Read what `to_json` wrote, in this version or an older one.
+
+        Raises:
+            RunFileError: it is not that, or of a version that this release does not know.
+        """
         try:
             data = json.loads(text, parse_constant=_refuse)
         except ValueError as error:
             raise RunFileError(f"not a run file: {error}") from error
         if not isinstance(data, dict) or "schema_version" not in data:
             raise RunFileError("not a run file: it has no schema_version")
-        if data["schema_version"] != SCHEMA_VERSION:
+        if data.get("kind") == "fit":
+            raise RunFileError("this is the result of a fit, not of a run")
+        version = data["schema_version"]
+        if version not in (1, SCHEMA_VERSION):
             raise RunFileError(
-                f"schema version {data['schema_version']} is unknown; this release reads "
-                f"version {SCHEMA_VERSION}. Read the file with the release that wrote it."
+                f"schema version {version} is unknown; this release reads versions 1 to "
+                f"{SCHEMA_VERSION}. Read the file with the release that wrote it."
             )
         try:
-            return cls(
-                **{
-                    **data,
-                    "outcome": Outcome(data["outcome"]),
-                    "series": tuple(_series(item) for item in data["series"]),
-                    "findings": tuple(_finding(item) for item in data["findings"]),
-                }
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunFileError(f"not a run file of version {SCHEMA_VERSION}: {error}") from error
+            return _result(upgraded(data) if version == 1 else data)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RunFileError(f"not a run file of version {version}: {error}") from error
 
     def write(self, path: Path) -> None:
         """Write `run.json` whole or not at all; folders on the way are made."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(self.to_json(), encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, self.to_json())
 
     @classmethod
     def read(cls, path: Path) -> RunResult:
-        """Read a run file; RunFileError, naming the path, if that cannot be done."""
+        """Read a run file.
+
+        Raises:
+            RunFileError: it cannot be read; the message names the path.
+        """
         try:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -184,24 +314,78 @@ def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is not a number that a run file may hold")
 
 
+_EMPTY = Clause(ClauseKind.TEXT)
+
+
+def _written(clause: Clause) -> dict[str, Any]:
+    """The kind and whatever else the clause holds."""
+    names = [item.name for item in fields(clause) if item.name != "kind"]
+    held = {name: getattr(clause, name) for name in names}
+    return {
+        "kind": clause.kind.value,
+        **{name: value for name, value in held.items() if value != getattr(_EMPTY, name)},
+    }
+
+
+def _result(data: Mapping[str, Any]) -> RunResult:
+    agents = data["agents"]
+    return RunResult(
+        **{
+            **data,
+            "outcome": Outcome(data["outcome"]),
+            "series": tuple(_series(item) for item in data["series"]),
+            "findings": tuple(_finding(item) for item in data["findings"]),
+            "details": _details(data["details"]),
+            "agents": None if agents is None else _agents(agents),
+        }
+    )
+
+
 def _series(data: Mapping[str, Any]) -> Series:
     return Series(**{**data, "samples": tuple((n, value) for n, value in data["samples"])})
 
 
 def _finding(data: Mapping[str, Any]) -> Finding:
+    known = {name: value for name, value in data.items() if name != "reason"}
     interval = data["interval"]
     return Finding(
         **{
-            **data,
+            **known,
             "outcome": Outcome(data["outcome"]),
+            "cause": Cause(data["cause"]),
             "interval": None if interval is None else _pair(interval),
+            "clauses": tuple(_clause(item) for item in data["clauses"]),
             "sites": tuple(_site(item) for item in data["sites"]),
         }
     )
 
 
+def _clause(data: Mapping[str, Any]) -> Clause:
+    kind, metrics = ClauseKind(data["kind"]), tuple(data.get("metrics", ()))
+    return Clause(**{**data, "kind": kind, "metrics": metrics})
+
+
 def _site(data: Mapping[str, Any]) -> Site:
     return Site(**{**data, "stack": tuple(data["stack"])})
+
+
+def _details(data: Mapping[str, Any]) -> Details:
+    return Details(
+        **{
+            **data,
+            "self_check": {name: SelfCheck(**one) for name, one in data["self_check"].items()},
+            "not_observed": tuple(data["not_observed"]),
+            "evidence": {
+                metric: tuple(tuple(row) for row in rows)
+                for metric, rows in data["evidence"].items()
+            },
+            "command": tuple(data["command"]),
+        }
+    )
+
+
+def _agents(data: Mapping[str, Any]) -> Agents:
+    return Agents(**{**data, "missing": tuple(data["missing"])})
 
 
 def _pair(values: Iterable[float]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from leak_suite.probes import probe_for
-from leak_suite.result import Finding, Outcome, RunResult, Series
+from leak_suite.result import Details, Finding, Outcome, RunResult, Series
 from leak_suite.verdict import Tolerance, judge_all
 from load.ledger import Rest
 from load.observe import Observed
@@ -86,7 +86,7 @@ def judge_memory(
         series=series,
         findings=verdict.findings,
         reason=reason,
-        details=details,
+        details=Details(extra=details),
     )
 
 

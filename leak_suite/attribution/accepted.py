@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.options import Accepted
 from leak_suite.result import Finding, Site
 
@@ -20,7 +21,7 @@ class Explanation:
     """`explained`: nothing of note is left once the accepted sites are taken away."""
 
     explained: bool
-    reason: str
+    clauses: tuple[Clause, ...] = ()
 
 
 def explain(finding: Finding, accepted: Iterable[Accepted], today: date) -> Explanation:
@@ -30,7 +31,7 @@ def explain(finding: Finding, accepted: Iterable[Accepted], today: date) -> Expl
     finding without sites is never explained: what is not known cannot be accepted.
     """
     entries = tuple(accepted)
-    words: list[str] = []
+    clauses: list[Clause] = []
     left = 0.0
     for site in finding.sites:
         rate = site.per_iteration or 0.0
@@ -38,13 +39,17 @@ def explain(finding: Finding, accepted: Iterable[Accepted], today: date) -> Expl
         entry = next((item for item in entries if item.covers(frames, rate, today)), None)
         if entry is not None:
             until = f" until {entry.expires}" if entry.expires is not None else ""
-            words.append(f"accepted: {entry.reason}{until} ({_name(site)})")
+            text = f"{entry.reason}{until} ({_name(site)})"
+            clauses.append(Clause(ClauseKind.ACCEPTED, text=text))
             continue
         left += rate
-        words.extend(_refusals(site, frames, entries, today))
+        clauses += [
+            Clause(ClauseKind.NOT_ACCEPTED, text=text)
+            for text in _refusals(site, frames, entries, today)
+        ]
     total = sum(site.per_iteration or 0.0 for site in finding.sites)
     explained = bool(finding.sites) and total > 0 and left <= LEAST_SHARE * total
-    return Explanation(explained, "; ".join(dict.fromkeys(words)))
+    return Explanation(explained, tuple(dict.fromkeys(clauses)))
 
 
 def _refusals(

@@ -26,6 +26,7 @@ from leak_suite.attribution.plan import (
 from leak_suite.attribution.runs import Record, Tracer, seen_by
 from leak_suite.attribution.sites import JUMP, Amount, Traced, rank
 from leak_suite.attribution.together import at_once
+from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.errors import LeakSuiteError, SubjectError
 from leak_suite.options import Options
 from leak_suite.result import Finding, Site
@@ -77,7 +78,7 @@ def attribute(
     if not growing:
         return tuple(findings)
     if not isinstance(spec, (CallableSpec, AppSpec, InProcessSpec)):
-        note = "No line is named: this subject is seen from outside only."
+        note = Clause(ClauseKind.NO_SITE_OUTSIDE)
         return tuple(_told(f, note) if needs_sites(f) else f for f in findings)
     named = {f.metric: f for f in growing}
     until = time.monotonic() + seconds
@@ -96,7 +97,7 @@ def attribute(
             named |= _failed(wanted, end) if isinstance(end, LeakSuiteError) else end
     for metric, finding in named.items():
         if metric.startswith("counter:"):
-            named[metric] = _told(finding, "No line is named for a counter that the app declares.")
+            named[metric] = _told(finding, Clause(ClauseKind.NO_SITE_COUNTER))
     return tuple(named[f.metric] if needs_sites(f) else f for f in findings)
 
 
@@ -194,32 +195,26 @@ class _Work:
 
     def _with_sites(self, finding: Finding, kind: _Kind, runs: Sequence[Record]) -> Finding:
         sites = kind.sites(finding, runs)
-        words = self._words(runs, filling=too_much(finding, _total(sites)))
+        how = self._how(runs, filling=too_much(finding, _total(sites)))
         if sites:
-            return _told(replace(finding, sites=sites), words)
-        if finding.metric in ALLOCATIONS:
-            return _told(
-                finding,
-                "No line is named: traced allocations carry less than a tenth of what an iteration "
-                "adds; the rest is taken where tracing cannot see, as by C code that calls the C "
-                f"library through ctypes. {words}",
-            )
-        return _told(finding, f"No line is named: nothing grew where tracing looks. {words}")
+            return _told(replace(finding, sites=sites), *how)
+        traced = finding.metric in ALLOCATIONS
+        why = ClauseKind.NO_SITE_TRACED if traced else ClauseKind.NO_SITE_GREW
+        return _told(finding, Clause(why), *how)
 
-    def _words(self, runs: Sequence[Record], *, filling: bool) -> str:
+    def _how(self, runs: Sequence[Record], *, filling: bool) -> tuple[Clause, ...]:
         """How the sites were found, and what that could not do."""
-        longest_run = runs[-1]
-        words = f"Sites: {runs[-2].iterations} against {longest_run.iterations} iterations"
-        if longest_run.kind != "none":
-            words += f" under {longest_run.kind}"
-        if note := longest_run.data.get("note"):
-            words += f" ({note})"
-        if filling and runs[-2].iterations < self._iterations:
-            words += (
-                f"; the verdict saw {self._iterations}, so that what a cache was still filling "
-                "with may stand beside the leak"
-            )
-        return words + "."
+        before, after = runs[-2], runs[-1]
+        clauses = [
+            Clause(ClauseKind.SITES_COMPARED, iterations=before.iterations, of=after.iterations)
+        ]
+        if after.kind != "none":
+            clauses.append(Clause(ClauseKind.SITES_UNDER, text=after.kind))
+        if note := after.data.get("note"):
+            clauses.append(Clause(ClauseKind.SITES_NOTE, text=note))
+        if filling and before.iterations < self._iterations:
+            clauses.append(Clause(ClauseKind.SITES_FILLING, of=self._iterations))
+        return tuple(clauses)
 
 
 def _allocated(finding: Finding, runs: Sequence[Record]) -> tuple[Site, ...]:
@@ -326,12 +321,12 @@ def _caught(work: Callable[[], dict[str, Finding]]) -> dict[str, Finding] | Leak
 
 
 def _failed(findings: Sequence[Finding], error: LeakSuiteError) -> dict[str, Finding]:
-    note = f"No line is named: the traced run did not succeed ({error})."
+    note = Clause(ClauseKind.NO_SITE_FAILED, text=str(error))
     return {finding.metric: _told(finding, note) for finding in findings}
 
 
-def _told(finding: Finding, note: str) -> Finding:
-    return replace(finding, reason=f"{finding.reason} {note}".strip())
+def _told(finding: Finding, *clauses: Clause) -> Finding:
+    return replace(finding, clauses=(*finding.clauses, *clauses))
 
 
 def _own_names(spec: Spec) -> list[str]:

@@ -15,10 +15,9 @@ from leak_suite.environment import environment
 from leak_suite.errors import SubjectError
 from leak_suite.options import Accepted, Options
 from leak_suite.probes import probe_for
-from leak_suite.result import Finding, Outcome, RunResult, Series
+from leak_suite.result import Agents, Cause, Details, Finding, Outcome, RunResult, SelfCheck, Series
 from leak_suite.runner import Limits, Runner, Stop
 from leak_suite.subject import (
-    Coverage,
     InProcessSpec,
     PidSpec,
     Spec,
@@ -192,24 +191,26 @@ def _result(
 ) -> RunResult:
     outcome, reason = _outcome(verdict, runner.stop)
     about = subject.about
-    details: dict[str, Any] = {
-        "warm_up_iterations": runner.warm_up_iterations,
-        "rounds": runner.rounds,
-        "overhead": runner.overhead_share,
-        "overhead_seconds": runner.overhead,
-        "self_check": {name: list(check) for name, check in about.self_check.items()},
-        "blind": dict(about.blind),
-        "unseen": list(about.unseen),
-        "gc_frozen": runner.frozen,
-        "agents": coverage_of(subject.coverage()),
-        "stopped": None if runner.stop is None else runner.stop.reason,
-        "evidence": {name: [list(row) if isinstance(row, tuple) else row for row in rows]
-                     for name, rows in evidence.items()},
-    }  # fmt: skip
-    allowed = {"tolerances": options.tolerances, "budgets": options.budgets}
-    details |= {name: dict(given) for name, given in allowed.items() if given}
-    if isinstance(spec, (PidSpec, UrlSpec)) and spec.workload is None:
-        details["iteration"] = "0.1 s of watching"
+    watched = isinstance(spec, (PidSpec, UrlSpec)) and spec.workload is None
+    coverage = subject.coverage()
+    details = Details(
+        warm_up_iterations=runner.warm_up_iterations,
+        rounds=runner.rounds,
+        overhead=runner.overhead_share,
+        overhead_seconds=runner.overhead,
+        gc_frozen=runner.frozen,
+        self_check={name: SelfCheck(*check) for name, check in about.self_check.items()},
+        blind=dict(about.blind),
+        not_observed=tuple(about.unseen),
+        stopped="" if runner.stop is None else runner.stop.reason,
+        evidence={
+            metric: tuple(tuple(row) if isinstance(row, (list, tuple)) else (row,) for row in rows)
+            for metric, rows in evidence.items()
+        },
+        tolerances=dict(options.tolerances),
+        budgets=dict(options.budgets),
+        iteration="0.1 s of watching" if watched else "",
+    )
     return RunResult(
         subject=str(spec),
         environment=environment(about.environment),
@@ -220,16 +221,8 @@ def _result(
         findings=verdict.findings,
         reason=reason,
         details=details,
+        agents=Agents(coverage.inside, coverage.python, coverage.without),
     )
-
-
-def coverage_of(coverage: Coverage) -> dict[str, Any]:
-    """As the run file keeps it."""
-    return {
-        "inside": coverage.inside,
-        "python": coverage.python,
-        "without": list(coverage.without),
-    }
 
 
 def _outcome(verdict: Verdict, stop: Stop | None) -> tuple[Outcome, str]:
@@ -259,8 +252,8 @@ def _attributed(
             seconds=seconds,
         )
     except Exception as error:  # the verdict stands without its sites
-        details = {**result.details, "attribution_error": f"{type(error).__name__}: {error}"}
-        return replace(result, details=details)
+        failed = replace(result.details, attribution_error=f"{type(error).__name__}: {error}")
+        return replace(result, details=failed)
     return replace(result, findings=findings)
 
 
@@ -277,9 +270,9 @@ def _accepted(
     for finding in result.findings:
         if finding.outcome is Outcome.GROWING:
             found = explain(finding, accepted, today)
-            finding = replace(finding, reason=f"{found.reason}. {finding.reason}".lstrip(". "))
+            finding = replace(finding, clauses=(*found.clauses, *finding.clauses))
             if found.explained:
-                finding = replace(finding, outcome=Outcome.STABLE, cause=found.reason)
+                finding = replace(finding, outcome=Outcome.STABLE, cause=Cause.ACCEPTED)
         findings.append(finding)
     judged = replace(verdict, findings=tuple(findings), outcome=fold(findings))
     outcome, reason = _outcome(judged, stop)

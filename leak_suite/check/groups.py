@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from leak_suite.result import Finding, Outcome
+from leak_suite.clauses import Clause, ClauseKind
+from leak_suite.result import Cause, Finding, Outcome
 from leak_suite.subject import Coverage
 from leak_suite.verdict import Verdict, fold
 
@@ -39,19 +40,25 @@ def within_coverage(verdict: Verdict, coverage: Coverage) -> Verdict:
     """The verdict, in which nothing is stable that only an absent agent could have read."""
     if not coverage.without:
         return verdict
-    reason = (
-        f"the agent is in {coverage.inside} of {coverage.python} Python processes; not in "
-        f"{', '.join(coverage.without)}, whose own memory was seen from outside only."
+    missing_agents = ", ".join(coverage.without)
+    why = Clause(
+        ClauseKind.NO_AGENT, count=coverage.inside, of=coverage.python, text=missing_agents
     )
     findings = tuple(
-        replace(f, outcome=Outcome.INCONCLUSIVE, cause="no agent", reason=reason, required=True)
+        replace(
+            f,
+            outcome=Outcome.INCONCLUSIVE,
+            cause=Cause.NO_AGENT,
+            clauses=(why,),
+            required=True,
+        )
         if f.metric in _INSIDE and f.outcome is Outcome.STABLE
         else f
         for f in verdict.findings
     )
     missing = [m for m in _INSIDE if not any(f.metric == m for f in findings)]
     findings += tuple(
-        Finding(m, "", Outcome.INCONCLUSIVE, cause="no agent", reason=reason) for m in missing[:1]
+        Finding(m, "", Outcome.INCONCLUSIVE, Cause.NO_AGENT, clauses=(why,)) for m in missing[:1]
     )
     return replace(verdict, findings=findings, outcome=fold(findings))
 

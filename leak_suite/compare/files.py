@@ -7,13 +7,13 @@ difference, and holding no path or name of the machine that it was made on.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from leak_suite.compare.profile import Growth, Level, Profile, difference, profile, workload_of
 from leak_suite.errors import ConfigurationError, RunFileError
+from leak_suite.fsutil import file_name, write_whole
 from leak_suite.result import Outcome, RunResult
 
 __all__ = ["KIND", "SCHEMA_VERSION", "profiles", "read_runs", "update_baselines"]
@@ -72,14 +72,11 @@ def update_baselines(runs: Sequence[RunResult], folder: Path) -> tuple[Path, ...
         one = profile(group)
         if one.unclear:
             raise ConfigurationError(f"{one.subject} cannot be a baseline: {one.unclear}")
-        made[folder / f"{_file_name(one.subject)}.json"] = one
+        made[folder / f"{file_name(one.subject)}.json"] = one
     for path, one in made.items():
         _refuse_another(path, one)
-    folder.mkdir(parents=True, exist_ok=True)
     for path, one in made.items():
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(_baseline(one), encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, _baseline(one))
     return tuple(made)
 
 
@@ -115,7 +112,7 @@ def _is_run(data: Any) -> bool:
     """Whether this is meant to be a run file that can be compared; those of `fit` cannot."""
     if not isinstance(data, dict) or "schema_version" not in data or "subject" not in data:
         return False
-    return "kind" not in data and (data.get("details") or {}).get("fit") is None
+    return "kind" not in data and "fit" not in (data.get("details") or {})
 
 
 def _by_subject(runs: Iterable[RunResult]) -> list[list[RunResult]]:
@@ -123,10 +120,6 @@ def _by_subject(runs: Iterable[RunResult]) -> list[list[RunResult]]:
     for run in runs:
         groups.setdefault(workload_of(run), []).append(run)
     return list(groups.values())
-
-
-def _file_name(subject: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", subject).strip("_").lower()
 
 
 def _baseline(one: Profile) -> str:

@@ -58,7 +58,7 @@ def _bare(result: Result) -> str:
 
 def _line(result: RunResult, finding: Finding, root: Path | None) -> str:
     title = f"leak-suite: {finding.metric} {finding.outcome.value} in {result.subject}"
-    said = finding.reason or finding.cause or finding.outcome.value
+    said = finding.reason or finding.cause_text or finding.outcome.value
     properties = f"title={_property(title)}"
     for site in finding.sites[:1]:
         speed = format_rate(site.per_iteration, finding.unit)

@@ -72,7 +72,7 @@ def _table(findings: Iterable[Finding]) -> Table:
             "" if seen is None else format_value(seen, unit),
             "" if peak is None else format_value(peak, unit),
             # The cause of an inconclusive finding is a sentence, and stands below the table.
-            "" if finding.outcome is Outcome.INCONCLUSIVE else finding.cause,
+            "" if finding.outcome is Outcome.INCONCLUSIVE else finding.cause_text,
         )
     return table
 
@@ -93,7 +93,7 @@ def _explained(finding: Finding, told: set[str]) -> list[Text | Padding]:
     if finding.outcome is Outcome.STABLE and not finding.sites:
         return []
     title = Text(f"\n{finding.metric}", "bold").append(
-        f"  {finding.reason or finding.cause}", "none"
+        f"  {finding.reason or finding.cause_text}", "none"
     )
     lines: list[Text | Padding] = [title]
     for site in finding.sites:

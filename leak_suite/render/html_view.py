@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from leak_suite.clauses import Part
 from leak_suite.fit.result import FitResult
 from leak_suite.probes import Probe, probe_for
 from leak_suite.render.fit import fit_facts
 from leak_suite.render.html_charts import chart, thinned
 from leak_suite.render.words import in_order, outcome_word, rate, unseen, verdict
-from leak_suite.result import Finding, Outcome, RunResult, Series, Site
+from leak_suite.result import Finding, Outcome, RunResult, SelfCheck, Series, Site
 from leak_suite.result_file import Result
 from leak_suite.units import format_rate, format_value, unit_for
 from leak_suite.verdict import Tolerance
@@ -22,7 +23,6 @@ from leak_suite.verdict import Tolerance
 __all__ = ["MetricView", "RunView", "SiteView", "view"]
 
 _COUNTED = {"fds", "threads", "python_threads", "tasks", "children", "temp_files"}
-_HOW = " Sites: "  # what attribution adds to a reason begins like this
 _KINDS = 12  # kinds of things left over that are listed
 
 
@@ -60,24 +60,25 @@ class MetricView:
         """The sentence of the verdict on this metric."""
         if self.finding is None:
             return "Recorded, and not judged by itself."
-        return self.finding.reason.partition(_HOW)[0]
+        return self.finding.reason_of(Part.VERDICT)
 
     @property
     def said(self) -> str:
         """The reason without the metric's name, to stand behind it."""
-        return self.reason.removeprefix(f"{self.name} ")
+        return self.reason if self.finding is None else self._said(Part.VERDICT)
+
+    def _said(self, part: Part) -> str:
+        return "" if self.finding is None else self.finding.reason_of(part, named=False)
 
     @property
     def how(self) -> str:
         """How its places were found, if they were looked for."""
-        reason = "" if self.finding is None else self.finding.reason
-        _, found, how = reason.partition(_HOW)
-        return f"Found by comparing {how}" if found else ""
+        return self._said(Part.SITES)
 
     @property
     def cause(self) -> str:
         """A named cause; the words of an inconclusive finding stand in its reason."""
-        return "" if self.finding is None else self.finding.cause
+        return "" if self.finding is None else self.finding.cause_text
 
     @property
     def rate(self) -> str:
@@ -192,7 +193,7 @@ def view(result: Result, number: int) -> RunView:
         why=verdict(result),
         metrics=_metrics(result, name),
         missed=unseen(result),
-        pages=_pages(result.details.get("flamegraphs")),
+        pages=_pages(result.details.flamegraphs),
         command=_command(result),
         facts=tuple(_facts(result)),
     )
@@ -223,7 +224,7 @@ def _fit_view(result: FitResult, name: str) -> RunView:
 def _metrics(result: RunResult, run: str) -> tuple[MetricView, ...]:
     findings = {finding.metric: finding for finding in in_order(result)}
     series = {one.metric: one for one in result.series}
-    floors, budgets = (result.details.get(name) or {} for name in ("tolerances", "budgets"))
+    floors, budgets = result.details.tolerances, result.details.budgets
     views = []
     for number, metric in enumerate((*findings, *(m for m in series if m not in findings)), 1):
         one, finding = series.get(metric), findings.get(metric)
@@ -233,7 +234,7 @@ def _metrics(result: RunResult, run: str) -> tuple[MetricView, ...]:
             tolerance = _tolerance(about, floors.get(metric))
             drawn = chart(one, finding, tolerance, budgets.get(metric))
         unit = one.unit if one is not None else findings[metric].unit
-        evidence = _evidence(result.details.get("evidence") or {}, metric)
+        evidence = _evidence(result.details.evidence, metric)
         views.append(
             MetricView(f"{run}-m{number}", metric, unit, finding, one, about, drawn, evidence)
         )
@@ -286,12 +287,9 @@ def _kind(row: Any) -> str:
     return " · ".join(dict.fromkeys(words)) or str(row)
 
 
-def _pages(given: Any) -> tuple[tuple[str, str], ...]:
+def _pages(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Titles and links of pages beside this one; nothing that leads off the machine."""
-    if isinstance(given, Mapping):
-        pairs = [(str(title), str(path)) for title, path in given.items()]
-    else:
-        pairs = [(str(path).rpartition("/")[2], str(path)) for path in given or ()]
+    pairs = given.items()
     return tuple((title, quote(path, safe="/.-_~")) for title, path in pairs if _is_local(path))
 
 
@@ -302,9 +300,8 @@ def _is_local(path: str) -> bool:
 
 def _command(result: RunResult) -> str:
     """The command that makes this run again: as it was given, or told by the subject's name."""
-    given = result.details.get("command")
-    if given:
-        return given if isinstance(given, str) else shlex.join(str(part) for part in given)
+    if result.details.command:
+        return shlex.join(result.details.command)
     subject, under, workload = result.subject.partition(" under ")
     if "::" in subject:
         return shlex.join(["pytest", subject])
@@ -326,13 +323,13 @@ def _facts(result: RunResult) -> list[tuple[str, str]]:
     facts = [(_name(name), _value(value)) for name, value in result.environment.items()]
     details = result.details
     told = (
-        ("warm-up", _iterations(details.get("warm_up_iterations"))),
-        ("rounds", details.get("rounds")),
-        ("stopped by", details.get("stopped")),
-        ("time spent reading", _seconds(details.get("overhead_seconds"))),
-        ("self-check", _self_check(details.get("self_check") or {})),
-        ("iteration", details.get("iteration")),
-        ("attribution failed", details.get("attribution_error")),
+        ("warm-up", _iterations(details.warm_up_iterations)),
+        ("rounds", details.rounds or ""),
+        ("stopped by", details.stopped),
+        ("time spent reading", _seconds(details.overhead_seconds)),
+        ("self-check", _self_check(details.self_check)),
+        ("iteration", details.iteration),
+        ("attribution failed", details.attribution_error),
         ("run file", f"schema version {result.schema_version}"),
     )
     return facts + [(name, str(value)) for name, value in told if value not in (None, "")]
@@ -352,18 +349,18 @@ def _value(value: Any) -> str:
     )
 
 
-def _iterations(count: Any) -> str:
-    return f"{count:,} iterations" if isinstance(count, int) else ""
+def _iterations(count: int) -> str:
+    return f"{count:,} iterations" if count else ""
 
 
-def _seconds(value: Any) -> str:
-    return f"{value:.3g} s" if isinstance(value, (int, float)) else ""
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g} s"
 
 
-def _self_check(checks: Mapping[str, Sequence[Any]]) -> str:
+def _self_check(checks: Mapping[str, SelfCheck]) -> str:
     """Whether the probes saw what was planted before the run."""
     if not checks:
         return ""
-    blind = [name for name, check in checks.items() if len(check) > 2 and check[2]]
+    blind = [name for name, check in checks.items() if check.problem]
     seen = f"{len(checks) - len(blind)} of {len(checks)} probes saw what was planted"
     return seen + (f"; not {', '.join(blind)}" if blind else "")

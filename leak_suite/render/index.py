@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from leak_suite.errors import ConfigurationError, RunFileError
+from leak_suite.fsutil import write_whole
 from leak_suite.render.html_page import fill, html, seconds, worst
 from leak_suite.render.words import in_order, outcome_word, site_line, verdict
 from leak_suite.result import Outcome, RunResult
@@ -95,8 +96,8 @@ def write_pages(folder: Path, output: Path | None = None) -> Outcome:
     target.mkdir(parents=True, exist_ok=True)
     for entry in entries:
         if entry.result is not None:
-            _write(target / f"{entry.name}.html", html(entry.result))
-    _write(target / "index.html", index(entries))
+            write_whole(target / f"{entry.name}.html", html(entry.result))
+    write_whole(target / "index.html", index(entries))
     return worst([entry.outcome for entry in entries])[0]
 
 
@@ -117,9 +118,3 @@ def _is_run_file(text: str) -> bool:
     except ValueError:
         return True
     return isinstance(data, dict) and "schema_version" in data and "subject" in data
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

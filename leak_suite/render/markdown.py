@@ -53,7 +53,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
         rate(finding),
         "" if seen is None else format_value(seen, finding.unit),
         "" if finding.peak is None else format_value(finding.peak, finding.unit),
-        finding.cause,
+        finding.cause_text,
     )
     bold = finding.outcome is not Outcome.STABLE
     return tuple(f"**{_text(c)}**" if bold and c == outcome else _text(c) for c in cells)

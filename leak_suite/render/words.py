@@ -67,7 +67,7 @@ def verdict(result: Result) -> str:
         return result.sentence
     found = [finding for finding in in_order(result) if finding.outcome is result.outcome]
     if result.outcome is Outcome.INCONCLUSIVE and result.reason:
-        unclear = [f"; {f.metric}: {f.cause}" for f in found if f.required and f.cause]
+        unclear = [f"; {f.metric}: {f.cause_text}" for f in found if f.required and f.cause_text]
         return result.reason + "".join(unclear[:1])
     if not found:
         return result.reason or "nothing was judged"
@@ -82,7 +82,7 @@ def _said(found: Sequence[Finding]) -> str:
         return f"{first.metric} grows{f' by {speed}' if speed else ''}"
     if first.outcome is Outcome.STABLE:
         return f"none of {len(found)} metrics grows"
-    return f"{first.metric}: {first.reason or first.cause or first.outcome.value}"
+    return f"{first.metric}: {first.reason or first.cause_text or first.outcome.value}"
 
 
 def unseen(result: RunResult) -> tuple[str, ...]:
@@ -97,8 +97,7 @@ def unseen(result: RunResult) -> tuple[str, ...]:
     ]
     if any(finding.detectable_rate is not None for finding in result.findings):
         said.insert(0, 'growth per iteration below what stands under "seen from"')
-    blind = result.details.get("blind") or {}
-    said += [f"{metric}: {why}" for metric, why in blind.items()]
-    if inner := result.details.get("unseen"):
+    said += [f"{metric}: {why}" for metric, why in result.details.blind.items()]
+    if inner := result.details.not_observed:
         said.append(f"what only these tell, which cannot be read here: {', '.join(inner)}")
     return tuple(said)

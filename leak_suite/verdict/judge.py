@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.result import Cause, Finding, Outcome, Series
-from leak_suite.units import format_number, format_rate, format_value
 from leak_suite.verdict.policy import (
     MINIMUM_SAMPLES,
     enough_for_growth,
@@ -40,35 +41,31 @@ def judge(
     ramp = ramp_in(look)
     if ramp is not None:
         enough = enough_for_growth(ramp, look.scale, seconds, look.length)
-        return _growing(look, ramp, "" if enough else _UNPROVEN) if enough or final else None
+        if enough:
+            return _growing(look, ramp)
+        remark = Clause(ClauseKind.NOT_PROVEN, iterations=ramp.length)
+        return _growing(look, ramp, remark) if final else None
     return _flat(look)
 
 
-def follow(look: Look, leader: str) -> Finding | None:
-    """The finding of a metric that grows steadily in a run whose `leader` is known to leak."""
+def follow(look: Look, leaders: Sequence[str]) -> Finding | None:
+    """The finding of a metric that grows steadily in a run whose `leaders` are known to leak."""
     ramp = ramp_in(look) if look.length > 0 else None
-    return None if ramp is None else _growing(look, ramp, f", along with {leader}")
+    remark = Clause(ClauseKind.GREW_WITH, metrics=tuple(leaders))
+    return None if ramp is None else _growing(look, ramp, remark)
 
 
-_UNPROVEN = (
-    "; the time was up: a cache of more than {length} entries that was still filling would look "
-    "the same"
-)
-
-
-def _growing(look: Look, ramp: Steady, remark: str) -> Finding:
-    unit, rate = look.series.unit, ramp.whole.rate
+def _growing(look: Look, ramp: Steady, *remarks: Clause) -> Finding:
+    rate = ramp.whole.rate
     if rate <= 0:
         rate = (ramp.points[-1][1] - ramp.points[0][1]) / ramp.length
-    reason = (
-        f"{look.series.metric} grew by {format_rate(rate, unit)}, "
-        f"{format_value(rate * ramp.length, unit)} over the last {format_number(ramp.length)} "
-        "iterations, and did not slow down"
-    )
+    growth = rate * ramp.length
+    clauses = [Clause(ClauseKind.GREW, value=growth, rate=rate, iterations=ramp.length)]
     if ramp.length < 0.9 * look.length:
-        reason += f" (it was different in the {format_number(look.length - ramp.length)} before)"
-    reason += remark.format(length=format_number(ramp.length))
-    return _finding(look, Outcome.GROWING, Cause.LEAK, reason + ".", ramp.whole, rate=rate)
+        before = look.length - ramp.length
+        clauses.append(Clause(ClauseKind.DIFFERENT_BEFORE, iterations=before))
+    clauses += remarks
+    return _finding(look, Outcome.GROWING, Cause.LEAK, clauses, ramp.whole, rate=rate)
 
 
 def _flat(look: Look) -> Finding | None:
@@ -92,13 +89,13 @@ def _level(look: Look) -> Finding | None:
         return None
     line, steps = _end_of(look)
     if spread > 8 * look.scale.quantum and cycles(points):
-        return _stable(look, Cause.CYCLE, line, steps)
+        return _stable(look, ClauseKind.CYCLED, line, steps)
     if _at_rest(look, line, steps):
-        return _stable(look, _cause_of(look, line, steps), line, steps)
+        return _stable(look, _shape_of(look, line, steps), line, steps)
     share = 0.5 if final else 0.25
     fading = not look.scale.exact and len(points) >= 10
     if fading and fades(points, _noise(look) / 2, share):
-        return _stable(look, _FADES, line, steps)
+        return _stable(look, ClauseKind.DECAYED, line, steps)
     return None
 
 
@@ -177,77 +174,62 @@ def _negligible(look: Look) -> bool:
     return net < look.scale.minimum_growth and (look.final or net < look.scale.floor * look.length)
 
 
-def _cause_of(look: Look, line: Trend, steps: Rises) -> str:
+def _shape_of(look: Look, line: Trend, steps: Rises) -> ClauseKind:
     points, quantum = look.points, look.scale.quantum
     if _beneath(look, line) and line.z >= QUIET:
-        return _SMALL
+        return ClauseKind.BELOW_TOLERANCE
     if steps.count == 0 or max(v for _, v in points) - points[0][1] <= 8 * quantum:
-        return Cause.NONE
+        return ClauseKind.STAYED
     if tooth(points) > 0.6 * (max(v for _, v in points) - min(v for _, v in points)):
-        return Cause.CYCLE
+        return ClauseKind.CYCLED
     if steps.tail < min(steps.longest_gap, 0.25 * look.length):
-        return _LITTLE
+        return ClauseKind.MOVED_LITTLE
     early = steps.last <= points[0][0] + 0.15 * look.length
-    return Cause.FIRST_USE if early and steps.count <= 3 else Cause.PLATEAU
+    return ClauseKind.FIRST_USE if early and steps.count <= 3 else ClauseKind.LEVELLED_OFF
 
 
-# Shapes that are told in words of their own; the finding's cause is one of the named ones.
-_FADES, _SMALL, _LITTLE = "fades", "small", "little"
-_STABLE_WORDS = {
-    _FADES: "rose by {rise} over {n} iterations, ever more slowly: it nears a bound",
-    _LITTLE: "moved by no more than {rise} over {n} iterations, too little to matter",
-    _SMALL: "moves by {rate}, less than the {floor} that matter, over {n} iterations",
-    Cause.NONE: "stayed at {level} over {n} iterations",
-    Cause.PLATEAU: "rose by {rise} and levelled off at {level}: the last {tail} of {n} iterations "
-    "added nothing that lasts",
-    Cause.FIRST_USE: "rose by {rise} at first use and has been level for {tail} of {n} iterations",
-    Cause.CYCLE: "goes up and comes down between {low} and {high}; over {n} iterations the bounds "
-    "stayed",
+_CAUSES = {
+    ClauseKind.LEVELLED_OFF: Cause.PLATEAU,
+    ClauseKind.DECAYED: Cause.PLATEAU,
+    ClauseKind.FIRST_USE: Cause.FIRST_USE,
+    ClauseKind.CYCLED: Cause.CYCLE,
 }
 
 
-def _stable(look: Look, cause: str, line: Trend, steps: Rises) -> Finding:
-    values, unit = [v for _, v in look.points], look.series.unit
-    words = _STABLE_WORDS[cause].format(
-        level=format_value(values[-1], unit),
-        rise=format_value(max(values) - values[0], unit),
-        tail=format_number(steps.tail),
-        n=format_number(look.length),
-        low=format_value(min(values), unit),
-        high=format_value(max(values), unit),
-        rate=format_rate(line.rate, unit),
-        floor=format_number(look.scale.floor),
-    )
-    reason = f"{look.series.metric} {words}."
-    cause = {_FADES: Cause.PLATEAU, _SMALL: Cause.NONE, _LITTLE: Cause.NONE}.get(cause, cause)
-    return _finding(look, Outcome.STABLE, cause, reason, line)
+def _stable(look: Look, shape: ClauseKind, line: Trend, steps: Rises) -> Finding:
+    values = [v for _, v in look.points]
+    rise = max(values) - values[0]
+    facts = {
+        ClauseKind.STAYED: Clause(shape, value=values[-1]),
+        ClauseKind.CYCLED: Clause(shape, value=min(values), limit=max(values)),
+        ClauseKind.BELOW_TOLERANCE: Clause(shape, rate=line.rate, limit=look.scale.floor),
+        ClauseKind.FIRST_USE: Clause(shape, value=rise, iterations=steps.tail),
+        ClauseKind.LEVELLED_OFF: Clause(shape, value=rise, limit=values[-1], iterations=steps.tail),
+    }
+    clause = replace(facts.get(shape, Clause(shape, value=rise)), of=look.length)
+    return _finding(look, Outcome.STABLE, _CAUSES.get(shape, Cause.NONE), [clause], line)
 
 
 def _cannot_tell(look: Look, line: Trend) -> Finding:
-    unit, name = look.series.unit, look.series.metric
     if line.z >= QUIET:
-        why = "it rose, but too unevenly or too briefly to call it growth or to rule it out"
+        cause, clause = Cause.UNSETTLED, Clause(ClauseKind.UNEVEN, of=look.length)
     else:
-        seen = format_rate(_detectable(look, line), unit)
-        why = f"growth below {seen} would drown in its ups and downs"
-    length = format_number(look.length)
-    reason = f"{name} cannot be judged after {length} iterations: {why}; run longer."
-    cause = "still unsettled" if line.z >= QUIET else "too noisy for the run's length"
-    return _finding(look, Outcome.INCONCLUSIVE, cause, reason, line)
+        rate = _detectable(look, line)
+        cause, clause = Cause.NOISY, Clause(ClauseKind.NOISY, rate=rate, of=look.length)
+    return _finding(look, Outcome.INCONCLUSIVE, cause, [clause], line)
 
 
 def _too_few(look: Look) -> Finding:
-    known, name = len(look.points), look.series.metric
-    if known == 0 and look.series.samples[look.series.warm_up :]:
-        cause, reason = "blind probe", f"{name} could not be read: its probe is blind here."
+    series, known = look.series, len(look.points)
+    if known == 0 and series.samples[series.warm_up :]:
+        cause, clause = Cause.BLIND, Clause(ClauseKind.BLIND)
     else:
-        cause = "too few samples"
-        reason = (
-            f"{name} was read {known} times after warm-up; {MINIMUM_SAMPLES} are needed. "
-            "Give the run more time."
-        )
+        cause = Cause.TOO_FEW
+        clause = Clause(ClauseKind.TOO_FEW, count=known, of=MINIMUM_SAMPLES)
     peak = max((v for _, v in look.points), default=None)
-    return Finding(name, look.series.unit, Outcome.INCONCLUSIVE, cause, peak=peak, reason=reason)
+    return Finding(
+        series.metric, series.unit, Outcome.INCONCLUSIVE, cause, peak=peak, clauses=(clause,)
+    )
 
 
 def _detectable(look: Look, line: Trend) -> float:
@@ -257,7 +239,12 @@ def _detectable(look: Look, line: Trend) -> float:
 
 
 def _finding(
-    look: Look, outcome: Outcome, cause: str, reason: str, line: Trend, rate: float | None = None
+    look: Look,
+    outcome: Outcome,
+    cause: Cause,
+    clauses: Sequence[Clause],
+    line: Trend,
+    rate: float | None = None,
 ) -> Finding:
     known = line.rate if rate is None else rate
     return Finding(
@@ -270,5 +257,5 @@ def _finding(
         detectable_rate=_detectable(look, line),
         longest_period=max(1, int(look.length // 3)),
         peak=max(v for _, v in look.points),
-        reason=reason,
+        clauses=tuple(clauses),
     )

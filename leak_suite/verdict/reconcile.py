@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
+from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.result import Cause, Finding, Outcome, Series
-from leak_suite.units import format_rate, format_value
 from leak_suite.verdict.run import LIVE, Run
 from leak_suite.verdict.tolerance import RESIDENT, Tolerance
 
 __all__ = ["Verdict", "fold", "judge_all"]
 
-_SHARED = "shared pages"
-_REMEDY = (
-    "limit the arenas (MALLOC_ARENA_MAX=1 or 2), give freed memory back (MALLOC_TRIM_THRESHOLD_="
-    "131072, or malloc_trim after each job)"
-)
 _NO_BUDGETS: Mapping[str, float] = MappingProxyType({})
 
 
@@ -60,25 +56,30 @@ def reconcile(run: Run, findings: Mapping[str, Finding], name: str) -> Finding:
     return finding
 
 
+def _with(finding: Finding, kind: ClauseKind, *metrics: str) -> Finding:
+    """The same finding with one more clause."""
+    return replace(finding, clauses=(*finding.clauses, Clause(kind, metrics=metrics)))
+
+
 def _against_budget(run: Run, finding: Finding) -> Finding:
     peak, budget = run.peak(finding.metric), run.budgets[finding.metric]
     if peak is None:
-        reason = f"{finding.metric} could not be read, so its budget could not be checked."
-        return replace(finding, outcome=Outcome.INCONCLUSIVE, cause="blind probe", reason=reason)
-    highest, allowed = (format_value(value, finding.unit) for value in (peak, budget))
-    compared = f"{highest} against a budget of {allowed}"
+        clauses: tuple[Clause, ...] = (Clause(ClauseKind.BUDGET_NOT_CHECKED),)
+        doubt = Outcome.INCONCLUSIVE
+        return replace(finding, outcome=doubt, cause=Cause.BLIND, clauses=clauses)
+    compared = partial(Clause, value=peak, limit=budget)
     if peak <= budget:
-        return replace(finding, peak=peak, reason=f"{finding.reason} Its peak was {compared}.")
+        clauses = (*finding.clauses, compared(ClauseKind.WITHIN_BUDGET))
+        return replace(finding, peak=peak, clauses=clauses)
     if finding.outcome is Outcome.GROWING:
-        return replace(
-            finding, peak=peak, reason=f"{finding.reason} It is over budget: {compared}."
-        )
+        clauses = (*finding.clauses, compared(ClauseKind.OVER_BUDGET))
+        return replace(finding, peak=peak, clauses=clauses)
     return replace(
         finding,
         outcome=Outcome.OVER_BUDGET,
         cause=Cause.PEAK,
         peak=peak,
-        reason=f"{finding.metric} peaked at {compared}.",
+        clauses=(compared(ClauseKind.PEAKED_OVER_BUDGET),),
     )
 
 
@@ -93,11 +94,10 @@ def _covered(run: Run, findings: Mapping[str, Finding], finding: Finding) -> Fin
     if not run.is_required(name) and (eyes or run.is_blind(name)):
         return replace(finding, required=False)
     if run.is_blind(name) and eyes:
-        reason = f"{finding.reason} {eyes[0]} covers for it, with a coarser view."
-        return replace(finding, required=False, reason=reason)
+        return _with(replace(finding, required=False), ClauseKind.COVERED, eyes[0])
     if name == "heap" and _is_stable(findings, "blocks") and _is_stable(findings, "gc_objects"):
-        reason = f"{finding.reason} Python's own objects are steady; memory of C code is not seen."
-        return replace(finding, required=finding.detectable_rate is None, reason=reason)
+        required = finding.detectable_rate is None
+        return _with(replace(finding, required=required), ClauseKind.OBJECTS_STEADY)
     return finding
 
 
@@ -107,39 +107,35 @@ def _is_stable(findings: Mapping[str, Finding], name: str) -> bool:
 
 def _resident(run: Run, findings: Mapping[str, Finding], finding: Finding) -> Finding:
     """Say whether resident memory follows live memory, is kept by the allocator, or is mapped."""
-    name, unit = finding.metric, finding.unit
+    name = finding.metric
     live = [other for other in LIVE if other in findings and not run.is_blind(other)]
     if run.is_only_shared(name, findings) and finding.outcome is Outcome.GROWING:
-        reason = (
-            f"{name} rose, but resident memory did not: others that shared pages with it let go."
+        return replace(
+            finding,
+            outcome=Outcome.INCONCLUSIVE,
+            cause=Cause.SHARED_PAGES,
+            clauses=(Clause(ClauseKind.SHARED_PAGES),),
+            required=False,
         )
-        doubt = Outcome.INCONCLUSIVE
-        return replace(finding, outcome=doubt, cause=_SHARED, reason=reason, required=False)
     if finding.outcome is Outcome.STABLE:
         kept = bool(live) and finding.cause in {Cause.PLATEAU, Cause.FIRST_USE}
         if not kept or run.rise(name) < 4 * 1024**2 or run.rise("heap") > 0.5 * run.rise(name):
             return finding
-        reason = f"{finding.reason} Live memory did not: the allocator keeps it. Hint: {_REMEDY}."
-        return replace(finding, cause=Cause.RETENTION, reason=reason)
+        return _with(replace(finding, cause=Cause.RETENTION), ClauseKind.ALLOCATOR_KEEPS)
     if not live:
-        seen = "Seen from outside, a leak cannot be told from memory that the allocator keeps."
-        return replace(finding, reason=f"{finding.reason} {seen}")
+        return _with(finding, ClauseKind.SEEN_FROM_OUTSIDE)
     growing = [other for other in live if findings[other].outcome is Outcome.GROWING]
     if growing:
-        return replace(finding, reason=f"{finding.reason} It follows {growing[0]}.")
+        return _with(finding, ClauseKind.FOLLOWS, growing[0])
     if run.is_mapped(name):
-        where = "memory mapped directly, or by a library's own allocator"
-        if name == "pss" and "rss" in findings and not run.is_mapped("rss"):
-            where = "memory of a child process"
-        reason = f"{finding.reason} Live heap and objects are flat: this is {where}."
-        return replace(finding, reason=reason)
-    steady = ", ".join(live)
+        child = name == "pss" and "rss" in findings and not run.is_mapped("rss")
+        return _with(finding, ClauseKind.IN_A_CHILD if child else ClauseKind.MAPPED)
+    rate = finding.rate or 0.0
     return replace(
         finding,
         outcome=Outcome.GROWING,
         cause=Cause.RETENTION,
-        reason=f"{name} still rose by {format_rate(finding.rate or 0.0, unit)} when the budget "
-        f"ended while {steady} stayed flat: the allocator keeps freed memory. Remedy: {_REMEDY}.",
+        clauses=(Clause(ClauseKind.RETAINED, rate=rate, metrics=tuple(live)),),
     )
 
 
@@ -154,7 +150,7 @@ def judge_all(
     """Judge every series that has a tolerance or a budget, and reconcile the findings."""
     run = Run({one.metric: one for one in series}, tolerances, seconds, budgets)
     findings = {name: run.judge(name, final=final) for name in run.metrics()}
-    rings = ", ".join(name for name in findings if run.rings(name, findings))
+    rings = tuple(name for name in findings if run.rings(name, findings))
     waits = any(run.awaits(name, findings) for name in findings)
     if waits and not rings and not final:
         known = tuple(finding for finding in findings.values() if finding is not None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from leak_suite.result import Finding, Outcome, Series
+from leak_suite.clauses import Clause, ClauseKind
+from leak_suite.result import Cause, Finding, Outcome, Series
 from leak_suite.verdict.judge import follow, judge
 from leak_suite.verdict.policy import needed_for_growth
 from leak_suite.verdict.ramp import Look, look_at, ramp_in, still_rises
@@ -75,11 +76,11 @@ class Run:
         unit = self.series[name].unit if name in self.series else ""
         peak = self.peak(name)
         if peak is None:
-            reason = f"{name} could not be read."
-            return Finding(name, unit, Outcome.INCONCLUSIVE, "blind probe", reason=reason)
-        return Finding(name, unit, Outcome.STABLE, peak=peak, reason=f"{name} was read.")
+            clauses = (Clause(ClauseKind.NOT_READ),)
+            return Finding(name, unit, Outcome.INCONCLUSIVE, Cause.BLIND, clauses=clauses)
+        return Finding(name, unit, Outcome.STABLE, peak=peak, clauses=(Clause(ClauseKind.READ),))
 
-    def last_look(self, name: str, *, stopped_by: str) -> Finding:
+    def last_look(self, name: str, *, stopped_by: Sequence[str]) -> Finding:
         """The finding of a metric that was open when the run ended early, over `stopped_by`."""
         look = self._looks.get(name)
         if stopped_by and look is not None and (found := follow(look, stopped_by)) is not None:
@@ -87,8 +88,8 @@ class Run:
         found = self.judge(name, final=True)
         assert found is not None  # a final look always answers
         if found.outcome is Outcome.INCONCLUSIVE and not self.is_blind(name) and stopped_by:
-            reason = f"{name} was not judged: the run was stopped early because of {stopped_by}."
-            return replace(found, cause="stopped early", reason=reason, required=False)
+            clauses = (Clause(ClauseKind.STOPPED_EARLY, metrics=tuple(stopped_by)),)
+            return replace(found, cause=Cause.STOPPED_EARLY, clauses=clauses, required=False)
         return found
 
     def is_blind(self, name: str) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("jinja2", reason="HTML reports need the report extra")
 
+from leak_suite.clauses import plain
 from leak_suite.render.html_page import html, render_many
 from leak_suite.render.index import Entry, index
 from leak_suite.result import Cause, Finding, Outcome, RunResult, Series, Site
@@ -37,7 +38,7 @@ def finding(metric: str, unit: str, rate: float) -> Finding:
         detectable_rate=0.5,
         longest_period=4000,
         peak=6e7,
-        reason=f"{metric} {'grew' if grows else 'stayed'} over 17,000 iterations.",
+        clauses=plain(f"{metric} {'grew' if grows else 'stayed'} over 17,000 iterations."),
         sites=(Site("src/service/jobs.py", 41, "keep", rate, ("src/app.py:7 upload",)),) * grows,
     )
 
@@ -327,7 +328,10 @@ def test_without_scripts_everything_but_the_drawing_is_there(visit: Visit) -> No
 def test_no_name_runs_as_a_script(visit: Visit, watch: Any) -> None:
     rude = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
     bad = replace(
-        LEAK.findings[-1], metric=rude, reason=rude, sites=(Site(rude, 1, rude, 1.0, (rude,)),)
+        LEAK.findings[-1],
+        metric=rude,
+        clauses=plain(rude),
+        sites=(Site(rude, 1, rude, 1.0, (rude,)),),
     )
     result = replace(LEAK, subject=rude, findings=(bad,), series=(series(rude, rude, 1.0, 9.0),))
     page = visit(html(result))

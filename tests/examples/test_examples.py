@@ -73,4 +73,4 @@ def test_a_leaking_command_grows_as_seen_from_outside(tmp_path: Path) -> None:
     rss = result.finding("rss")
     assert rss.outcome is Outcome.GROWING
     assert rss.rate == pytest.approx(4096, rel=0.25)
-    assert "heap" in result.details["unseen"]
+    assert "heap" in result.details.not_observed

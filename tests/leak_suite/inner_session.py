@@ -16,7 +16,8 @@ import json
 import runpy
 from pathlib import Path
 
-from leak_suite.result import Finding, Outcome, RunResult, Series, Site
+from leak_suite.clauses import plain
+from leak_suite.result import Cause, Finding, Outcome, RunResult, Series, Site
 
 SEEN = Path(__file__).with_name("seen.jsonl")
 
@@ -33,7 +34,8 @@ def pytest_leak_check(spec, options):
         file.write(json.dumps({"name": name, **vars(options)}, default=str) + "\\n")
     found = [o for o in Outcome if o.value.replace(" ", "_") in name] or [Outcome.STABLE]
     sites = (Site("shop/jobs.py", 12, "run", 64.0, ("shop/base.py:3 call",)),)
-    finding = Finding("heap", "bytes", found[0], "leak", 64.0, reason="so it was", sites=sites)
+    why = plain("so it was")
+    finding = Finding("heap", "bytes", found[0], Cause.LEAK, 64.0, clauses=why, sites=sites)
     series = (Series("heap", "bytes", ((0, 1.0),)),)
     return RunResult(name, {}, found[0], 3, 0.1, series, (finding,))
 '''

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from leak_suite.clauses import plain
 from leak_suite.render.annotations import workflow_commands
 from leak_suite.result import Cause, Finding, Outcome, RunResult, Site
 
 SITE = Site("src/jobs.py", 12, "run", 1024.0, ("src/app.py:7 handler",), "list of bytes")
 HEAP = Finding(
-    "heap", "bytes", Outcome.GROWING, Cause.LEAK, 1024.0, reason="it grew", sites=(SITE,)
+    "heap", "bytes", Outcome.GROWING, Cause.LEAK, 1024.0, clauses=plain("it grew"), sites=(SITE,)
 )
 FDS = Finding("fds", "files", Outcome.STABLE, rate=0.0)
-BLIND = Finding("rss", "bytes", Outcome.INCONCLUSIVE, "blind probe", reason="smaps is closed")
+BLIND = Finding("rss", "bytes", Outcome.INCONCLUSIVE, Cause.BLIND, clauses=plain("smaps is closed"))
 RESULT = RunResult("jobs:run", {}, Outcome.GROWING, 4000, 3.2, findings=(FDS, BLIND, HEAP))
 
 
@@ -42,7 +43,7 @@ def test_no_text_ends_a_command_or_a_property() -> None:
     rude = replace(
         HEAP,
         metric="a,b:c::error::",
-        reason="100%\r\n::error::x",
+        clauses=plain("100%\r\n::error::x"),
         sites=(replace(SITE, file="a,b:c.py"),),
     )
     text = workflow_commands(replace(RESULT, findings=(rude,)))

@@ -48,7 +48,7 @@ def test_growth_from_an_accepted_leak_is_stable_and_says_why(vendor: Path) -> No
     assert result.outcome is Outcome.STABLE
     heap = result.finding("heap")
     assert heap.outcome is Outcome.STABLE
-    assert heap.cause.startswith("accepted: vendor issue 12 until 2999-12-31")
+    assert heap.cause_text.startswith("accepted: vendor issue 12 until 2999-12-31")
     assert heap.sites[0].line == 3
     assert heap.rate == pytest.approx(3000, rel=0.2)
 

@@ -10,7 +10,7 @@ import pytest
 
 from leak_suite.attribution import attribute
 from leak_suite.options import Options
-from leak_suite.result import Finding, Outcome, Site
+from leak_suite.result import Cause, Finding, Outcome, Site
 from leak_suite.subject import CallableSpec
 
 MARK = "# LEAK"
@@ -287,7 +287,7 @@ RATES = {"children": 1.0, "heap": 1000.0, "rss": 1000.0}
 
 def finding(metric: str) -> Finding:
     unit = "bytes" if metric in ("heap", "rss") else "things"
-    return Finding(metric, unit, Outcome.GROWING, "leak", rate=RATES.get(metric, 1.0))
+    return Finding(metric, unit, Outcome.GROWING, Cause.LEAK, rate=RATES.get(metric, 1.0))
 
 
 def sites_of(tmp_path: Path, source: str, metrics: str, **more: object) -> tuple[Finding, ...]:

@@ -12,6 +12,7 @@ import pytest
 from leak_suite.attribution import attribute
 from leak_suite.attribution.plan import deciding, first_length, lengths, too_much, well_explained
 from leak_suite.attribution.together import at_once
+from leak_suite.clauses import plain
 from leak_suite.errors import LeakSuiteError, SubjectError
 from leak_suite.options import Options
 from leak_suite.result import Finding, Outcome
@@ -19,7 +20,7 @@ from leak_suite.subject import CallableSpec
 
 
 def grows(metric: str, unit: str, rate: float) -> Finding:
-    return Finding(metric, unit, Outcome.GROWING, rate=rate, reason="It grows.")
+    return Finding(metric, unit, Outcome.GROWING, rate=rate, clauses=plain("It grows."))
 
 
 def test_a_first_run_is_as_long_as_growth_needs_to_stand_out() -> None:

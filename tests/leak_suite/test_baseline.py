@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,9 +111,11 @@ def test_a_baseline_that_cannot_be_read_is_status_2(
     assert said in capsys.readouterr().err
 
 
-def test_a_run_file_of_fit_in_a_folder_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fit", [{"kind": "fit"}, {"details": {"fit": {}}}])
+def test_a_run_file_of_fit_in_a_folder_is_left_alone(tmp_path: Path, fit: dict[str, Any]) -> None:
     run().write(tmp_path / "a.json")
-    replace(run(subject="fit"), details={"fit": {}}).write(tmp_path / "b.json")
+    data = {"schema_version": 1, "subject": "fit", **fit}
+    (tmp_path / "b.json").write_text(json.dumps(data))
     assert [r.subject for r in read_runs([tmp_path])] == ["job.py:work"]
 
 

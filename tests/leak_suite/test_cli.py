@@ -21,11 +21,11 @@ from leak_suite.cli.commands import COMMANDS
 from leak_suite.cli.commands.run import RunCommand
 from leak_suite.errors import LeakSuiteError
 from leak_suite.options import Options
-from leak_suite.result import Finding, Outcome, RunResult, Series, Site
+from leak_suite.result import Cause, Details, Finding, Outcome, RunResult, Series, Site
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHERS = [command for command in COMMANDS if command.name != "run"]
-HEAP = Finding("heap", "bytes", Outcome.GROWING, "leak", 64.0, sites=(Site("job.py", 3, "f"),))
+HEAP = Finding("heap", "bytes", Outcome.GROWING, Cause.LEAK, 64.0, sites=(Site("job.py", 3, "f"),))
 
 
 def result(outcome: Outcome) -> RunResult:
@@ -194,7 +194,9 @@ def test_the_run_file_is_written_and_shown_with_the_same_status(
     )
     first = capsys.readouterr().out
     written = RunResult.read(Path("out/run.json"))
-    assert replace(written, details={}) == replace(result(Outcome.GROWING), details={})
+    assert replace(written, details=Details()) == replace(
+        result(Outcome.GROWING), details=Details()
+    )
     assert main(["show", "out/run.json"]) == 1
     assert capsys.readouterr().out == first
     assert main(["show", "out/run.json", "--format", "markdown"]) == 1
@@ -223,8 +225,10 @@ def test_json_prints_the_run_file_and_nothing_else(capsys: pytest.CaptureFixture
     main(["run", "job:f", "--json"], [RunCommand(FakeCheck(Outcome.GROWING))])
     said = capsys.readouterr()
     printed = RunResult.from_json(said.out)
-    assert replace(printed, details={}) == replace(result(Outcome.GROWING), details={})
-    assert printed.details["command"] == ["leak-suite", "run", "job:f", "--json"]
+    assert replace(printed, details=Details()) == replace(
+        result(Outcome.GROWING), details=Details()
+    )
+    assert printed.details.command == ("leak-suite", "run", "job:f", "--json")
     assert said.err == ""
 
 

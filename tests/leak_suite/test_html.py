@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 pytest.importorskip("jinja2", reason="HTML reports need the report extra")
 
+from leak_suite.clauses import Clause, ClauseKind, plain
 from leak_suite.errors import ConfigurationError
 from leak_suite.render import html_page, render
 from leak_suite.render.html_page import html, render_many
 from leak_suite.render.html_theme import THEMES
-from leak_suite.result import Cause, Finding, Outcome, RunResult, Series, Site
+from leak_suite.result import Cause, Details, Finding, Outcome, RunResult, Series, Site
 
 MIB = 1024**2
 SITE = Site("src/jobs.py", 12, "run", 1044.0, ("src/jobs.py:12 run", "src/app.py:7 go"), "in KEPT")
@@ -35,11 +36,20 @@ HEAP = Finding(
     detectable_rate=12.3,
     longest_period=400,
     peak=45.0 * MIB,
-    reason="heap grew by 1 KiB per iteration. Sites: 100 against 200 iterations under memray.",
+    clauses=(
+        Clause(ClauseKind.GREW, value=3e6, rate=1044.0, iterations=2900),
+        Clause(ClauseKind.SITES_COMPARED, iterations=100, of=200),
+        Clause(ClauseKind.SITES_UNDER, text="memray"),
+    ),
     sites=(SITE,),
 )
 FDS = Finding(
-    "fds", "descriptors", Outcome.STABLE, rate=0.0, interval=(0.0, 0.0), reason="fds stayed."
+    "fds",
+    "descriptors",
+    Outcome.STABLE,
+    rate=0.0,
+    interval=(0.0, 0.0),
+    clauses=(Clause(ClauseKind.STAYED, value=7.0, of=2900),),
 )
 
 
@@ -55,7 +65,7 @@ RESULT = RunResult(
     3.2,
     series=(ramp("fds", "descriptors", 0.0, start=7), ramp("heap", "bytes", 1044.0)),
     findings=(FDS, HEAP),
-    details={"blind": {"tasks": "no loop"}, "evidence": {"fds": [[3, "a"], [4, "b"], [5, "a"]]}},
+    details=Details(blind={"tasks": "no loop"}, evidence={"fds": ((3, "a"), (4, "b"), (5, "a"))}),
 )
 
 
@@ -120,7 +130,7 @@ def test_everything_that_a_finding_knows_is_on_the_page() -> None:
         "1.02 KiB per iteration",
         "in KEPT",
         "7 go",
-        "Found by comparing 100 against 200 iterations under memray.",
+        "Sites: 100 against 200 iterations under memray.",
         "tasks: no loop",
         "leak-suite run jobs:run",
         "MALLOC_ ARENA_ MAX=1",
@@ -131,7 +141,7 @@ def test_everything_that_a_finding_knows_is_on_the_page() -> None:
 
 
 def test_a_page_asks_nothing_of_the_network() -> None:
-    page = Page(html(replace(RESULT, details={"flamegraphs": {"peak": "peak.html"}})))
+    page = Page(html(replace(RESULT, details=Details(flamegraphs={"peak": "peak.html"}))))
     for tag, attributes in page.elements:
         for name in ("src", "href", "action", "data", "poster", "srcset"):
             value = attributes.get(name) or ""
@@ -154,7 +164,7 @@ def test_links_to_flamegraphs_stay_on_this_machine() -> None:
         "w": "https://h/",
     }
     links = [
-        a["href"] for a in Page(html(replace(RESULT, details={"flamegraphs": pages}))).all("a")
+        a["href"] for a in Page(html(replace(RESULT, details=Details(flamegraphs=pages)))).all("a")
     ]
     assert [link for link in links if link and not link.startswith("#")] == [
         "flame%20graphs/a.html"
@@ -166,7 +176,14 @@ RUDE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}<!-- ]
 
 def test_no_name_can_become_markup() -> None:
     site = Site(RUDE, 1, RUDE, 1.0, (RUDE,), RUDE)
-    finding = replace(HEAP, metric=RUDE, cause=RUDE, reason=RUDE, unit=RUDE, sites=(site,))
+    finding = replace(
+        HEAP,
+        metric=RUDE,
+        cause=Cause.ACCEPTED,
+        clauses=(Clause(ClauseKind.ACCEPTED, text=RUDE), *plain(RUDE)),
+        unit=RUDE,
+        sites=(site,),
+    )
     rude = RunResult(
         RUDE,
         {RUDE: {RUDE: RUDE}},
@@ -176,7 +193,9 @@ def test_no_name_can_become_markup() -> None:
         series=(ramp(RUDE, RUDE, 1.0), ramp("heap", RUDE, 1.0)),
         findings=(finding, replace(finding, metric="heap")),
         reason=RUDE,
-        details={"command": RUDE, "stopped": RUDE, "blind": {RUDE: RUDE}, "unseen": [RUDE]},
+        details=Details(
+            command=(RUDE,), stopped=RUDE, blind={RUDE: RUDE}, not_observed=(RUDE,), iteration=RUDE
+        ),
     )
     clean, page = Page(html(RESULT)), Page(html(rude))
     assert len(page.all("script")) == len(clean.all("script"))
@@ -189,7 +208,7 @@ def test_no_name_can_become_markup() -> None:
 
 @given(name=st.text(min_size=1, max_size=20))
 def test_any_name_leaves_the_page_in_one_piece(name: str) -> None:
-    result = replace(RESULT, subject=name, findings=(replace(HEAP, reason=name),))
+    result = replace(RESULT, subject=name, findings=(replace(HEAP, clauses=plain(name)),))
     page = Page(html(result))
     assert page.elements[-1][0] == "script"
     assert [tag for tag, _ in page.elements].count("main") == 1
@@ -249,7 +268,7 @@ def test_every_chart_has_words_and_a_table_in_its_place() -> None:
     figures = page.all("figure")
     assert len(figures) == 2
     assert all(figure["tabindex"] == "0" for figure in figures)
-    assert "heap grew by 1 KiB per iteration." in (figures[0]["aria-label"] or "")
+    assert "heap grew by 1.02 KiB per iteration" in (figures[0]["aria-label"] or "")
     assert sum(a.get("class") == "readings" for a in page.all("table")) == 2
     assert "40,104,400" in page.text.replace("40104400", "40,104,400")
 
@@ -337,7 +356,7 @@ def test_a_run_with_hardly_a_reading_is_a_page_too(count: int) -> None:
 
 
 def test_a_budget_is_drawn_where_the_run_knows_it() -> None:
-    result = replace(RESULT, details={"budgets": {"heap": 100 * MIB}})
+    result = replace(RESULT, details=Details(budgets={"heap": 100 * MIB}))
     chart = charts_of(html(result))["run1-m1"]
     assert chart["budget"]["y"] == [100, 100]
     assert chart["range"][1] > 100
@@ -359,7 +378,7 @@ def test_the_command_that_runs_it_again_is_told(subject: str, command: str) -> N
 
 
 def test_the_command_as_given_is_preferred() -> None:
-    given = replace(RESULT, details={"command": ["leak-suite", "run", "a b:c", "--seed", "1"]})
+    given = replace(RESULT, details=Details(command=("leak-suite", "run", "a b:c", "--seed", "1")))
     assert html_page.view(given, 1).command == "leak-suite run 'a b:c' --seed 1"
 
 

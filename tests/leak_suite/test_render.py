@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leak_suite.clauses import plain
 from leak_suite.render import FORMATS, console, headline, properties, render
-from leak_suite.result import Cause, Finding, Outcome, RunResult, Site
+from leak_suite.result import Cause, Details, Finding, Outcome, RunResult, Site
 
 HEAP = Finding(
     "heap",
@@ -21,11 +22,13 @@ HEAP = Finding(
     detectable_rate=12.3,
     longest_period=400,
     peak=45.0 * 1024**2,
-    reason="it grew in every round",
+    clauses=plain("it grew in every round"),
     sites=(Site("src/jobs.py", 12, "run", 1024.0, ("src/base.py:20 outer",), "list of bytes"),),
 )
 FDS = Finding("fds", "files", Outcome.STABLE, rate=0.0, detectable_rate=0.01, longest_period=2000)
-BLIND = Finding("pss", "bytes", Outcome.INCONCLUSIVE, "blind", reason="smaps cannot be read")
+BLIND = Finding(
+    "pss", "bytes", Outcome.INCONCLUSIVE, Cause.BLIND, clauses=plain("smaps cannot be read")
+)
 RESULT = RunResult("jobs:run", {}, Outcome.GROWING, 4000, 3.2, findings=(FDS, BLIND, HEAP))
 
 
@@ -46,10 +49,7 @@ def test_the_site_stands_under_its_metric_with_its_stack_and_note() -> None:
 
 
 def test_what_would_not_have_been_seen_is_said() -> None:
-    details = {
-        "blind": {"blocks": "PYTHONMALLOC is malloc"},
-        "unseen": ["tasks"],
-    }
+    details = Details(blind={"blocks": "PYTHONMALLOC is malloc"}, not_observed=("tasks",))
     lines = " ".join(console(replace(RESULT, details=details)).split())
     assert "a jump rarer than 1 in 400 iterations, of heap" in lines
     assert "12.3 B" in lines
@@ -79,7 +79,9 @@ def test_no_line_is_wider_than_asked(metric: str, unit: str, rate: float | None,
     from rich.cells import cell_len
 
     site = Site("/very/long/" * 12 + "file.py", 3, name, rate, (name * 30,))
-    finding = replace(HEAP, metric=metric, unit=unit, rate=rate, sites=(site,), reason=name * 9)
+    finding = replace(
+        HEAP, metric=metric, unit=unit, rate=rate, sites=(site,), clauses=plain(name * 9)
+    )
     text = console(replace(RESULT, findings=(finding, replace(BLIND, rate=rate))))
     assert max(cell_len(line) for line in text.split("\n")) <= 80
 
@@ -88,7 +90,7 @@ def test_why_a_run_ended_does_not_hide_what_it_found() -> None:
     ended = replace(RESULT, reason="the 60 s for the run were up")
     assert headline(ended).startswith("GROWING: heap grows by 1.02 KiB per iteration; the 60 s")
     unclear = replace(ended, outcome=Outcome.INCONCLUSIVE, findings=(FDS, BLIND))
-    assert headline(unclear) == "INCONCLUSIVE: the 60 s for the run were up; pss: blind"
+    assert headline(unclear) == "INCONCLUSIVE: the 60 s for the run were up; pss: blind probe"
     died = replace(unclear, findings=(), reason="it died")
     assert headline(died) == "INCONCLUSIVE: it died"
 

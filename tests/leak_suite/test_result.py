@@ -14,8 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from leak_suite.clauses import Clause, ClauseKind, Part
 from leak_suite.errors import RunFileError
-from leak_suite.result import SCHEMA_VERSION, Cause, Finding, Outcome, RunResult, Series, Site
+from leak_suite.result import (
+    SCHEMA_VERSION,
+    Agents,
+    Cause,
+    Details,
+    Finding,
+    Outcome,
+    RunResult,
+    SelfCheck,
+    Series,
+    Site,
+)
 
 SCHEMA: dict[str, Any] = json.loads(
     files("leak_suite").joinpath("run.schema.json").read_text(encoding="utf-8")
@@ -33,28 +45,65 @@ sites = st.builds(
     per_iteration=st.none() | finite,
     stack=st.lists(text, max_size=3).map(tuple),
     note=text,
+    share=st.none() | st.floats(0, 1),
+    holder=text,
+    process=text,
+)
+clauses = st.builds(
+    Clause,
+    kind=st.sampled_from(ClauseKind),
+    value=st.none() | finite,
+    limit=st.none() | finite,
+    rate=st.none() | finite,
+    iterations=st.none() | finite,
+    of=st.none() | finite,
+    count=st.none() | counts,
+    metrics=st.lists(text, max_size=2).map(tuple),
+    text=text,
 )
 findings = st.builds(
     Finding,
     metric=text.filter(bool),
     unit=text,
     outcome=st.sampled_from(Outcome),
-    cause=text,
+    cause=st.sampled_from(Cause),
     rate=st.none() | finite,
     interval=st.none() | st.tuples(finite, finite),
     detectable_rate=st.none() | st.floats(0, 1e12),
     longest_period=st.none() | counts,
     peak=st.none() | finite,
-    reason=text,
+    clauses=st.lists(clauses, max_size=3).map(tuple),
     sites=st.lists(sites, max_size=2).map(tuple),
     required=st.booleans(),
+    process=text,
+    per_process=st.dictionaries(text, finite, max_size=2),
 )
+rows = st.lists(st.tuples(text, counts), max_size=2).map(tuple)
+details = st.builds(
+    Details,
+    warm_up_iterations=counts,
+    rounds=counts,
+    overhead=st.none() | finite,
+    self_check=st.dictionaries(
+        text, st.builds(SelfCheck, finite, st.none() | finite, st.none() | text), max_size=2
+    ),
+    blind=st.dictionaries(text, text, max_size=2),
+    not_observed=st.lists(text, max_size=2).map(tuple),
+    stopped=text,
+    evidence=st.dictionaries(text, rows, max_size=2),
+    budgets=st.dictionaries(text, finite, max_size=2),
+    command=st.lists(text, max_size=2).map(tuple),
+    flamegraphs=st.dictionaries(text, text, max_size=2),
+    extra=st.dictionaries(text, text | finite, max_size=2),
+)
+agents = st.builds(Agents, counts, counts, st.lists(text, max_size=2).map(tuple))
 series = st.builds(
     Series,
     metric=text.filter(bool),
     unit=text,
     samples=st.lists(st.tuples(counts, st.none() | finite), max_size=5).map(tuple),
     warm_up=st.integers(0, 5),
+    process=text,
 )
 results = st.builds(
     RunResult,
@@ -66,7 +115,8 @@ results = st.builds(
     series=st.lists(series, max_size=2).map(tuple),
     findings=st.lists(findings, max_size=2).map(tuple),
     reason=text,
-    details=st.dictionaries(text, text | finite, max_size=3),
+    details=details,
+    agents=st.none() | agents,
 )
 
 PLAIN = RunResult("job", {}, Outcome.STABLE, 10, 0.5)
@@ -87,8 +137,10 @@ def test_every_run_file_follows_the_schema(result: RunResult) -> None:
     [
         (RunResult, SCHEMA),
         (Series, SCHEMA["$defs"]["series"]),
-        (Finding, SCHEMA["$defs"]["finding"]),
         (Site, SCHEMA["$defs"]["site"]),
+        (Details, SCHEMA["$defs"]["details"]),
+        (SelfCheck, SCHEMA["$defs"]["self_check"]),
+        (Agents, SCHEMA["$defs"]["agents"]),
     ],
 )
 def test_the_schema_names_every_field_and_no_other(made: type, described: dict[str, Any]) -> None:
@@ -106,17 +158,24 @@ def test_the_schema_is_one_and_of_this_version() -> None:
     assert set(SCHEMA["$defs"]["outcome"]["enum"]) == {outcome.value for outcome in Outcome}
 
 
-def test_every_named_cause_stands_in_the_schema() -> None:
-    told = SCHEMA["$defs"]["finding"]["properties"]["cause"]["description"]
-    named = [v for k, v in vars(Cause).items() if k.isupper() and v]
-    assert all(cause in told for cause in named)
+def test_the_schema_of_a_finding_has_its_english_too() -> None:
+    described = SCHEMA["$defs"]["finding"]
+    names = {field.name for field in fields(Finding)} | {"reason"}
+    assert set(described["properties"]) == set(described["required"]) == names
+
+
+def test_the_schema_lists_every_cause_and_clause() -> None:
+    finding, clause = SCHEMA["$defs"]["finding"], SCHEMA["$defs"]["clause"]
+    assert finding["properties"]["cause"]["enum"] == [cause.value for cause in Cause]
+    assert clause["properties"]["kind"]["enum"] == [kind.value for kind in ClauseKind]
+    assert set(clause["properties"]) == {field.name for field in fields(Clause)}
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"outcome": "fine"},
-        {"schema_version": 2},
+        {"schema_version": 1},
         {"extra": 1},
         {"iterations": -1},
         {"series": [{"metric": "", "unit": "", "samples": [], "warm_up": 0}]},
@@ -155,7 +214,7 @@ def test_what_is_not_a_run_file_is_refused(broken: str) -> None:
 )
 def test_a_run_file_with_wrong_fields_is_refused(change: dict[str, Any]) -> None:
     data = {**json.loads(PLAIN.to_json()), **change}
-    with pytest.raises(RunFileError, match="not a run file of version 1"):
+    with pytest.raises(RunFileError, match="not a run file of version 2"):
         RunResult.from_json(json.dumps(data))
 
 
@@ -170,6 +229,30 @@ def test_what_is_not_a_number_is_never_written(value: float) -> None:
 def test_what_is_not_a_number_is_refused_when_read(word: str) -> None:
     with pytest.raises(RunFileError, match=word):
         RunResult.from_json(PLAIN.to_json().replace("0.5", word))
+
+
+def test_a_version_1_file_is_read_with_its_words_and_details() -> None:
+    result = RunResult.read(Path(__file__).with_name("old_runs") / "version_1.json")
+    heap = result.finding("heap")
+    assert result.schema_version == SCHEMA_VERSION
+    assert (heap.cause, heap.sites[0].function) == (Cause.LEAK, "order")
+    assert heap.reason_of(Part.VERDICT).startswith("heap grew by 8.8 B per iteration")
+    assert heap.reason_of(Part.SITES).startswith("Sites: ")
+    assert result.details.rounds > 0
+    assert result.details.self_check["fds"] == SelfCheck(1, 1, None)
+    VALIDATOR.validate(json.loads(result.to_json()))
+
+
+def test_what_version_1_kept_in_open_details_becomes_fields() -> None:
+    data = json.loads(PLAIN.to_json())
+    del data["agents"]
+    old = {"unseen": ["tasks"], "stopped": None, "command": ["a", "b"], "fit": {"users": 3}}
+    old["evidence"] = {"garbage": ["<class 'x'>"], "fds": [[3, "a"]]}
+    data |= {"schema_version": 1, "details": old}
+    details = RunResult.from_json(json.dumps(data)).details
+    assert (details.not_observed, details.stopped) == (("tasks",), "")
+    assert (details.command, details.extra) == (("a", "b"), {"fit": {"users": 3}})
+    assert details.evidence == {"garbage": (("<class 'x'>",),), "fds": ((3, "a"),)}
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

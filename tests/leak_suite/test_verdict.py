@@ -326,7 +326,7 @@ def test_two_readings_are_too_few() -> None:
     assert judge(series, BYTES) is None
     finding = judge(series, BYTES, final=True)
     assert finding is not None
-    assert (finding.outcome, finding.cause) == (Outcome.INCONCLUSIVE, "too few samples")
+    assert (finding.outcome, finding.cause) == (Outcome.INCONCLUSIVE, Cause.TOO_FEW)
 
 
 def test_two_readings_are_enough_for_a_flood() -> None:
@@ -341,7 +341,7 @@ def test_readings_that_are_all_unknown_are_not_zero() -> None:
     assert judge(series, BYTES) is None
     finding = judge(series, BYTES, final=True)
     assert finding is not None
-    assert (finding.outcome, finding.cause) == (Outcome.INCONCLUSIVE, "blind probe")
+    assert (finding.outcome, finding.cause) == (Outcome.INCONCLUSIVE, Cause.BLIND)
 
 
 def test_single_unknown_readings_are_passed_over() -> None:

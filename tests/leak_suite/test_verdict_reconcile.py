@@ -161,7 +161,7 @@ def test_a_blind_heap_is_covered_by_resident_memory_and_says_so() -> None:
 def test_a_blind_metric_that_nothing_covers_leaves_the_run_without_a_verdict() -> None:
     verdict, _ = run(fds=lambda _: None)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert finding(verdict, "fds").cause == "blind probe"
+    assert finding(verdict, "fds").cause is Cause.BLIND
 
 
 def test_all_memory_metrics_blind_leave_the_run_without_a_verdict() -> None:

@@ -150,14 +150,14 @@ def attach_flamegraphs(
     """
     if result.outcome not in (Outcome.GROWING, Outcome.OVER_BUDGET):
         return result
-    if result.details.get("stopped") == "interrupted":
+    if result.details.stopped == "interrupted":
         return result
     from leak_suite.flamegraph import make
 
     iterations = max(1, min(_ITERATIONS, result.iterations // 4))
     modes = ("leaks", "growth") if result.outcome is Outcome.GROWING else ("peak",)
     pages: dict[str, Path] = {}
-    details = dict(result.details)
+    details = result.details
     try:
         for mode in modes:
             made = make.flamegraph(
@@ -166,7 +166,7 @@ def attach_flamegraphs(
             pages |= made.pages
     except LeakSuiteError as error:
         _log.debug("the flamegraphs failed", exc_info=True)
-        details["flamegraph_error"] = str(error)
+        details = replace(details, flamegraph_error=str(error))
     start = run_file.parent if run_file is not None else Path.cwd()
-    details["flamegraphs"] = {title: os.path.relpath(path, start) for title, path in pages.items()}
-    return replace(result, details=details)
+    links = {title: os.path.relpath(path, start) for title, path in pages.items()}
+    return replace(result, details=replace(details, flamegraphs=links))

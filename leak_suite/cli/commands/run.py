@@ -61,8 +61,8 @@ class RunCommand(Command):
                 output=output.output,
                 on_progress=on_progress,
             )
-            command = ["leak-suite", *arguments.words]
-            result = replace(result, details={**result.details, "command": command})
+            details = replace(result.details, command=("leak-suite", *arguments.words))
+            result = replace(result, details=details)
             if arguments.flamegraph is not None:
                 result = attach_flamegraphs(result, spec, arguments.flamegraph, output.output)
         print_result(result, output)

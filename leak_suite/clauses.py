@@ -1,0 +1,293 @@
+"""Why a finding is what it is: typed clauses, and the one place where they become English."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from leak_suite.units import format_number, format_rate, format_value
+
+__all__ = ["Clause", "ClauseKind", "Part", "plain", "wording"]
+
+
+class Part(str, Enum):
+    """What a clause speaks of: the verdict, the places that growth came from, or an acceptance."""
+
+    VERDICT = "verdict"
+    SITES = "sites"
+    ACCEPTANCE = "acceptance"
+
+
+class ClauseKind(str, Enum):
+    """What a clause says. `_CLAUSES` holds the part and the English of each."""
+
+    TEXT = "text"
+    OLD_REASON = "old reason"
+    OLD_SITES = "old sites"
+    # growing
+    GREW = "grew"
+    DIFFERENT_BEFORE = "different before"
+    NOT_PROVEN = "not proven"
+    GREW_WITH = "grew with"
+    # stable
+    STAYED = "stayed"
+    LEVELLED_OFF = "levelled off"
+    FIRST_USE = "first use"
+    CYCLED = "cycled"
+    DECAYED = "decayed"
+    MOVED_LITTLE = "moved little"
+    BELOW_TOLERANCE = "below tolerance"
+    READ = "read"
+    # inconclusive
+    UNEVEN = "uneven"
+    NOISY = "noisy"
+    TOO_FEW = "too few"
+    BLIND = "blind"
+    NOT_READ = "not read"
+    BUDGET_NOT_CHECKED = "budget not checked"
+    STOPPED_EARLY = "stopped early"
+    SHARED_PAGES = "shared pages"
+    NO_AGENT = "no agent"
+    # in the light of budgets and other metrics
+    PEAKED_OVER_BUDGET = "peaked over budget"
+    OVER_BUDGET = "over budget"
+    WITHIN_BUDGET = "within budget"
+    COVERED = "covered"
+    OBJECTS_STEADY = "objects steady"
+    ALLOCATOR_KEEPS = "allocator keeps"
+    RETAINED = "retained"
+    SEEN_FROM_OUTSIDE = "seen from outside"
+    FOLLOWS = "follows"
+    MAPPED = "mapped"
+    IN_A_CHILD = "in a child"
+    # where it came from
+    SITES_COMPARED = "sites compared"
+    SITES_UNDER = "sites under"
+    SITES_NOTE = "sites note"
+    SITES_FILLING = "sites filling"
+    NO_SITE_TRACED = "no site traced"
+    NO_SITE_GREW = "no site grew"
+    NO_SITE_OUTSIDE = "no site outside"
+    NO_SITE_COUNTER = "no site counter"
+    NO_SITE_FAILED = "no site failed"
+    # what the configuration accepts
+    ACCEPTED = "accepted"
+    NOT_ACCEPTED = "not accepted"
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One fact of a finding; which fields have a meaning follows from the kind.
+
+    `value` and `limit` are in the finding's unit, `rate` in it per iteration; `iterations` and
+    `of` count iterations, the part and the whole; `count` counts readings. `metrics` names other
+    metrics. `text` holds what was said elsewhere: the name of a tool, an error, a user's reason.
+    """
+
+    kind: ClauseKind
+    value: float | None = None
+    limit: float | None = None
+    rate: float | None = None
+    iterations: float | None = None
+    of: float | None = None
+    count: int | None = None
+    metrics: tuple[str, ...] = ()
+    text: str = ""
+
+    @property
+    def part(self) -> Part:
+        """What the clause speaks of."""
+        return _CLAUSES[self.kind][0]
+
+
+_REMEDY = (
+    "limit the arenas (MALLOC_ARENA_MAX=1 or 2), give freed memory back (MALLOC_TRIM_THRESHOLD_="
+    "131072, or malloc_trim after each job)"
+)
+_AGAINST = "{value} against a budget of {limit}"
+
+# A wording that begins with a mark or a space continues the sentence before it.
+_CLAUSES: Mapping[ClauseKind, tuple[Part, str]] = {
+    ClauseKind.TEXT: (Part.VERDICT, "{text}"),
+    ClauseKind.OLD_REASON: (Part.VERDICT, "{metric} {text}"),
+    ClauseKind.OLD_SITES: (Part.SITES, "{text}"),
+    ClauseKind.GREW: (
+        Part.VERDICT,
+        "{metric} grew by {rate}, {value} over the last {iterations} iterations, and did not slow "
+        "down",
+    ),
+    ClauseKind.DIFFERENT_BEFORE: (
+        Part.VERDICT,
+        " (it was different in the {iterations} before)",
+    ),
+    ClauseKind.NOT_PROVEN: (
+        Part.VERDICT,
+        "; the time was up: a cache of more than {iterations} entries that was still filling would "
+        "look the same",
+    ),
+    ClauseKind.GREW_WITH: (Part.VERDICT, ", along with {metrics}"),
+    ClauseKind.STAYED: (Part.VERDICT, "{metric} stayed at {value} over {of} iterations"),
+    ClauseKind.LEVELLED_OFF: (
+        Part.VERDICT,
+        "{metric} rose by {value} and levelled off at {limit}: the last {iterations} of {of} "
+        "iterations added nothing that lasts",
+    ),
+    ClauseKind.FIRST_USE: (
+        Part.VERDICT,
+        "{metric} rose by {value} at first use and has been level for {iterations} of {of} "
+        "iterations",
+    ),
+    ClauseKind.CYCLED: (
+        Part.VERDICT,
+        "{metric} goes up and comes down between {value} and {limit}; over {of} iterations the "
+        "bounds stayed",
+    ),
+    ClauseKind.DECAYED: (
+        Part.VERDICT,
+        "{metric} rose by {value} over {of} iterations, ever more slowly: it nears a bound",
+    ),
+    ClauseKind.MOVED_LITTLE: (
+        Part.VERDICT,
+        "{metric} moved by no more than {value} over {of} iterations, too little to matter",
+    ),
+    ClauseKind.BELOW_TOLERANCE: (
+        Part.VERDICT,
+        "{metric} moves by {rate}, less than the {limit} that matter, over {of} iterations",
+    ),
+    ClauseKind.READ: (Part.VERDICT, "{metric} was read"),
+    ClauseKind.UNEVEN: (
+        Part.VERDICT,
+        "{metric} cannot be judged after {of} iterations: it rose, but too unevenly or too briefly "
+        "to call it growth or to rule it out; run longer",
+    ),
+    ClauseKind.NOISY: (
+        Part.VERDICT,
+        "{metric} cannot be judged after {of} iterations: growth below {rate} would drown in its "
+        "ups and downs; run longer",
+    ),
+    ClauseKind.TOO_FEW: (
+        Part.VERDICT,
+        "{metric} was read {count} times after warm-up; {of} are needed. Give the run more time",
+    ),
+    ClauseKind.BLIND: (Part.VERDICT, "{metric} could not be read: its probe is blind here"),
+    ClauseKind.NOT_READ: (Part.VERDICT, "{metric} could not be read"),
+    ClauseKind.BUDGET_NOT_CHECKED: (
+        Part.VERDICT,
+        "{metric} could not be read, so its budget could not be checked",
+    ),
+    ClauseKind.STOPPED_EARLY: (
+        Part.VERDICT,
+        "{metric} was not judged: the run was stopped early because of {metrics}",
+    ),
+    ClauseKind.SHARED_PAGES: (
+        Part.VERDICT,
+        "{metric} rose, but resident memory did not: others that shared pages with it let go",
+    ),
+    ClauseKind.NO_AGENT: (
+        Part.VERDICT,
+        "{metric} was not read everywhere: the agent is in {count} of {of} Python processes; not "
+        "in {text}, whose own memory was seen from outside only",
+    ),
+    ClauseKind.PEAKED_OVER_BUDGET: (Part.VERDICT, f"{{metric}} peaked at {_AGAINST}"),
+    ClauseKind.OVER_BUDGET: (Part.VERDICT, f"It is over budget: {_AGAINST}"),
+    ClauseKind.WITHIN_BUDGET: (Part.VERDICT, f"Its peak was {_AGAINST}"),
+    ClauseKind.COVERED: (Part.VERDICT, "{metrics} covers for it, with a coarser view"),
+    ClauseKind.OBJECTS_STEADY: (
+        Part.VERDICT,
+        "Python's own objects are steady; memory of C code is not seen",
+    ),
+    ClauseKind.ALLOCATOR_KEEPS: (
+        Part.VERDICT,
+        f"Live memory did not: the allocator keeps it. Hint: {_REMEDY}",
+    ),
+    ClauseKind.RETAINED: (
+        Part.VERDICT,
+        "{metric} still rose by {rate} when the budget ended while {metrics} stayed flat: the "
+        f"allocator keeps freed memory. Remedy: {_REMEDY}",
+    ),
+    ClauseKind.SEEN_FROM_OUTSIDE: (
+        Part.VERDICT,
+        "Seen from outside, a leak cannot be told from memory that the allocator keeps",
+    ),
+    ClauseKind.FOLLOWS: (Part.VERDICT, "It follows {metrics}"),
+    ClauseKind.MAPPED: (
+        Part.VERDICT,
+        "Live heap and objects are flat: this is memory mapped directly, or by a library's own "
+        "allocator",
+    ),
+    ClauseKind.IN_A_CHILD: (
+        Part.VERDICT,
+        "Live heap and objects are flat: this is memory of a child process",
+    ),
+    ClauseKind.SITES_COMPARED: (Part.SITES, "Sites: {iterations} against {of} iterations"),
+    ClauseKind.SITES_UNDER: (Part.SITES, " under {text}"),
+    ClauseKind.SITES_NOTE: (Part.SITES, " ({text})"),
+    ClauseKind.SITES_FILLING: (
+        Part.SITES,
+        "; the verdict saw {of}, so that what a cache was still filling with may stand beside the "
+        "leak",
+    ),
+    ClauseKind.NO_SITE_TRACED: (
+        Part.SITES,
+        "No line is named: traced allocations carry less than a tenth of what an iteration adds; "
+        "the rest is taken where tracing cannot see, as by C code that calls the C library through "
+        "ctypes",
+    ),
+    ClauseKind.NO_SITE_GREW: (Part.SITES, "No line is named: nothing grew where tracing looks"),
+    ClauseKind.NO_SITE_OUTSIDE: (
+        Part.SITES,
+        "No line is named: this subject is seen from outside only",
+    ),
+    ClauseKind.NO_SITE_COUNTER: (
+        Part.SITES,
+        "No line is named for a counter that the app declares",
+    ),
+    ClauseKind.NO_SITE_FAILED: (
+        Part.SITES,
+        "No line is named: the traced run did not succeed ({text})",
+    ),
+    ClauseKind.ACCEPTED: (Part.ACCEPTANCE, "accepted: {text}"),
+    ClauseKind.NOT_ACCEPTED: (Part.ACCEPTANCE, "{text}"),
+}
+_FREE = frozenset({ClauseKind.TEXT, ClauseKind.OLD_REASON, ClauseKind.OLD_SITES})
+
+
+def plain(text: str) -> tuple[Clause, ...]:
+    """A single clause in words of its own."""
+    return (Clause(ClauseKind.TEXT, text=text),)
+
+
+def wording(clauses: Iterable[Clause], metric: str, unit: str) -> str:
+    """The English of `clauses` of a finding on `metric`, whole sentences in their order.
+
+    With an empty `metric` the sentences stand behind a heading that names it already.
+    """
+    sentences: list[str] = []
+    for clause in clauses:
+        words = _words(clause, metric, unit)
+        if sentences and words.startswith((" ", ",", ";")):
+            sentences[-1] = sentences[-1].removesuffix(".") + words
+        else:
+            sentences.append(words.strip())
+        if clause.kind not in _FREE:
+            sentences[-1] += "."
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _words(clause: Clause, metric: str, unit: str) -> str:
+    return _CLAUSES[clause.kind][1].format(
+        metric=metric,
+        value=format_value(clause.value, unit),
+        limit=format_value(clause.limit, unit),
+        rate=format_rate(clause.rate, unit),
+        iterations=_count(clause.iterations),
+        of=_count(clause.of),
+        count=_count(clause.count),
+        metrics=", ".join(clause.metrics),
+        text=clause.text,
+    )
+
+
+def _count(value: float | None) -> str:
+    return "?" if value is None else format_number(value)
