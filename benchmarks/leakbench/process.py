@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -37,6 +38,7 @@ def run(
     environment: Mapping[str, str],
     timeout: float,
     cancelled: Callable[[], bool] = lambda: False,
+    cwd: Path | None = None,
 ) -> Ended:
     """Run `command` in a session of its own; beyond a limit its whole tree is ended.
 
@@ -45,6 +47,7 @@ def run(
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
+        cwd=cwd,
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

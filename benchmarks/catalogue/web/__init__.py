@@ -1,0 +1,1 @@
+"""Web applications, each leaky and clean."""

@@ -1,0 +1,5 @@
+"""One chart."""
+
+
+def show(client):
+    client.get("/charts/revenue-by-month").raise_for_status()

@@ -1,0 +1,1 @@
+"""Workers and programs of several processes, each leaky and clean."""

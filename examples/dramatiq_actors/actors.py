@@ -1,0 +1,25 @@
+"""Actors that count the words of a text; the last hundred counts are kept."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+
+import dramatiq
+import redis
+from dramatiq.brokers.redis import RedisBroker
+
+REDIS = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+broker = RedisBroker(url=REDIS)
+dramatiq.set_broker(broker)
+answers = redis.Redis.from_url(REDIS)
+counted: deque[Counter[str]] = deque(maxlen=100)
+
+
+@dramatiq.actor(actor_name="count_words")
+def count_words(key: str, text: str) -> None:
+    """Count, and leave the number of different words under the key."""
+    counter = Counter(text.split())
+    counted.append(counter)
+    answers.lpush(key, len(counter))
+    answers.expire(key, 60)

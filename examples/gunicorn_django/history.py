@@ -1,0 +1,23 @@
+"""A middleware that keeps the last pages that were read."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+
+class History:
+    """Knows what was read last."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self.pages: deque[str] = deque(maxlen=100)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, and note the page."""
+        response = self.get_response(request)
+        self.pages.append(request.path)
+        response["X-Read"] = str(len(self.pages))
+        return response
