@@ -60,7 +60,7 @@ import pytest
 
 from leak_suite.check import check
 from leak_suite.options import resolve
-from leak_suite.render import in_short
+from leak_suite.render import failure_message
 from leak_suite.result import Outcome
 from leak_suite.subject import AppSpec
 
@@ -72,7 +72,7 @@ def test_visiting_the_application_leaves_nothing_behind(monkeypatch: pytest.Monk
     workload = "{WORKLOAD}:visit"
     options = resolve({{}}, ROOT, workload=workload)
     result = check(AppSpec("{app}", workload, options.python), options)
-    assert result.outcome is Outcome.STABLE, in_short(result)
+    assert result.outcome is Outcome.STABLE, failure_message(result)
 '''
 
 

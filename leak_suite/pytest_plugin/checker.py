@@ -19,7 +19,7 @@ from leak_suite.pytest_plugin.isolated import write_target
 from leak_suite.pytest_plugin.options import resolve_options
 from leak_suite.pytest_plugin.plain_call import plain_call
 from leak_suite.pytest_plugin.records import without_records
-from leak_suite.render import headline, in_short, properties
+from leak_suite.render import failure_message, headline, properties
 from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import CallableSpec, InProcessSpec, Spec
 
@@ -93,9 +93,9 @@ class LeakChecker:
         if result.outcome is Outcome.STABLE:
             return
         if result.outcome is not Outcome.INCONCLUSIVE:
-            raise self._without_traceback(LeakError(in_short(result)))
+            raise self._without_traceback(LeakError(failure_message(result)))
         if options.inconclusive == "fail":
-            message = f"could not judge: {in_short(result)}"
+            message = f"could not judge: {failure_message(result)}"
             raise self._without_traceback(LeakSuiteError(message))
         warnings.warn(pytest.PytestWarning(f"could not judge: {headline(result)}"), stacklevel=4)
 

@@ -8,14 +8,14 @@ from leak_suite.render.annotations import workflow_commands
 from leak_suite.render.console import console
 from leak_suite.render.junit import properties
 from leak_suite.render.markdown import markdown
-from leak_suite.render.short import headline, in_short
+from leak_suite.render.summary import failure_message, headline
 from leak_suite.result_file import Result
 
 __all__ = [
     "FORMATS",
     "console",
+    "failure_message",
     "headline",
-    "in_short",
     "markdown",
     "properties",
     "render",

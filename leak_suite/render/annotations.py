@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from leak_suite.fit.result import FitResult
-from leak_suite.render.words import in_order, outcome_word, site_line, verdict
+from leak_suite.render.summary import format_site, outcome_name, sorted_findings, verdict_sentence
 from leak_suite.result import Finding, Outcome, RunResult, Site
 from leak_suite.result_file import Result
 from leak_suite.units import format_rate
@@ -42,9 +42,11 @@ def _lines(result: Result, root: Path | None) -> list[tuple[str, str]]:
     """Kind and text of what one run has to say."""
     if isinstance(result, FitResult):
         return [] if result.fits else [(_KINDS[result.outcome], _bare(result))]
-    failed = [f for f in in_order(result) if f.outcome.status == 1]
+    failed = [f for f in sorted_findings(result) if f.outcome.status == 1]
     if result.outcome is Outcome.INCONCLUSIVE:
-        failed += [f for f in in_order(result) if f.outcome is Outcome.INCONCLUSIVE and f.required]
+        failed += [
+            f for f in sorted_findings(result) if f.outcome is Outcome.INCONCLUSIVE and f.required
+        ]
     if not failed and result.outcome is not Outcome.STABLE:
         return [(_KINDS[result.outcome], _bare(result))]
     return [(_KINDS[f.outcome], _line(result, f, root)) for f in failed]
@@ -52,8 +54,8 @@ def _lines(result: Result, root: Path | None) -> list[tuple[str, str]]:
 
 def _bare(result: Result) -> str:
     """A run that failed as a whole, with no finding to blame."""
-    title = f"leak-suite: {result.subject}: {outcome_word(result)}"
-    return f"::{_KINDS[result.outcome]} title={_property(title)}::{_data(verdict(result))}"
+    title = f"leak-suite: {result.subject}: {outcome_name(result)}"
+    return f"::{_KINDS[result.outcome]} title={_property(title)}::{_data(verdict_sentence(result))}"
 
 
 def _line(result: RunResult, finding: Finding, root: Path | None) -> str:
@@ -62,7 +64,7 @@ def _line(result: RunResult, finding: Finding, root: Path | None) -> str:
     properties = f"title={_property(title)}"
     for site in finding.sites[:1]:
         speed = format_rate(site.per_iteration, finding.unit)
-        said += f"\n{site_line(site)} {speed}".rstrip() + (f"\n{site.note}" if site.note else "")
+        said += f"\n{format_site(site)} {speed}".rstrip() + (f"\n{site.note}" if site.note else "")
         file, line = _place(site, root)
         place = f"file={_property(file)},line={max(1, line)}"
         properties = f"{place},{properties}"

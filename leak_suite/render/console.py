@@ -11,9 +11,14 @@ from rich.text import Text
 
 from leak_suite.fit.result import FitResult
 from leak_suite.render.fit import fit_console
-from leak_suite.render.paper import Paper
-from leak_suite.render.short import headline
-from leak_suite.render.words import in_order, rate, site_line, unseen
+from leak_suite.render.string_console import StringConsole
+from leak_suite.render.summary import (
+    format_growth,
+    format_site,
+    headline,
+    not_observed,
+    sorted_findings,
+)
 from leak_suite.result import Finding, Outcome
 from leak_suite.result_file import Result
 from leak_suite.units import format_duration, format_rate, format_value
@@ -34,8 +39,8 @@ def console(result: Result, *, width: int = 80, colour: bool = False) -> str:
     """The whole report, no line wider than `width`; plain text unless `colour`."""
     if isinstance(result, FitResult):
         return fit_console(result, width=width, colour=colour)
-    terminal = Paper(width=width, colour=colour)
-    findings = in_order(result)
+    terminal = StringConsole(width=width, colour=colour)
+    findings = sorted_findings(result)
     terminal.print(Text(headline(result), _STYLES[result.outcome]))
     took = format_duration(result.seconds)
     terminal.print(f"{result.subject}: {result.iterations:,} iterations in {took}")
@@ -46,7 +51,7 @@ def console(result: Result, *, width: int = 80, colour: bool = False) -> str:
     for finding in findings:
         for line in _explained(finding, told):
             terminal.print(line)
-    missed = unseen(result)
+    missed = not_observed(result)
     if missed:
         terminal.print(Text("\nThis run would not have seen", "bold"))
     for sentence in missed:
@@ -82,7 +87,7 @@ def _rate(finding: Finding, unit: str) -> str:
     known = replace(finding, unit=unit)
     if finding.outcome is Outcome.STABLE:
         known = replace(known, interval=None)
-    return rate(known).replace(" [", "\n[")
+    return format_growth(known).replace(" [", "\n[")
 
 
 def _explained(finding: Finding, told: set[str]) -> list[Text | Padding]:
@@ -98,13 +103,13 @@ def _explained(finding: Finding, told: set[str]) -> list[Text | Padding]:
     lines: list[Text | Padding] = [title]
     for site in finding.sites:
         speed = format_rate(site.per_iteration, finding.unit)
-        lines.append(_indented(2, f"{site_line(site)}  {speed}".rstrip()))
-        if site_line(site) in told:
+        lines.append(_indented(2, f"{format_site(site)}  {speed}".rstrip()))
+        if format_site(site) in told:
             continue
-        told.add(site_line(site))
+        told.add(format_site(site))
         if site.note:
             lines.append(_indented(4, site.note))
-        frames = [frame for frame in site.stack if frame != site_line(site)]
+        frames = [frame for frame in site.stack if frame != format_site(site)]
         lines += [_indented(4, frame, "dim") for frame in frames[:_FRAMES]]
     return lines
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from leak_suite.fit.result import FitResult, MinimumSearch, PageCacheDrop
-from leak_suite.render.paper import Paper
+from leak_suite.render.string_console import StringConsole
 from leak_suite.units import format_duration, format_value
 
 __all__ = ["FIT_WORDS", "fit_console", "fit_facts"]
@@ -26,7 +26,7 @@ _PEAKS = (
 
 def fit_console(result: FitResult, *, width: int = 80, colour: bool = False) -> str:
     """The whole result, no line wider than `width`; plain text unless `colour`."""
-    terminal = Paper(width=width, colour=colour)
+    terminal = StringConsole(width=width, colour=colour)
     head = Text(FIT_WORDS[result.fits].upper(), _STYLES[result.fits])
     terminal.print(head.append(f": {result.sentence}", "none"))
     for line in _lines(result):

@@ -14,7 +14,13 @@ from leak_suite.fit.result import FitResult
 from leak_suite.probes import Probe, probe_for
 from leak_suite.render.fit import fit_facts
 from leak_suite.render.html_charts import chart, thinned
-from leak_suite.render.words import in_order, outcome_word, rate, unseen, verdict
+from leak_suite.render.summary import (
+    format_growth,
+    not_observed,
+    outcome_name,
+    sorted_findings,
+    verdict_sentence,
+)
 from leak_suite.result import Finding, Outcome, RunResult, SelfCheck, Series, Site
 from leak_suite.result_file import Result
 from leak_suite.units import format_rate, format_value, unit_for
@@ -85,7 +91,7 @@ class MetricView:
         """Growth per iteration, with its interval where it matters."""
         if self.finding is None:
             return ""
-        return rate(replace(self.finding, unit=_bytes_only(self.unit)))
+        return format_growth(replace(self.finding, unit=_bytes_only(self.unit)))
 
     @property
     def rate_unit(self) -> str:
@@ -189,10 +195,10 @@ def view(result: Result, number: int) -> RunView:
     return RunView(
         id=name,
         result=result,
-        word=outcome_word(result),
-        why=verdict(result),
+        word=outcome_name(result),
+        why=verdict_sentence(result),
         metrics=_metrics(result, name),
-        missed=unseen(result),
+        missed=not_observed(result),
         pages=_pages(result.details.flamegraphs),
         command=_command(result),
         facts=tuple(_facts(result)),
@@ -211,8 +217,8 @@ def _fit_view(result: FitResult, name: str) -> RunView:
     return RunView(
         id=name,
         result=result,
-        word=outcome_word(result),
-        why=verdict(result),
+        word=outcome_name(result),
+        why=verdict_sentence(result),
         metrics=tuple(metrics),
         missed=(),
         pages=(),
@@ -222,7 +228,7 @@ def _fit_view(result: FitResult, name: str) -> RunView:
 
 
 def _metrics(result: RunResult, run: str) -> tuple[MetricView, ...]:
-    findings = {finding.metric: finding for finding in in_order(result)}
+    findings = {finding.metric: finding for finding in sorted_findings(result)}
     series = {one.metric: one for one in result.series}
     floors, budgets = result.details.tolerances, result.details.budgets
     views = []

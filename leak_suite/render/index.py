@@ -11,7 +11,7 @@ from urllib.parse import quote
 from leak_suite.errors import ConfigurationError, RunFileError
 from leak_suite.fsutil import write_whole
 from leak_suite.render.html_page import fill, html, seconds, worst
-from leak_suite.render.words import in_order, outcome_word, site_line, verdict
+from leak_suite.render.summary import format_site, outcome_name, sorted_findings, verdict_sentence
 from leak_suite.result import Outcome, RunResult
 from leak_suite.result_file import Result, result_from_json
 
@@ -37,20 +37,20 @@ class Entry:
     @property
     def word(self) -> str:
         """What that outcome is called."""
-        return self.outcome.value if self.result is None else outcome_word(self.result)
+        return self.outcome.value if self.result is None else outcome_name(self.result)
 
     @property
     def why(self) -> str:
         """The sentence of the verdict."""
-        return self.problem if self.result is None else verdict(self.result)
+        return self.problem if self.result is None else verdict_sentence(self.result)
 
     @property
     def sites(self) -> tuple[str, ...]:
         """The first place of the most telling metric that has one."""
         if not isinstance(self.result, RunResult):
             return ()
-        named = (f.sites[0] for f in in_order(self.result) if f.sites)
-        return tuple(site_line(site) for site in named)[:1]
+        named = (f.sites[0] for f in sorted_findings(self.result) if f.sites)
+        return tuple(format_site(site) for site in named)[:1]
 
     @property
     def iterations(self) -> str:

@@ -8,7 +8,14 @@ from collections.abc import Iterable
 
 from leak_suite.fit.result import FitResult
 from leak_suite.render.fit import fit_facts
-from leak_suite.render.words import in_order, outcome_word, rate, site_line, unseen, verdict
+from leak_suite.render.summary import (
+    format_growth,
+    format_site,
+    not_observed,
+    outcome_name,
+    sorted_findings,
+    verdict_sentence,
+)
 from leak_suite.result import Finding, Outcome
 from leak_suite.result_file import Result
 from leak_suite.units import format_duration, format_rate, format_value
@@ -22,18 +29,18 @@ def markdown(result: Result) -> str:
     """The verdict as a heading, the metrics as a table, sites and blind spots folded in below."""
     took = format_duration(result.seconds)
     parts = [
-        f"### leak-suite: {outcome_word(result)}",
+        f"### leak-suite: {outcome_name(result)}",
         f"{_code(result.subject)}, {result.iterations:,} iterations in {took}: "
-        f"{_text(verdict(result))}",
+        f"{_text(verdict_sentence(result))}",
     ]
     if isinstance(result, FitResult):
         facts = [f"- {_text(name)}: {_text(value)}" for name, value in fit_facts(result)]
         return "\n\n".join([*parts, "\n".join(facts)]) + "\n"
-    findings = in_order(result)
+    findings = sorted_findings(result)
     if findings:
         parts.append(_table(findings))
     parts += [_sites(finding) for finding in findings if finding.sites]
-    missed = [f"- {_text(line)}" for line in unseen(result)]
+    missed = [f"- {_text(line)}" for line in not_observed(result)]
     if missed:
         parts.append(_folded("What this run would not have seen", missed))
     return "\n\n".join(parts) + "\n"
@@ -50,7 +57,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
     cells = (
         finding.metric,
         outcome,
-        rate(finding),
+        format_growth(finding),
         "" if seen is None else format_value(seen, finding.unit),
         "" if finding.peak is None else format_value(finding.peak, finding.unit),
         finding.cause_text,
@@ -64,7 +71,7 @@ def _sites(finding: Finding) -> str:
     for site in finding.sites:
         speed = format_rate(site.per_iteration, finding.unit)
         detail = " · ".join(part for part in (speed, site.note) if part)
-        lines.append(f"- {_code(site_line(site))} {_text(detail)}".rstrip())
+        lines.append(f"- {_code(format_site(site))} {_text(detail)}".rstrip())
         lines += [f"  - {_code(frame)}" for frame in site.stack]
     return _folded(f"Where {finding.metric} comes from", lines, opened=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.table import Table
 
 from leak_suite.probes import Probe
-from leak_suite.render.paper import Paper
+from leak_suite.render.string_console import StringConsole
 
 __all__ = ["table"]
 
@@ -25,9 +25,9 @@ def table(probes: Iterable[Probe], *, width: int = 80) -> str:
             f"{probe.description} ({probe.unit})",
             probe.blind_to,
         )
-    paper = Paper(width=width, colour=False)
-    paper.print(grid)
-    return paper.text().rstrip() + "\n"
+    terminal = StringConsole(width=width, colour=False)
+    terminal.print(grid)
+    return terminal.text().rstrip() + "\n"
 
 
 def _place(probe: Probe) -> str:

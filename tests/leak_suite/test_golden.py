@@ -15,7 +15,7 @@ pytest.importorskip("jinja2", reason="HTML reports need the report extra")
 
 from leak_suite import __version__
 from leak_suite.compare import compare, profiles
-from leak_suite.render import headline, in_short, properties, render
+from leak_suite.render import failure_message, headline, properties, render
 from leak_suite.render.comparison import COMPARISON_FORMATS
 from leak_suite.result_file import Result, read_result
 from tests.leak_suite.html_text import visible_text
@@ -35,7 +35,7 @@ TEXTS: dict[str, Callable[[Result], str]] = {
     "run.json": lambda result: render(result, "json"),
     "html.txt": _html,
     "headline.txt": lambda result: headline(result) + "\n",
-    "short.txt": lambda result: in_short(result) + "\n",
+    "short.txt": lambda result: failure_message(result) + "\n",
     "junit.txt": lambda result: "".join(f"{n} = {value}\n" for n, value in properties(result)),
 }
 

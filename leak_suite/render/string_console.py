@@ -6,16 +6,16 @@ from io import StringIO
 
 from rich.console import Console
 
-__all__ = ["Paper"]
+__all__ = ["StringConsole"]
 
 
-class Paper(Console):
+class StringConsole(Console):
     """A rich console of a given width; `text()` is what was written, without trailing blanks."""
 
     def __init__(self, *, width: int, colour: bool) -> None:
-        self._sheet = StringIO()
+        self._text_file = StringIO()
         super().__init__(
-            file=self._sheet,
+            file=self._text_file,
             width=width,
             force_terminal=colour,
             color_system="standard" if colour else None,
@@ -29,4 +29,4 @@ class Paper(Console):
 
     def text(self) -> str:
         """All lines so far."""
-        return "\n".join(line.rstrip() for line in self._sheet.getvalue().splitlines()) + "\n"
+        return "\n".join(line.rstrip() for line in self._text_file.getvalue().splitlines()) + "\n"
