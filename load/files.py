@@ -7,9 +7,9 @@ from functools import cache
 from fixtures.boxes import pad
 from fixtures.clips import clip
 from fixtures.hostile import HOSTILE
-from load.plan import MIB, Plan
+from load.plan import MIB
 
-__all__ = ["audio_only", "long_job", "longest_job", "of_size", "prepare", "quick_job"]
+__all__ = ["audio_only", "long_job", "longest_job", "of_size", "quick_job"]
 
 
 @cache
@@ -42,20 +42,3 @@ def of_size(mebibytes: int, kind: str) -> bytes:
 def audio_only() -> bytes:
     """A file that is taken in and whose job then fails."""
     return HOSTILE["audio-only"].make()
-
-
-def prepare(plan: Plan) -> None:
-    """Make what the scenario sends, so that drawing it does not count as load."""
-    quick_job()
-    if plan.scenario in {"concurrency", "rejection"}:
-        long_job()
-    if plan.scenario == "concurrency":
-        audio_only()
-    if plan.scenario == "cancel":
-        longest_job()
-    if plan.scenario == "hostile":
-        for recipe in HOSTILE.values():
-            recipe.make()
-    if plan.scenario in {"steady", "burst"}:
-        for size in (5, 10, 20):
-            of_size(size, plan.clips)

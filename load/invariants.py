@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from load.ledger import FINAL, Job, Ledger
 from load.plan import Plan
+from load.run_log import FINAL, Job, RunLog
 
-__all__ = ["afterwards", "most_at_once", "percentile", "queue_complaint"]
+__all__ = ["judge_afterwards", "max_overlap", "percentile", "queue_error"]
 
 SLOTS = "never more jobs running than slots"
 PLACES = "never more jobs waiting than places"
@@ -34,8 +34,8 @@ QUEUE_FULL = "reached: the queue was full"
 Interval = tuple[float, float]
 
 
-def most_at_once(intervals: Iterable[Interval]) -> int:
-    """How many of these stretches overlap at the worst moment; one that ends frees its place."""
+def max_overlap(intervals: Iterable[Interval]) -> int:
+    """How many of these intervals overlap at most; one that ends frees its place for the next."""
     changes: list[tuple[float, int]] = []
     for begin, end in intervals:
         changes += [(begin, 1), (end, -1)]
@@ -54,8 +54,8 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def queue_complaint(views: Sequence[Mapping[str, Any]], slots: int) -> str:
-    """What is wrong with the positions in one answer of /api/jobs; empty if nothing is.
+def queue_error(views: Sequence[Mapping[str, Any]], slots: int) -> str:
+    """What is wrong with the queue positions in one answer of /api/jobs; empty if nothing is.
 
     A job that is just being started has left the queue and is not called processing yet: as many
     as there are slots may be pending without a position.
@@ -74,45 +74,45 @@ def queue_complaint(views: Sequence[Mapping[str, Any]], slots: int) -> str:
     return ""
 
 
-def afterwards(ledger: Ledger, plan: Plan, health: Mapping[str, Any] | None) -> None:
-    """Everything that the whole run shows: losses, overlaps, positions, the service's peaks."""
-    jobs = tuple(ledger.jobs.values())
+def judge_afterwards(log: RunLog, plan: Plan, health: Mapping[str, Any] | None) -> None:
+    """Record what only the whole run shows: losses, overlaps, positions, the service's peaks."""
+    jobs = tuple(log.jobs.values())
     for job in jobs:
-        _judge_job(ledger, job)
-    running = most_at_once(_between(jobs, "started_at", "finished_at"))
-    waiting = most_at_once(_between(jobs, "created_at", "started_at"))
+        _judge_job(log, job)
+    running = max_overlap(_between(jobs, "started_at", "finished_at"))
+    waiting = max_overlap(_between(jobs, "created_at", "started_at"))
     if running:
         text = f"{running} jobs overlapped, {plan.slots} may"
-        ledger.saw(SLOTS, running <= plan.slots, text)
+        log.record(SLOTS, running <= plan.slots, text)
     if waiting:
         text = f"{waiting} jobs waited at once, {plan.pending} may"
-        ledger.saw(PLACES, waiting <= plan.pending, text)
+        log.record(PLACES, waiting <= plan.pending, text)
     peaks = _numbers(health, "peaks")
     if "processing" in peaks:
         text = f"the service counted {peaks['processing']:g} at once"
-        ledger.saw(SLOTS, peaks["processing"] <= plan.slots, text)
+        log.record(SLOTS, peaks["processing"] <= plan.slots, text)
     if "pending" in peaks:
         text = f"the service counted {peaks['pending']:g} waiting"
-        ledger.saw(PLACES, peaks["pending"] <= plan.pending, text)
+        log.record(PLACES, peaks["pending"] <= plan.pending, text)
     if running >= plan.slots:
-        ledger.reach(SLOTS_BUSY)
+        log.mark_reached(SLOTS_BUSY)
     if waiting >= plan.pending:
-        ledger.reach(QUEUE_FULL)
-    _judge_declared(ledger, plan, _numbers(health, "limits"))
+        log.mark_reached(QUEUE_FULL)
+    _judge_declared(log, plan, _numbers(health, "limits"))
 
 
-def _judge_job(ledger: Ledger, job: Job) -> None:
+def _judge_job(log: RunLog, job: Job) -> None:
     ends = ", ".join(sorted(job.ends))
     lost = job.lost or ("" if job.status in FINAL else f"last seen {job.status}")
-    if ledger.saw(LOST, not lost, f"job {job.job_id}: {lost}"):
+    if log.record(LOST, not lost, f"job {job.job_id}: {lost}"):
         text = f"job {job.job_id} is {job.status} ({job.view.get('error')}), not {ends}"
-        ledger.saw(ENDS, job.status in job.ends, text)
+        log.record(ENDS, job.status in job.ends, text)
     if len(job.positions) > 1:
         falling = all(after <= before for before, after in pairwise(job.positions))
-        ledger.saw(ORDER, falling, f"job {job.job_id} stood at {job.positions}")
+        log.record(ORDER, falling, f"job {job.job_id} stood at {job.positions}")
 
 
-def _judge_declared(ledger: Ledger, plan: Plan, limits: Mapping[str, float]) -> None:
+def _judge_declared(log: RunLog, plan: Plan, limits: Mapping[str, float]) -> None:
     expected = {
         "max_processing": plan.slots,
         "max_pending": plan.pending,
@@ -121,7 +121,7 @@ def _judge_declared(ledger: Ledger, plan: Plan, limits: Mapping[str, float]) -> 
     for name, value in expected.items():
         if name in limits:
             text = f"{name} is {limits[name]:g}, not {value}"
-            ledger.saw(DECLARED, limits[name] == value, text)
+            log.record(DECLARED, limits[name] == value, text)
 
 
 def _between(jobs: Iterable[Job], begin: str, end: str) -> list[Interval]:

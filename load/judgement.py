@@ -1,4 +1,4 @@
-"""The end of a run: what the watch saw, the verdict on memory, and `outcome.json`."""
+"""The end of a run: what the observer saw, the verdict on memory, and `outcome.json`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from leak_suite.result import Outcome, RunResult
 from load import invariants
-from load.ledger import Check, as_json, status_of
-from load.memory import ENOUGH_RESTS, idle_and_last, judge_memory
-from load.observe import Observed
-from load.spool import spool_files
+from load.memory import MIN_IDLE_WINDOWS, first_and_last_idle, judge_memory
+from load.observer import Observations, spool_files
+from load.run_log import Check, as_json, status_of
 
 if TYPE_CHECKING:
     from load.session import Session  # of Locust's process, with gevent
@@ -20,29 +19,29 @@ if TYPE_CHECKING:
 __all__ = ["has_recovered", "judge_health", "judge_run", "write_outcome"]
 
 _ENOUGH_HEALTH = 40
-# A watch that wakes later than this was kept waiting for a processor, as the service was.
+# An observer that wakes later than this was kept waiting for a CPU, as the service was.
 _PUNCTUAL_MS = 10.0
-# Two workers, the service, Locust and the watch are five on two processors; more is others' load.
-_CROWDED = 2.5
+# Two workers, the service, Locust and the observer are five on two CPUs; more is others' load.
+_MAX_RUN_QUEUE_PER_CPU = 2.5
 _SOAK = "soak"
 
 
 def has_recovered(session: Session) -> bool:
-    """Whether memory at rest is back near what it was before; True where nobody can tell."""
-    pair = idle_and_last(session.observed(), session.ledger.rests)
+    """Whether idle memory is back near what it was before; True where that cannot be read."""
+    pair = first_and_last_idle(session.observed(), session.log.idle_windows)
     return pair is None or pair[1] <= pair[0] * (1 + session.plan.recovery_share)
 
 
 def judge_run(session: Session) -> RunResult:
-    """Everything that can be said only afterwards goes into the ledger; the run file comes out."""
-    session.stop_watch()
+    """Everything that can be said only afterwards goes into the log; the run file comes out."""
+    session.stop_observer()
     observed = session.observed()
-    invariants.afterwards(session.ledger, session.plan, session.health)
+    invariants.judge_afterwards(session.log, session.plan, session.health)
     judge_health(session, observed)
     _judge_recovery(session, observed)
     _judge_files(session)
     result = judge_memory(
-        observed, session.ledger.rests, session.plan, session.seconds, _details(observed)
+        observed, session.log.idle_windows, session.plan, session.seconds, _details(observed)
     )
     _judge_memory(session, result)
     result.write(session.plan.folder / "run.json")
@@ -51,16 +50,16 @@ def judge_run(session: Session) -> RunResult:
 
 def write_outcome(session: Session, required: tuple[str, ...]) -> tuple[int, tuple[Check, ...]]:
     """The one status and the checks behind it, kept in `outcome.json`."""
-    checks = session.ledger.checks(required)
-    broken = [*session.ledger.broken, *_exceptions(session)]
+    checks = session.log.checks(required)
+    broken = [*session.log.broken, *_exceptions(session)]
     status = status_of(checks, broken)
     outcome = {
         "scenario": session.plan.scenario,
         "host": session.host,
         "view": "process tree" if session.plan.is_local else "outside only",
         "status": status,
-        "uploads": session.ledger.uploads,
-        "jobs": len(session.ledger.jobs),
+        "uploads": session.log.uploads,
+        "jobs": len(session.log.jobs),
         "rounds": session.round + 1,
         "seconds": round(session.seconds, 1),
         "checks": as_json(checks),
@@ -79,76 +78,83 @@ def _exceptions(session: Session) -> list[str]:
     return [str(entry.get("msg", entry)) for entry in caught.values()]
 
 
-def judge_health(session: Session, observed: Observed) -> None:
+def judge_health(session: Session, observed: Observations) -> None:
     """Whether /health answered in time, as far as this machine allows to say so."""
-    ledger, plan = session.ledger, session.plan
+    log, plan = session.log, session.plan
     for error in observed.health_errors:
-        ledger.saw(invariants.HEALTH, False, error)
+        log.record(invariants.HEALTH, False, error)
     if len(observed.health_ms) < _ENOUGH_HEALTH:
         return
     slow = invariants.percentile(observed.health_ms, 0.99)
-    text = f"p99 was {slow:.0f} ms of {len(observed.health_ms)} looks, {plan.health_ms:g} allowed"
+    text = (
+        f"p99 was {slow:.0f} ms of {len(observed.health_ms)} requests, {plan.health_ms:g} allowed"
+    )
     if slow >= plan.health_ms:
         undisturbed = observed.undisturbed(_PUNCTUAL_MS)
         if _too_busy(observed, undisturbed, plan.health_ms):
-            why = f"{text}, but this machine is too busy to tell whose doing that is"
-            ledger.leave_out(invariants.HEALTH, why)
-            ledger.broken.append("the machine was too busy to measure /health")
+            why = f"{text}, but this machine is too busy to tell why"
+            log.skip(invariants.HEALTH, why)
+            log.broken.append("the machine was too busy to measure /health")
             return
         slow = invariants.percentile(undisturbed or observed.health_ms, 0.99)
-        text += f"; {slow:.0f} ms of the {len(undisturbed)} during which the watch was in time"
-    ledger.saw(invariants.HEALTH, slow < plan.health_ms, text)
+        text += f"; {slow:.0f} ms of the {len(undisturbed)} during which the observer woke in time"
+    log.record(invariants.HEALTH, slow < plan.health_ms, text)
 
 
-def _too_busy(observed: Observed, undisturbed: list[float], allowed_ms: float) -> bool:
-    """Whether the machine may be to blame: it seldom let the watch run, or had a long queue.
+def _too_busy(observed: Observations, undisturbed: list[float], allowed_ms: float) -> bool:
+    """Whether the machine may be to blame: it seldom let the observer run, or had a long run queue.
 
     A service that is slow half of the time is slow whatever else the machine does.
     """
     if len(undisturbed) < max(_ENOUGH_HEALTH, len(observed.health_ms) / 4):
         return invariants.percentile(observed.health_ms, 0.5) < allowed_ms
-    crowded = bool(observed.crowd) and median(observed.crowd) > _CROWDED
-    return crowded and invariants.percentile(undisturbed, 0.5) < allowed_ms / 2
+    overloaded = (
+        bool(observed.run_queue_per_cpu)
+        and median(observed.run_queue_per_cpu) > _MAX_RUN_QUEUE_PER_CPU
+    )
+    return overloaded and invariants.percentile(undisturbed, 0.5) < allowed_ms / 2
 
 
-def _judge_recovery(session: Session, observed: Observed) -> None:
-    pair = idle_and_last(observed, session.ledger.rests)
+def _judge_recovery(session: Session, observed: Observations) -> None:
+    pair = first_and_last_idle(observed, session.log.idle_windows)
     if pair is None:
-        session.ledger.leave_out(invariants.RECOVERED, "the service's memory cannot be read")
+        session.log.skip(invariants.RECOVERED, "the service's memory cannot be read")
         return
     idle, last = (value / 1024**2 for value in pair)
-    text = f"{idle:.1f} MiB idle before, {last:.1f} MiB at rest after"
-    session.ledger.saw(invariants.RECOVERED, has_recovered(session), text)
+    text = f"{idle:.1f} MiB idle before, {last:.1f} MiB idle after"
+    session.log.record(invariants.RECOVERED, has_recovered(session), text)
 
 
 def _judge_files(session: Session) -> None:
-    """Each job was removed, so its folder has to be gone; lost jobs are told of elsewhere."""
+    """Each job was removed, so its folder has to be gone; lost jobs are checked elsewhere."""
     if not session.plan.is_local or not session.plan.spool:
-        session.ledger.leave_out(invariants.FILES, "the spool folder cannot be seen from here")
+        session.log.skip(invariants.FILES, "the spool folder cannot be seen from here")
         return
     left = spool_files(session.plan.spool)
-    lost = any(job.lost for job in session.ledger.jobs.values())
+    lost = any(job.lost for job in session.log.jobs.values())
     if not lost:
-        session.ledger.saw(invariants.FILES, not left, f"{len(left)} left: {left[:3]}")
+        session.log.record(invariants.FILES, not left, f"{len(left)} left: {left[:3]}")
 
 
 def _judge_memory(session: Session, result: RunResult) -> None:
-    ledger = session.ledger
+    log = session.log
     if result.outcome is Outcome.INCONCLUSIVE:
-        ledger.leave_out(invariants.MEMORY, result.reason or "the verdict is inconclusive")
-        # Elsewhere memory is looked at on the way; a soak that cannot judge it has shown nothing.
-        if session.plan.scenario == _SOAK and len(ledger.rests) > ENOUGH_RESTS:
-            ledger.broken.append(f"the verdict on memory is inconclusive: {result.reason}")
+        log.skip(invariants.MEMORY, result.reason or "the verdict is inconclusive")
+        # In other scenarios memory is a by-product; a soak that cannot judge it has shown nothing.
+        if session.plan.scenario == _SOAK and len(log.idle_windows) > MIN_IDLE_WINDOWS:
+            log.broken.append(f"the verdict on memory is inconclusive: {result.reason}")
     else:
-        ledger.saw(invariants.MEMORY, result.outcome is Outcome.STABLE, result.reason)
+        log.record(invariants.MEMORY, result.outcome is Outcome.STABLE, result.reason)
 
 
-def _details(observed: Observed) -> dict[str, Any]:
+def _details(observed: Observations) -> dict[str, Any]:
     if not observed.health_ms:
         return {}
     shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
     return {
         "health_ms": {k: invariants.percentile(observed.health_ms, v) for k, v in shares.items()},
-        "watch_late_ms": {k: invariants.percentile(observed.late_ms, v) for k, v in shares.items()},
-        "health_looks": len(observed.health_ms),
+        "observer_late_ms": {
+            k: invariants.percentile(observed.late_ms, v) for k, v in shares.items()
+        },
+        "health_requests": len(observed.health_ms),
     }

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-from locust import events
+from locust import HttpUser, events, tag, task
+from locust.exception import StopUser
 from locust.runners import LocalRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
@@ -21,16 +22,28 @@ from dataclasses import replace
 from load.judgement import judge_run, write_outcome
 from load.plan import Plan
 from load.scenarios import SCENARIOS
-from load.scenarios.abort import Abort
-from load.scenarios.base import LoadUser
-from load.scenarios.cancel import Cancel
-from load.scenarios.concurrency import Concurrency
-from load.scenarios.hostile import Hostile
-from load.scenarios.rejection import Rejection
-from load.scenarios.traffic import Burst, Soak, Steady
+from load.scenarios.base import Scenario
 from load.session import Session
 
-__all__ = ["Abort", "Burst", "Cancel", "Concurrency", "Hostile", "Rejection", "Soak", "Steady"]
+
+def _locust_user(scenario: type[Scenario]) -> type[HttpUser]:
+    """A Locust user that plays a scenario, tagged with its name."""
+
+    class ScenarioUser(scenario, HttpUser):  # type: ignore[misc,valid-type]
+        @tag(scenario.name)
+        @task
+        def play_scenario(self) -> None:
+            """All rounds."""
+            self.play()
+            raise StopUser
+
+    ScenarioUser.__name__ = ScenarioUser.__qualname__ = scenario.__name__
+    return ScenarioUser
+
+
+_USERS = {name: _locust_user(scenario) for name, scenario in SCENARIOS.items()}
+# Locust takes every user class that it finds among the names of this module.
+globals().update({user.__name__: user for user in _USERS.values()})
 
 
 def _chosen(environment: Any) -> Plan:
@@ -46,24 +59,25 @@ def _chosen(environment: Any) -> Plan:
 def _choose(environment: Any, **_: Any) -> None:
     """Leave only the chosen scenario's users."""
     plan = _chosen(environment)
-    environment.user_classes = [SCENARIOS[plan.scenario]]
-    LoadUser.session = Session(plan, environment.host or "", environment)
+    environment.user_classes = [_USERS[plan.scenario]]
+    Scenario.session = Session(plan, environment.host or "", environment)
 
 
 def _start(environment: Any, **_: Any) -> None:
     """Begin to watch, from a process of its own."""
-    session = LoadUser.session
+    session = Scenario.session
     session.rounds = session.plan.rounds or SCENARIOS[session.plan.scenario].rounds
     session.users = environment.runner.target_user_count
     session.host = environment.host or ""
-    if isinstance(environment.runner, LocalRunner):
-        session.start_watch()
+    session.ends_run = isinstance(environment.runner, LocalRunner)
+    if session.ends_run:
+        session.start_observer()
 
 
 def _judge(environment: Any, **_: Any) -> None:
     """Judge while Locust still writes: what is found now is in its statistics and its report."""
     if isinstance(environment.runner, LocalRunner):
-        judge_run(LoadUser.session)
+        judge_run(Scenario.session)
         gevent.sleep(2 * CSV_STATS_INTERVAL_SEC)
 
 
@@ -71,10 +85,10 @@ def _set_status(environment: Any, **_: Any) -> None:
     """Set an exit status other than 0, never 0 itself: Locust may know of more that failed."""
     if not isinstance(environment.runner, LocalRunner):
         return
-    session = LoadUser.session
-    session.stop_watch()
+    session = Scenario.session
+    session.stop_observer()
     if not session.over:
-        session.ledger.broken.append("the run was ended before its scenario was through")
+        session.log.broken.append("the run was ended before its scenario was through")
     status, _checks = write_outcome(session, SCENARIOS[session.plan.scenario].required)
     if status:
         environment.process_exit_code = status

@@ -34,17 +34,17 @@ class Plan:
     #: `small` files come padded to their size, `real` ones are filled with pictures.
     clips: str = "small"
     #: When no job has moved for so long, those that have not ended count as lost.
-    patience_seconds: float = 60.0
+    stall_seconds: float = 60.0
     #: /health has to answer faster than this, 99 times of 100.
     health_ms: float = 100.0
     #: How long memory may take to come back once the load has ended.
     recovery_seconds: float = 60.0
     #: What the tree may hold at rest above what it held when idle, as a share of it.
     recovery_share: float = 0.10
-    #: Of a service on this machine: its process, its spool folder, the file that forces memory.
+    #: Of a service on this machine: its process, its spool folder, the file of pressure_app.
     pid: int = 0
     spool: str = ""
-    ballast: str = ""
+    memory_pressure: str = ""
     out: str = ""
 
     @property

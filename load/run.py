@@ -8,35 +8,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from leak_suite.errors import LeakSuiteError
-from load import files
 from load.plan import ROOT, Plan
+from load.scenarios import SCENARIOS
 from load.service import check_reachable, serve
-from load.table import table
 
 __all__ = ["main"]
 
-#: Users of each scenario; `concurrency` counts its own: one for every place, and some too many.
-USERS = {
-    "concurrency": 0,
-    "rejection": 1,
-    "steady": 1,
-    "burst": 5,
-    "abort": 6,
-    "cancel": 8,
-    "soak": 12,
-    "hostile": 3,
-}
-_TOO_MANY = 3
 CI = ("concurrency", "rejection")
 _APP = "reference_app.main:app"
-_SOAK_SECONDS = 300.0
 #: A run that is not through by then is ended, and has not been exercised.
 _LONGEST_SECONDS = 1200.0
 
@@ -56,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m load",
         description="Load the service and judge it: 0 passed, 1 violated, 2 not exercised.",
     )
-    parser.add_argument("scenario", choices=[*USERS, "ci"], help="ci is " + " and ".join(CI))
+    parser.add_argument("scenario", choices=[*SCENARIOS, "ci"], help="ci is " + " and ".join(CI))
     parser.add_argument("--host", help="a running service; only its answers are seen then")
     parser.add_argument("--app", default=_APP, help=f"what to serve (default {_APP})")
     parser.add_argument("--factory", action="store_true", help="--app names what makes the app")
@@ -67,7 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pending", type=int, default=Plan.pending, help="jobs that may wait")
     parser.add_argument("--max-upload-mb", type=int, default=Plan.max_upload_mb)
     parser.add_argument("--clips", choices=["small", "real"], default="small")
-    parser.add_argument("--patience-seconds", type=float, default=Plan.patience_seconds)
+    parser.add_argument(
+        "--stall-seconds",
+        type=float,
+        default=Plan.stall_seconds,
+        help="jobs count as lost when none has moved for so long (default %(default)g)",
+    )
+    parser.add_argument("--patience-seconds", type=float, help="deprecated name of --stall-seconds")
     parser.add_argument("--health-ms", type=float, default=Plan.health_ms)
     parser.add_argument("--recovery-seconds", type=float, default=Plan.recovery_seconds)
     parser.add_argument("--max-seconds", type=float, default=_LONGEST_SECONDS)
@@ -79,7 +71,7 @@ def _plan(scenario: str, options: argparse.Namespace) -> Plan:
     out = options.out or ROOT / "reports" / "out"
     seconds = options.seconds
     if seconds is None:
-        seconds = _SOAK_SECONDS if scenario == "soak" else 0.0
+        seconds = SCENARIOS[scenario].seconds
     return Plan(
         scenario=scenario,
         slots=options.slots,
@@ -88,11 +80,18 @@ def _plan(scenario: str, options: argparse.Namespace) -> Plan:
         rounds=options.rounds,
         seconds=seconds,
         clips=options.clips,
-        patience_seconds=options.patience_seconds,
+        stall_seconds=_stall_seconds(options),
         health_ms=options.health_ms,
         recovery_seconds=options.recovery_seconds,
         out=str((out / f"load-{scenario}").resolve()),
     )
+
+
+def _stall_seconds(options: argparse.Namespace) -> float:
+    if options.patience_seconds is None:
+        return float(options.stall_seconds)
+    print("load: --patience-seconds is deprecated; use --stall-seconds", file=sys.stderr)
+    return float(options.patience_seconds)
 
 
 def _one(scenario: str, options: argparse.Namespace) -> int:
@@ -104,7 +103,7 @@ def _one(scenario: str, options: argparse.Namespace) -> int:
     outcome_file.unlink(missing_ok=True)
     print(f"load: {scenario}", flush=True)
     try:
-        files.prepare(plan)
+        SCENARIOS[scenario].prepare_files(plan)
         exit_code = _loaded(plan, options)
     except LeakSuiteError as error:
         print(f"load: {error}")
@@ -121,18 +120,17 @@ def _loaded(plan: Plan, options: argparse.Namespace) -> int:
             )
             host = service.url
             plan = replace(
-                plan, pid=service.pid, spool=str(service.spool), ballast=str(service.ballast)
+                plan,
+                pid=service.pid,
+                spool=str(service.spool),
+                memory_pressure=str(service.memory_pressure),
             )
         else:
             check_reachable(host)
-        users = options.users if options.users is not None else _users(plan)
+        users = options.users
+        if users is None:
+            users = SCENARIOS[plan.scenario].default_users(plan)
         return _locust(plan, host, users, options.max_seconds)
-
-
-def _users(plan: Plan) -> int:
-    if plan.scenario == "concurrency":
-        return plan.slots + plan.pending + _TOO_MANY
-    return USERS[plan.scenario]
 
 
 def _locust(plan: Plan, host: str, users: int, max_seconds: float) -> int:
@@ -162,13 +160,29 @@ def _report(plan: Plan, outcome_file: Path, exit_code: int) -> int:
     outcome: dict[str, Any] = {}
     if outcome_file.exists():
         outcome = json.loads(outcome_file.read_text(encoding="utf-8"))
-        print(table(outcome))
+        print(_table(outcome))
     status = _status(outcome, exit_code)
     words = {0: "passed", 1: "VIOLATED", 2: "NOT EXERCISED OR BROKEN"}[status]
     print(f"load: {plan.scenario} {words} (status {status}); everything is in {plan.folder}")
     if status == 2 and not outcome:
         print(f"load: Locust ended with {exit_code} and no judgement: see {plan.folder}/locust.log")
     return status
+
+
+def _table(outcome: Mapping[str, Any]) -> str:
+    """One line per invariant, what went wrong beneath it."""
+    checks = outcome["checks"]
+    width = max((len(check["name"]) for check in checks), default=0)
+    lines = [
+        f"  {outcome['uploads']} uploads, {outcome['jobs']} jobs, {outcome['rounds']} rounds, "
+        f"{outcome['seconds']:g} s; view: {outcome['view']}"
+    ]
+    for check in checks:
+        seen = f"{check['seen']:>6}" if check["seen"] else "     -"
+        lines.append(f"  {check['name']:<{width}} {seen}  {check['state']}")
+        lines += [f"      {detail}" for detail in check["details"]]
+    lines += [f"  broken: {reason}" for reason in outcome["broken"]]
+    return "\n".join(lines)
 
 
 def _status(outcome: dict[str, Any], exit_code: int) -> int:

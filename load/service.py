@@ -25,13 +25,13 @@ _START_SECONDS = 90.0
 class Service:
     """A running service.
 
-    `ballast`: a file; the number of MiB in it is what the service holds besides its own memory.
+    `memory_pressure`: while this file exists, the service holds as many more MiB as it says.
     """
 
     url: str
     pid: int
     spool: Path
-    ballast: Path
+    memory_pressure: Path
 
 
 @contextmanager
@@ -44,16 +44,16 @@ def serve(
         SubjectError: it did not start, or does not answer `/health`.
     """
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
-        spool, ballast = Path(folder, "spool"), Path(folder, "ballast")
+        spool, memory_pressure = Path(folder, "spool"), Path(folder, "memory_pressure")
         environment = {
             "SPOOL_DIR": str(spool),
             "LOAD_APP": app,
             "LOAD_APP_FACTORY": "1" if factory else "",
-            "LOAD_BALLAST": str(ballast),
+            "LOAD_MEMORY_PRESSURE": str(memory_pressure),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
             **(variables or {}),
         }
-        command = [sys.executable, "-m", "uvicorn", "--factory", "load.pressured:create"]
+        command = [sys.executable, "-m", "uvicorn", "--factory", "load.pressure_app:create"]
         command += ["--host", "127.0.0.1", "--port", "{port}", "--workers", "1"]
         # As deployed: a client that comes back after Retry-After must not find its connection
         # closing under its hands.
@@ -61,7 +61,7 @@ def serve(
         log.parent.mkdir(parents=True, exist_ok=True)
         with ServiceProcess(command, folder=ROOT, environment=environment, log=log) as process:
             process.wait_until_healthy(_START_SECONDS)
-            yield Service(process.base_url, process.pid, spool, ballast)
+            yield Service(process.base_url, process.pid, spool, memory_pressure)
 
 
 def check_reachable(url: str) -> None:

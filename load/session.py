@@ -1,4 +1,4 @@
-"""One run inside Locust: rounds that all users begin and end together, and rest in between."""
+"""One run inside Locust: rounds that all users begin and end together, idle in between."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import gevent
 import gevent.event
 from gevent import subprocess
 
-from load.ledger import Ledger, Rest
-from load.observe import Observed, read
+from load.observer import Observations, read
 from load.plan import ROOT, Plan
+from load.run_log import IdleWindow, RunLog
 
 __all__ = ["Session"]
 
-_REST_SECONDS = 1.2
+_IDLE_SECONDS = 1.2
 # Workers that have just ended are still in /proc for a moment.
 _SETTLE_SECONDS = 0.4
-_GATE_SECONDS = 120.0
+_LATCH_SECONDS = 120.0
 
 
 class _Barrier:
-    """Lets everyone through when all have come."""
+    """Lets all through when the last one has come."""
 
     def __init__(self) -> None:
-        self._here = 0
+        self._waiting = 0
         self._open = gevent.event.Event()
 
     def wait(self, all_of: int) -> bool:
         """Wait for the others; True for the last one to come."""
-        self._here += 1
-        if self._here >= all_of:
-            self._here = 0
+        self._waiting += 1
+        if self._waiting >= all_of:
+            self._waiting = 0
             opened, self._open = self._open, gevent.event.Event()
             opened.set()
             return True
@@ -49,85 +49,91 @@ class Session:
         self.plan = plan
         self.host = host
         self.environment = environment
-        self.ledger = Ledger(self._tell)
+        self.log = RunLog(self._report_check)
         self.users = 0
         self.round = -1
         self.rounds = 0
         self.over = False
+        self.ends_run = False
         self.idle: dict[str, Any] | None = None
         self.health: dict[str, Any] | None = None
         self.began = self.last_sign = time.monotonic()
         self.seconds = 0.0
-        self._seats = 0
+        self._user_count = 0
         self._barrier = _Barrier()
-        self._gates: dict[str, gevent.event.Event] = {}
+        self._latches: dict[str, gevent.event.Event] = {}
         self._counts: dict[str, int] = {}
-        self._watch: subprocess.Popen[bytes] | None = None
+        self._observer: subprocess.Popen[bytes] | None = None
 
-    def take_seat(self) -> int:
-        """The number of a user, from 0; the first one leads."""
-        self._seats += 1
-        return self._seats - 1
+    def next_user_index(self) -> int:
+        """The index of the next user, from 0; the first one is the leader."""
+        self._user_count += 1
+        return self._user_count - 1
 
-    def meet(self) -> bool:
+    def wait_for_all(self) -> bool:
         """Wait until every user has come to this point."""
         return self._barrier.wait(max(1, self.users))
 
     def more_rounds(self) -> bool:
         """Whether another round begins; every user asks, all get the same answer."""
-        if self.meet():
+        if self.wait_for_all():
             late = 0 < self.plan.seconds <= time.monotonic() - self.began
             self.over = self.over or late or self.round + 1 >= self.rounds
             if not self.over:
                 self.round += 1
-                self._gates.clear()
+                self._latches.clear()
                 self._counts.clear()
-        self.meet()
+        self.wait_for_all()
         return not self.over
 
-    def arrive(self, gate: str, needed: int) -> None:
-        """Count one more who has done what `gate` waits for."""
-        self._counts[gate] = self._counts.get(gate, 0) + 1
-        if self._counts[gate] >= needed:
-            self._gate(gate).set()
+    def count_down(self, latch: str, needed: int) -> None:
+        """Count one more user that has done what `latch` waits for; the `needed`th opens it."""
+        self._counts[latch] = self._counts.get(latch, 0) + 1
+        if self._counts[latch] >= needed:
+            self._latch(latch).set()
 
-    def pass_gate(self, gate: str) -> bool:
-        """Wait until enough have arrived; False where they never did."""
-        return bool(self._gate(gate).wait(_GATE_SECONDS))
+    def wait_for(self, latch: str) -> bool:
+        """Wait until enough users have counted down; False if that takes more than 120 s."""
+        return bool(self._latch(latch).wait(_LATCH_SECONDS))
 
-    def rest(self) -> None:
-        """Mark a stretch of time in which nothing runs."""
+    def mark_idle(self) -> None:
+        """Keep still for a moment and record it: readings of that window are compared."""
         gevent.sleep(_SETTLE_SECONDS)
         begin = time.monotonic()
-        gevent.sleep(_REST_SECONDS)
-        self.ledger.rests.append(Rest(begin, time.monotonic(), self.ledger.uploads))
+        gevent.sleep(_IDLE_SECONDS)
+        self.log.idle_windows.append(IdleWindow(begin, time.monotonic(), self.log.uploads))
 
-    def broke(self, user: Any, error: Exception) -> None:
+    def end_run(self) -> None:
+        """End the run; a distributed one is ended by its master."""
+        if self.ends_run:
+            gevent.spawn(self.environment.runner.quit)
+
+    def record_error(self, user: Any, error: Exception) -> None:
         """A failure of the load itself: Locust lists it, and the run cannot pass."""
-        self.ledger.broken.append("".join(traceback.format_exception_only(error)).strip())
+        self.log.broken.append("".join(traceback.format_exception_only(error)).strip())
         self.environment.events.user_error.fire(
             user_instance=user, exception=error, tb=error.__traceback__
         )
 
-    def start_watch(self) -> None:
-        """Begin to observe from a process of its own."""
+    def start_observer(self) -> None:
+        """Start the observer, a process of its own."""
         self.plan.folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "load.observe", "--host", self.host]
+        command = [sys.executable, "-m", "load.observer", "--host", self.host]
         command += ["--out", str(self._observed_file)]
         if self.plan.is_local:
             command += ["--pid", str(self.plan.pid), "--spool", self.plan.spool]
-        self._watch = subprocess.Popen(command, cwd=ROOT)
+        self._observer = subprocess.Popen(command, cwd=ROOT)
 
-    def stop_watch(self) -> None:
+    def stop_observer(self) -> None:
         """End the observer; harmless a second time."""
-        if self._watch is not None:
-            if self._watch.poll() is not None:
-                self.ledger.broken.append("the watch ended before the run: see locust.log")
-            self._watch.terminate()
-            self._watch.wait()
-            self._watch = None
+        if self._observer is not None:
+            if self._observer.poll() is not None:
+                self.log.broken.append("the observer ended before the run: see locust.log")
+            self._observer.terminate()
+            self._observer.wait()
+            self._observer = None
 
-    def observed(self) -> Observed:
+    def observed(self) -> Observations:
         """What the observer has written so far."""
         return read(self._observed_file)
 
@@ -135,16 +141,16 @@ class Session:
     def _observed_file(self) -> Any:
         return self.plan.folder / "observed.jsonl"
 
-    def _gate(self, name: str) -> gevent.event.Event:
-        return self._gates.setdefault(name, gevent.event.Event())
+    def _latch(self, name: str) -> gevent.event.Event:
+        return self._latches.setdefault(name, gevent.event.Event())
 
-    def _tell(self, invariant: str, complaint: str) -> None:
-        """Every look at an invariant is a line in Locust's own statistics."""
+    def _report_check(self, invariant: str, error: str) -> None:
+        """Every check of an invariant is a line in Locust's own statistics."""
         self.environment.events.request.fire(
             request_type="INVARIANT",
             name=invariant,
             response_time=0,
             response_length=0,
-            exception=AssertionError(complaint) if complaint else None,
+            exception=AssertionError(error) if error else None,
             context={},
         )

@@ -15,7 +15,7 @@ from benchmarks.evidence.study import Figures, Study
 from leak_suite.fit import FitResult
 from leak_suite.units import MIB
 from load import invariants
-from tests.load.broken import PROMISES
+from load.broken_promises import PROMISES
 
 __all__ = ["STUDIES"]
 
@@ -173,8 +173,8 @@ def _json(file: Path) -> Any:
 
 
 def _broken(scenario: str, app: str, promise: str) -> Study:
-    words = [scenario, "--app", f"tests.load.broken:{app}", "--factory"]
-    words += ["--patience-seconds", "20", "--recovery-seconds", "2"]
+    words = [scenario, "--app", f"fixtures.broken_services:{app}", "--factory"]
+    words += ["--stall-seconds", "20", "--recovery-seconds", "2"]
     # A leak shows over rounds; all else shows in one.
     if scenario == "concurrency" and promise != invariants.MEMORY:
         words += ["--rounds", "1"]

@@ -6,12 +6,13 @@ import time
 from contextlib import closing
 
 import gevent
-from locust import tag, task
 
 from load import files, invariants
-from load.ledger import Job
-from load.scenarios.base import LoadUser
-from load.wire import send_half
+from load.plan import Plan
+from load.raw_uploads import send_half
+from load.run_log import Job
+from load.scenarios.base import Scenario
+from load.scenarios.registry import register
 
 __all__ = ["Abort"]
 
@@ -20,11 +21,15 @@ CUT = "reached: an upload was cut off half-way"
 DROPPED = "reached: a download was dropped"
 STREAM_DROPPED = "reached: an event stream was dropped"
 _GONE_SECONDS = 5.0
+_CUT_MIB = 4
 
 
-class Abort(LoadUser):
+@register
+class Abort(Scenario):
     """Three kinds of clients that go away, and jobs that must not notice."""
 
+    name = "abort"
+    users = 6
     rounds = 10
     required = (
         GONE,
@@ -36,23 +41,23 @@ class Abort(LoadUser):
         invariants.HEALTH,
     )
 
-    @tag("abort")
-    @task
-    def play(self) -> None:
-        """All rounds."""
-        super().play()
+    @classmethod
+    def prepare_files(cls, plan: Plan) -> None:
+        """See `Scenario`."""
+        super().prepare_files(plan)
+        files.of_size(_CUT_MIB, "small")
 
     def one_round(self) -> None:
         """Go away in this user's own way, after sending something ordinary."""
-        if self.seat % 3 == 0:
-            send_half(self.session.host, files.of_size(4, "small"))
-            self.session.ledger.reach(CUT)
+        if self.user_index % 3 == 0:
+            send_half(self.session.host, files.of_size(_CUT_MIB, "small"))
+            self.session.log.mark_reached(CUT)
             self._places_come_back()
         job = self.send(files.quick_job())
-        if self.seat % 3 == 1:
+        if self.user_index % 3 == 1:
             self._drop_stream(job)
         self.follow(job)
-        if self.seat % 3 == 2 and job.status == "completed":
+        if self.user_index % 3 == 2 and job.status == "completed":
             self._drop_download(job)
         self.clean(job)
 
@@ -60,12 +65,12 @@ class Abort(LoadUser):
         path = f"/api/download/{job.job_id}/video"
         label = "/api/download/[id]/video"
         if self._begin_and_drop(path, label):
-            self.session.ledger.reach(DROPPED)
+            self.session.log.mark_reached(DROPPED)
 
     def _drop_stream(self, job: Job) -> None:
         path = f"/api/jobs/{job.job_id}/events"
         if self._begin_and_drop(path, "/api/jobs/[id]/events"):
-            self.session.ledger.reach(STREAM_DROPPED)
+            self.session.log.mark_reached(STREAM_DROPPED)
 
     def _begin_and_drop(self, path: str, label: str) -> bool:
         """Read the first bytes of an answer, then close the connection under it."""
@@ -73,15 +78,15 @@ class Abort(LoadUser):
             return answer.status_code == 200 and bool(next(answer.iter_content(64), b""))
 
     def _places_come_back(self) -> None:
-        """The service counts uploads on their way; one whose client is gone is on no way."""
-        health = self.look() or {}
+        """The service counts uploads in progress; one whose client is gone is not."""
+        health = self.memory_health() or {}
         if "uploading" not in health.get("jobs", {}):
-            self.session.ledger.leave_out(GONE, "the service does not count uploads on their way")
+            self.session.log.skip(GONE, "the service does not count uploads in progress")
             return
         deadline = time.monotonic() + _GONE_SECONDS
         while (count := self._uploading()) and time.monotonic() < deadline:
             gevent.sleep(0.1)
-        self.session.ledger.saw(GONE, count == 0, f"{count} still counted as on their way")
+        self.session.log.record(GONE, count == 0, f"{count} still counted as in progress")
 
     def _uploading(self) -> int:
-        return int((self.look() or {}).get("jobs", {}).get("uploading", 0))
+        return int((self.memory_health() or {}).get("jobs", {}).get("uploading", 0))

@@ -1,23 +1,27 @@
-"""A user of the service: uploads, follows jobs, keeps to Retry-After. Scenarios set the order."""
+"""What a scenario declares, and what its users can do: upload, follow jobs, keep to Retry-After.
+
+Nothing here imports Locust, which patches the standard library of whoever imports it: the
+locustfile makes a Locust user of each scenario.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gevent
-from locust import HttpUser
-from locust.clients import ResponseContextManager
-from locust.exception import StopUser
-from locust.runners import LocalRunner
-from requests import Response
 
-from load import invariants
+from load import files, invariants
 from load.judgement import has_recovered
-from load.ledger import FINAL, Job
+from load.plan import Plan
+from load.run_log import FINAL, Job
 from load.session import Session
 
-__all__ = ["COMPLETED", "LoadUser"]
+if TYPE_CHECKING:
+    from locust.clients import ResponseContextManager
+    from requests import Response
+
+__all__ = ["COMPLETED", "Scenario", "retry_seconds"]
 
 COMPLETED = frozenset({"completed"})
 _POLL_SECONDS = 0.25
@@ -25,45 +29,62 @@ _TIMEOUT_SECONDS = 90.0
 _LONGEST_RETRY_SECONDS = 300
 
 
-class LoadUser(HttpUser):
-    """What all scenarios share. `session` is set when the test starts."""
+class Scenario:
+    """One user of a scenario. A scenario declares the class attributes and defines `one_round`.
 
-    abstract = True
-    session: ClassVar[Session]
-    #: Invariants and limits that a run must have tried, or it was not exercised.
-    required: ClassVar[tuple[str, ...]] = ()
-    #: How many rounds, unless the plan says otherwise. How many users is Locust's `--users`.
+    `name`: on the command line, and Locust's tag. `users`, `rounds` and `seconds` (no new round
+    begins after so long; 0 is no limit) hold unless the plan says otherwise. `required`:
+    invariants and limits that a run must have tried, or it was not exercised. `session` is set
+    when the test starts; `client` is Locust's HTTP client.
+    """
+
+    name: ClassVar[str]
+    users: ClassVar[int] = 1
     rounds: ClassVar[int] = 10
+    seconds: ClassVar[float] = 0.0
+    required: ClassVar[tuple[str, ...]] = ()
+    session: ClassVar[Session]
+    client: Any
+    environment: Any
+
+    @classmethod
+    def default_users(cls, plan: Plan) -> int:  # noqa: ARG003 - for scenarios that depend on it
+        """How many users load the service that `plan` describes."""
+        return cls.users
+
+    @classmethod
+    def prepare_files(cls, plan: Plan) -> None:  # noqa: ARG003 - as above
+        """Make the files that it sends, so that drawing them does not count as load."""
+        files.quick_job()
 
     def on_start(self) -> None:
-        """Take a seat; the first user leads."""
-        self.seat = self.session.take_seat()
+        """Number this user."""
+        self.user_index = self.session.next_user_index()
 
     @property
-    def leads(self) -> bool:
-        """Whether this user does what has to be done once."""
-        return self.seat == 0
+    def is_leader(self) -> bool:
+        """Whether this user does what only one user has to do."""
+        return self.user_index == 0
 
     def play(self) -> None:
-        """All rounds, each begun and ended by all users together, each followed by rest."""
+        """All rounds, each begun and ended by all users together, an idle window after each."""
         session = self.session
-        if self.leads:
-            session.idle = self.look()
-            session.rest()
+        if self.is_leader:
+            session.idle = self.memory_health()
+            session.mark_idle()
         while session.more_rounds():
             try:
                 self.one_round()
             except Exception as error:
-                session.broke(self, error)
-            # A pooled connection is a descriptor of the service; none may blur the rest.
+                session.record_error(self, error)
+            # A pooled connection is a descriptor of the service; none may be open while it is idle.
             self.client.close()
-            session.meet()
-            if self.leads:
-                session.rest()
-        if self.leads:
+            session.wait_for_all()
+            if self.is_leader:
+                session.mark_idle()
+        if self.is_leader:
             session.seconds = time.monotonic() - session.began
             self._end()
-        raise StopUser
 
     def one_round(self) -> None:
         """What one user does in one round."""
@@ -74,8 +95,8 @@ class LoadUser(HttpUser):
     def upload(
         self, content: bytes, *, name: str = "clip.mp4", kind: str = "video/mp4", label: str = ""
     ) -> Response:
-        """Send one file and look at what every answer must be."""
-        self.session.ledger.uploads += 1
+        """Send one file, and check what holds for every answer."""
+        self.session.log.uploads += 1
         label = f"/api/upload {label}".strip()
         with self.client.post(
             "/api/upload",
@@ -84,24 +105,25 @@ class LoadUser(HttpUser):
             timeout=_TIMEOUT_SECONDS,
             catch_response=True,
         ) as answer:
-            self._look_at(answer)
-        return cast(Response, answer)
+            self._check_answer(answer)
+        response: Response = answer
+        return response
 
-    def take(self, answer: Response, ends: frozenset[str] = COMPLETED) -> Job | None:
+    def accept(self, answer: Response, ends: frozenset[str] = COMPLETED) -> Job | None:
         """The job of a 202; None for every other answer."""
         if answer.status_code != 202:
             return None
         view = answer.json()
-        job = self.session.ledger.take(Job(str(view["job_id"]), ends))
-        job.hear(view)
+        job = self.session.log.add(Job(str(view["job_id"]), ends))
+        job.update(view)
         return job
 
     def send(self, content: bytes, *, ends: frozenset[str] = COMPLETED) -> Job:
         """Upload until it is taken, keeping to Retry-After; raises where that never happens."""
-        deadline = time.monotonic() + 10 * self.session.plan.patience_seconds
+        deadline = time.monotonic() + 10 * self.session.plan.stall_seconds
         while time.monotonic() < deadline:
             answer = self.upload(content)
-            job = self.take(answer, ends)
+            job = self.accept(answer, ends)
             if job is not None:
                 return job
             if answer.status_code != 503:
@@ -119,22 +141,22 @@ class LoadUser(HttpUser):
             if sign != last:
                 # A job that waits behind long ones is not lost: any job's progress counts.
                 last, session.last_sign = sign, time.monotonic()
-            elif time.monotonic() - session.last_sign > session.plan.patience_seconds:
-                job.lost = f"{job.status}, and no job moved for {session.plan.patience_seconds:g} s"
+            elif time.monotonic() - session.last_sign > session.plan.stall_seconds:
+                job.lost = f"{job.status}, and no job moved for {session.plan.stall_seconds:g} s"
         return job
 
     def finish(self, job: Job) -> Job:
-        """Follow a job to its end, then have it removed: a load run leaves nothing behind."""
+        """Follow a job to its end, then remove it: a load run leaves nothing behind."""
         self.follow(job)
         self.clean(job)
         return job
 
     def clean(self, job: Job) -> None:
-        """Remove a job; one that is lost is left for whoever looks for it."""
+        """Remove a job; a lost one is left for whoever investigates."""
         if not job.lost:
             self.client.delete(f"/api/cleanup/{job.job_id}", name="/api/cleanup/[id]", timeout=30)
 
-    def look(self) -> dict[str, Any] | None:
+    def memory_health(self) -> dict[str, Any] | None:
         """`/health/memory`; None where the service has no such route."""
         try:
             answer = self.client.get("/health/memory", timeout=30)
@@ -144,12 +166,12 @@ class LoadUser(HttpUser):
         return body if isinstance(body, dict) else None
 
     def snapshot(self) -> None:
-        """All jobs at one moment: the positions in the queue must make one row."""
+        """Check all jobs at one moment: queue positions must be 1, 2, 3 … without gaps."""
         answer = self.client.get("/api/jobs", timeout=30)
         views = answer.json().get("jobs") if answer.status_code == 200 else None
         if isinstance(views, list):
-            complaint = invariants.queue_complaint(views, self.session.plan.slots)
-            self.session.ledger.saw(invariants.SNAPSHOT, not complaint, complaint)
+            error = invariants.queue_error(views, self.session.plan.slots)
+            self.session.log.record(invariants.SNAPSHOT, not error, error)
 
     # -- inside
 
@@ -161,46 +183,44 @@ class LoadUser(HttpUser):
             catch_response=True,
         ) as answer:
             if answer.status_code == 200:
-                job.hear(answer.json())
+                job.update(answer.json())
             elif answer.status_code == 404:
                 job.lost = "the service does not know it any more"
                 answer.failure(job.lost)
 
-    def _look_at(self, answer: ResponseContextManager) -> None:
-        ledger, status = self.session.ledger, answer.status_code
-        ledger.saw(
+    def _check_answer(self, answer: ResponseContextManager) -> None:
+        log, status = self.session.log, answer.status_code
+        log.record(
             invariants.ERRORS,
             0 < status < 500 or status == 503,
             f"an upload was answered {status or 'not at all'}: {answer.error or answer.text[:120]}",
         )
         if status == 503:
             seconds = retry_seconds(answer)
-            said = answer.headers.get("Retry-After", "nothing")
-            ledger.saw(
+            header = answer.headers.get("Retry-After", "nothing")
+            log.record(
                 invariants.RETRY_AFTER,
                 seconds is not None and 1 <= seconds <= _LONGEST_RETRY_SECONDS,
-                f"Retry-After says {said}",
+                f"Retry-After is {header}",
             )
         if 400 <= status < 500 or status == 503:
             # The refusals that scenarios provoke are answers, not failures.
             answer.success()  # type: ignore[no-untyped-call]
 
     def _end(self) -> None:
-        """Let memory come back, keep the service's last word, and end the run."""
-        self.session.health = self.look()
+        """Let memory come back, keep the service's last figures, and end the run."""
+        self.session.health = self.memory_health()
         self._wait_for_memory()
-        # A distributed run is ended by its master.
-        if isinstance(self.environment.runner, LocalRunner):
-            gevent.spawn(self.environment.runner.quit)
+        self.session.end_run()
 
     def _wait_for_memory(self) -> None:
         session = self.session
         deadline = time.monotonic() + session.plan.recovery_seconds
         while not has_recovered(session) and time.monotonic() < deadline:
-            session.rest()
+            session.mark_idle()
 
 
 def retry_seconds(answer: Response) -> int | None:
-    """What Retry-After says, in seconds; None if it is not there or no number."""
+    """The seconds of Retry-After; None if it is missing or no number."""
     text = answer.headers.get("Retry-After", "")
     return int(text) if text.isdigit() else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from locust import tag, task
-
 from load import files, invariants
-from load.ledger import FINAL, Job
-from load.scenarios.base import COMPLETED, LoadUser
+from load.plan import Plan
+from load.run_log import FINAL, Job
+from load.scenarios.base import COMPLETED, Scenario
+from load.scenarios.registry import register
 
 __all__ = ["Cancel"]
 
@@ -18,9 +18,12 @@ _SECONDS = 2.0
 _STATES = ("pending", "processing", "completed")
 
 
-class Cancel(LoadUser):
+@register
+class Cancel(Scenario):
     """Every other user cancels, each in its own state of the job."""
 
+    name = "cancel"
+    users = 8
     rounds = 10
     required = (
         QUICK,
@@ -31,16 +34,18 @@ class Cancel(LoadUser):
         *(IN_STATE.format(state) for state in _STATES),
     )
 
-    @tag("cancel")
-    @task
-    def play(self) -> None:
-        """All rounds."""
-        super().play()
+    @classmethod
+    def prepare_files(cls, plan: Plan) -> None:
+        """See `Scenario`."""
+        super().prepare_files(plan)
+        files.longest_job()
 
     def one_round(self) -> None:
         """Send one job, and cancel it if it is this user's turn."""
-        cancels = self.seat % 2 == 0
-        state = _STATES[(self.seat // 2 + self.session.round) % len(_STATES)] if cancels else ""
+        cancels = self.user_index % 2 == 0
+        state = (
+            _STATES[(self.user_index // 2 + self.session.round) % len(_STATES)] if cancels else ""
+        )
         # What is cancelled while it runs would run for much longer than cancelling may take.
         job = self.send(
             files.longest_job() if state == "processing" else files.quick_job(),
@@ -59,8 +64,8 @@ class Cancel(LoadUser):
         answer = self.client.post(f"/api/cancel/{job.job_id}", name="/api/cancel/[id]", timeout=30)
         seconds = time.monotonic() - began
         if answer.status_code == 200:
-            job.hear(answer.json())
-            self.session.ledger.reach(IN_STATE.format(before))
+            job.update(answer.json())
+            self.session.log.mark_reached(IN_STATE.format(before))
         done = answer.status_code == 200 and job.status in FINAL and seconds <= _SECONDS
         text = f"a {before} job: {answer.status_code}, {job.status} after {seconds:.1f} s"
-        self.session.ledger.saw(QUICK, done, text)
+        self.session.log.record(QUICK, done, text)

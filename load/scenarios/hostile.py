@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gevent
-from locust import tag, task
 
 from fixtures.hostile import HOSTILE, Recipe
 from load import files, invariants
-from load.scenarios.base import LoadUser, retry_seconds
+from load.plan import Plan
+from load.scenarios.base import Scenario, retry_seconds
+from load.scenarios.registry import register
 
 __all__ = ["Hostile"]
 
@@ -17,9 +18,12 @@ _PER_ROUND = 3
 _TRIES = 20
 
 
-class Hostile(LoadUser):
+@register
+class Hostile(Scenario):
     """The first user sends the catalogue of hostile files, the others send good ones meanwhile."""
 
+    name = "hostile"
+    users = 3
     rounds = -(-len(HOSTILE) // _PER_ROUND)
     required = (
         STATUS,
@@ -30,15 +34,16 @@ class Hostile(LoadUser):
         invariants.HEALTH,
     )
 
-    @tag("hostile")
-    @task
-    def play(self) -> None:
-        """All rounds."""
-        super().play()
+    @classmethod
+    def prepare_files(cls, plan: Plan) -> None:
+        """See `Scenario`."""
+        super().prepare_files(plan)
+        for recipe in HOSTILE.values():
+            recipe.make()
 
     def one_round(self) -> None:
         """Three hostile files, or one good one."""
-        if not self.leads:
+        if not self.is_leader:
             self.finish(self.send(files.quick_job()))
             return
         names = list(HOSTILE)
@@ -56,10 +61,10 @@ class Hostile(LoadUser):
                 break
             gevent.sleep(retry_seconds(answer) or 1)
         text = f"{name} was answered {answer.status_code}"
-        self.session.ledger.saw(STATUS, answer.status_code in recipe.statuses, text)
-        job = self.take(answer, recipe.ends)
+        self.session.log.record(STATUS, answer.status_code in recipe.statuses, text)
+        job = self.accept(answer, recipe.ends)
         if job is None:
             return
         self.finish(job)
         if job.status == "failed":
-            self.session.ledger.saw(REASON, bool(job.view.get("error")), f"{name}: no reason")
+            self.session.log.record(REASON, bool(job.view.get("error")), f"{name}: no reason")

@@ -6,16 +6,16 @@ import time
 from pathlib import Path
 
 import gevent
-from locust import tag, task
 
 from fixtures.boxes import pad
 from fixtures.hostile import HOSTILE
 from load import files, invariants
-from load.ledger import Job
-from load.plan import MIB
-from load.scenarios.base import LoadUser, retry_seconds
-from load.spool import spool_files
-from load.wire import send_chunked, send_declared
+from load.observer import spool_files
+from load.plan import MIB, Plan
+from load.raw_uploads import send_chunked, send_declared
+from load.run_log import Job
+from load.scenarios.base import Scenario, retry_seconds
+from load.scenarios.registry import register
 
 __all__ = ["Rejection"]
 
@@ -39,9 +39,11 @@ _EXCESS_MIB = 48
 _MEMORY_SECONDS = 60.0
 
 
-class Rejection(LoadUser):
+@register
+class Rejection(Scenario):
     """One careful user; the queue is filled for the last refusal."""
 
+    name = "rejection"
     required = (
         LARGEST,
         TOO_LARGE,
@@ -60,15 +62,15 @@ class Rejection(LoadUser):
         invariants.HEALTH,
     )
 
-    @tag("rejection")
-    @task
-    def play(self) -> None:
-        """All rounds."""
-        super().play()
+    @classmethod
+    def prepare_files(cls, plan: Plan) -> None:
+        """See `Scenario`."""
+        super().prepare_files(plan)
+        files.long_job()
 
     def one_round(self) -> None:
         """One reason to refuse."""
-        if not self.leads:
+        if not self.is_leader:
             return
         steps = (
             self._ordinary,
@@ -85,12 +87,12 @@ class Rejection(LoadUser):
         steps[self.session.round % len(steps)]()
 
     def _saw(self, invariant: str, holds: bool, detail: str) -> None:
-        self.session.ledger.saw(invariant, holds, detail)
+        self.session.log.record(invariant, holds, detail)
 
     def _ordinary(self) -> None:
         """A job like those that will fill the queue: the service learns how long one takes."""
         answer = self.upload(files.long_job())
-        job = self.take(answer)
+        job = self.accept(answer)
         self._saw(OPEN_AGAIN, job is not None, f"it was answered {answer.status_code}")
         if job is not None:
             self.finish(job)
@@ -98,7 +100,7 @@ class Rejection(LoadUser):
     def _largest(self) -> None:
         size = self.session.plan.max_upload_bytes
         answer = self.upload(pad(files.quick_job(), size), label="[largest]")
-        job = self.take(answer)
+        job = self.accept(answer)
         self._saw(LARGEST, job is not None, f"{size} bytes were answered {answer.status_code}")
         if job is not None:
             self.finish(job)
@@ -107,13 +109,13 @@ class Rejection(LoadUser):
         size = self.session.plan.max_upload_bytes + 1
         answer = self.upload(pad(files.quick_job(), size), label="[one byte more]")
         self._refused(TOO_LARGE, answer.status_code, 413)
-        job = self.take(answer)
+        job = self.accept(answer)
         if job is not None:
             self.finish(job)
 
     def _declared(self) -> None:
         answer = send_declared(self.session.host, _DECLARED_BYTES)
-        self._refused(DECLARED_UNREAD, answer.status, 413, answer.complaint)
+        self._refused(DECLARED_UNREAD, answer.status, 413, answer.error)
 
     def _endless(self) -> None:
         limit = self.session.plan.max_upload_bytes
@@ -142,7 +144,7 @@ class Rejection(LoadUser):
         """No file of a refused upload; the service may take a moment to delete."""
         spool = self.session.plan.spool
         if not spool:
-            self.session.ledger.leave_out(NOTHING_LEFT, "the spool folder cannot be seen from here")
+            self.session.log.skip(NOTHING_LEFT, "the spool folder cannot be seen from here")
             return
         deadline = time.monotonic() + 3
         while (left := spool_files(spool)) and time.monotonic() < deadline:
@@ -151,24 +153,24 @@ class Rejection(LoadUser):
 
     def _memory(self) -> None:
         """Hold real memory inside the service until it has to refuse, then give it back."""
-        plan, health = self.session.plan, self.look() or {}
+        plan, health = self.session.plan, self.memory_health() or {}
         resting = health.get("memory", {}).get("resting_bytes")
         hard = health.get("limits", {}).get("memory_hard_mb")
-        if not plan.ballast or resting is None or hard is None:
+        if not plan.memory_pressure or resting is None or hard is None:
             why = "memory can only be forced in a service that `python -m load` started itself"
             for invariant in (MEMORY_REFUSED, MEMORY_BACK):
-                self.session.ledger.leave_out(invariant, why)
+                self.session.log.skip(invariant, why)
             return
-        ballast = Path(plan.ballast)
-        ballast.write_text(str(hard - resting // MIB + _EXCESS_MIB), encoding="utf-8")
+        memory_pressure = Path(plan.memory_pressure)
+        memory_pressure.write_text(str(hard - resting // MIB + _EXCESS_MIB), encoding="utf-8")
         try:
             self._wait_for_excess(hard * MIB)
             answer = self.upload(files.quick_job(), label="[memory over the limit]")
         finally:
-            ballast.unlink()
+            memory_pressure.unlink()
         text = f"it was answered {answer.status_code}"
         self._saw(MEMORY_REFUSED, answer.status_code == 503, text)
-        taken = self.take(answer)
+        taken = self.accept(answer)
         if taken is not None:
             self.finish(taken)
         self._saw(MEMORY_BACK, self._is_back(), f"not within {_MEMORY_SECONDS:g} s")
@@ -176,7 +178,7 @@ class Rejection(LoadUser):
     def _wait_for_excess(self, bytes_wanted: int) -> None:
         """Until the service itself reads as much; it takes a moment to fill so many pages."""
         deadline = time.monotonic() + _MEMORY_SECONDS
-        while (self.look() or {}).get("memory", {}).get("resting_bytes", 0) < bytes_wanted:
+        while (self.memory_health() or {}).get("memory", {}).get("resting_bytes", 0) < bytes_wanted:
             if time.monotonic() > deadline:
                 raise RuntimeError("memory could not be forced over the hard limit")
             gevent.sleep(0.2)
@@ -186,7 +188,7 @@ class Rejection(LoadUser):
         deadline = time.monotonic() + _MEMORY_SECONDS
         while time.monotonic() < deadline:
             answer = self.upload(files.quick_job(), label="[memory is back]")
-            job = self.take(answer)
+            job = self.accept(answer)
             if job is not None:
                 self.finish(job)
                 return True
@@ -200,7 +202,7 @@ class Rejection(LoadUser):
         jobs += [self.send(files.long_job()) for _ in range(plan.pending)]
         answer = self.upload(files.long_job(), label="[queue full]")
         still_running = all(self._still_runs(job.job_id) for job in jobs[: plan.slots])
-        extra = self.take(answer)
+        extra = self.accept(answer)
         # A slot that came free meanwhile makes room for one more: then nothing was shown.
         if still_running or extra is None:
             text = f"number {plan.slots + plan.pending + 1} was answered {answer.status_code}"
@@ -219,13 +221,13 @@ class Rejection(LoadUser):
 
     def _still_runs(self, job_id: str) -> bool:
         answer = self.client.get(f"/api/status/{job_id}", name="/api/status/[id]", timeout=30)
-        return answer.status_code == 200 and answer.json().get("status") == "processing"
+        return bool(answer.status_code == 200 and answer.json().get("status") == "processing")
 
     def _come_back(self, seconds: int) -> Job | None:
         for _ in range(_RETURNS):
             gevent.sleep(seconds)
             answer = self.upload(files.long_job(), label="[after Retry-After]")
-            job = self.take(answer)
+            job = self.accept(answer)
             if job is not None:
                 break
             seconds = retry_seconds(answer) or seconds

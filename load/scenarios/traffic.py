@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gevent
-from locust import tag, task
 
 from load import files, invariants
-from load.scenarios.base import LoadUser
+from load.plan import Plan
+from load.scenarios.base import Scenario
+from load.scenarios.registry import register
 
 __all__ = ["Burst", "Soak", "Steady"]
 
@@ -15,59 +16,60 @@ _SILENCE_SECONDS = 2.0
 _COMMON = (invariants.LOST, invariants.ERRORS, invariants.SLOTS, invariants.HEALTH)
 
 
-class Steady(LoadUser):
-    """Twenty uploads one after the other, of 5, 10 and 20 MB in turn."""
+class _Sizes(Scenario):
+    """Uploads of 5, 10 and 20 MB in turn."""
 
-    rounds = 20
-    required = _COMMON
-
-    @tag("steady")
-    @task
-    def play(self) -> None:
-        """All rounds."""
-        super().play()
+    @classmethod
+    def prepare_files(cls, plan: Plan) -> None:
+        """See `Scenario`."""
+        super().prepare_files(plan)
+        for size in _SIZES:
+            files.of_size(size, plan.clips)
 
     def one_round(self) -> None:
         """One upload and its job."""
-        size = _SIZES[(self.session.round + self.seat) % len(_SIZES)]
+        size = _SIZES[(self.session.round + self.user_index) % len(_SIZES)]
         self.finish(self.send(files.of_size(size, self.session.plan.clips)))
 
 
-class Burst(LoadUser):
+@register
+class Steady(_Sizes):
+    """Twenty uploads one after the other, of 5, 10 and 20 MB in turn."""
+
+    name = "steady"
+    rounds = 20
+    required = _COMMON
+
+
+@register
+class Burst(_Sizes):
     """Five at once, then silence, again and again."""
 
+    name = "burst"
+    users = 5
     rounds = 10
     required = (*_COMMON, invariants.SLOTS_BUSY)
 
-    @tag("burst")
-    @task
-    def play(self) -> None:
-        """All rounds."""
-        super().play()
-
     def one_round(self) -> None:
         """One upload of the burst, and the silence after it."""
-        size = _SIZES[(self.session.round + self.seat) % len(_SIZES)]
-        self.finish(self.send(files.of_size(size, self.session.plan.clips)))
+        super().one_round()
         gevent.sleep(_SILENCE_SECONDS)
 
 
-class Soak(LoadUser):
+@register
+class Soak(Scenario):
     """Many users for a given time, each sending again as soon as its job is done."""
 
+    name = "soak"
+    users = 12
     rounds = 10_000
+    seconds = 300.0
     required = (*_COMMON, invariants.SLOTS_BUSY)
-
-    @tag("soak")
-    @task
-    def play(self) -> None:
-        """All rounds."""
-        super().play()
 
     def one_round(self) -> None:
         """One job of each user, the table downloaded by every third."""
         job = self.follow(self.send(files.quick_job()))
-        if job.status == "completed" and self.seat % 3 == 0:
+        if job.status == "completed" and self.user_index % 3 == 0:
             path = f"/api/download/{job.job_id}/csv"
             self.client.get(path, name="/api/download/[id]/csv", timeout=60)
         self.clean(job)

@@ -1,4 +1,4 @@
-"""Uploads that no well-behaved client sends: declared and not sent, endless, cut off half-way."""
+"""Uploads that no HTTP library sends: declared and not sent, endless, cut off half-way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-__all__ = ["Answer", "send_chunked", "send_declared", "send_half"]
+__all__ = ["RawResponse", "send_chunked", "send_declared", "send_half"]
 
 _BOUNDARY = "load-boundary"
 _HEAD = (
@@ -18,22 +18,22 @@ _HEAD = (
     "Content-Type: video/mp4\r\n\r\n"
 ).encode()
 _PIECE = 64 * 1024
-_PATIENCE_SECONDS = 5.0
+_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back (0 for nothing), how much had been sent by then, and what is wrong."""
+class RawResponse:
+    """The status (0 for no answer), the bytes sent by then, and what is wrong."""
 
     status: int
     sent: int
-    complaint: str = ""
+    error: str = ""
 
 
 def _connect(host: str) -> http.client.HTTPConnection:
     parts = urlsplit(host)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "", parts.port, timeout=_PATIENCE_SECONDS)
+    return kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS)
 
 
 def _begin(connection: http.client.HTTPConnection, host: str, length: int | None) -> None:
@@ -46,32 +46,32 @@ def _begin(connection: http.client.HTTPConnection, host: str, length: int | None
     connection.endheaders()
 
 
-def _answer(connection: http.client.HTTPConnection, sent: int) -> Answer:
+def _answer(connection: http.client.HTTPConnection, sent: int) -> RawResponse:
     try:
         answer = connection.getresponse()
         answer.read()
     except TimeoutError:
-        return Answer(0, sent, f"no answer within {_PATIENCE_SECONDS:g} s after {sent} bytes")
+        return RawResponse(0, sent, f"no answer within {_TIMEOUT_SECONDS:g} s after {sent} bytes")
     except (OSError, http.client.HTTPException) as error:
-        return Answer(0, sent, f"the connection broke: {error!r}")
-    return Answer(answer.status, sent, "")
+        return RawResponse(0, sent, f"the connection broke: {error!r}")
+    return RawResponse(answer.status, sent, "")
 
 
-def send_declared(host: str, length: int) -> Answer:
-    """Declare a long body, send only its first bytes, and wait for the verdict."""
+def send_declared(host: str, length: int) -> RawResponse:
+    """Declare a long body, send only its first bytes, and wait for the answer."""
     with closing(_connect(host)) as connection:
         try:
             _begin(connection, host, length)
             connection.send(_HEAD)
         except OSError as error:
-            return Answer(0, 0, f"the connection broke: {error!r}")
+            return RawResponse(0, 0, f"the connection broke: {error!r}")
         answer = _answer(connection, len(_HEAD))
-    if answer.status != 413 and not answer.complaint:
-        return Answer(answer.status, answer.sent, f"it was answered {answer.status}")
+    if answer.status != 413 and not answer.error:
+        return RawResponse(answer.status, answer.sent, f"it was answered {answer.status}")
     return answer
 
 
-def send_chunked(host: str, length: int) -> Answer:
+def send_chunked(host: str, length: int) -> RawResponse:
     """Send a body without a declared end, `length` bytes unless the service hangs up before."""
     sent = 0
     with closing(_connect(host)) as connection:

@@ -1,7 +1,7 @@
-"""The service to be tested, with memory that can be forced: `load.pressured:create`.
+"""The service under load, with memory pressure on demand: `load.pressure_app:create`.
 
-While the file LOAD_BALLAST exists, this process really holds as many MiB as the file says. The
-application, its guard and its readings are untouched, and no route of theirs knows of it.
+While the file LOAD_MEMORY_PRESSURE exists, this process holds as many MiB as the file says. The
+application, its guard and its readings are untouched.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def create() -> Any:
     found = getattr(import_module(module), name)
     if os.environ.get("LOAD_APP_FACTORY"):
         found = found()
-    ballast = Path(os.environ["LOAD_BALLAST"])
-    threading.Thread(target=_hold, args=(ballast,), name="ballast", daemon=True).start()
+    path = Path(os.environ["LOAD_MEMORY_PRESSURE"])
+    threading.Thread(target=_hold, args=(path,), name="memory-pressure", daemon=True).start()
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a run has seen: jobs, invariants that held or did not, limits reached, moments of rest."""
+"""The log of a load run: jobs, checks of invariants, limits reached, idle windows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-__all__ = ["FINAL", "Check", "Job", "Ledger", "Rest"]
+__all__ = ["FINAL", "Check", "IdleWindow", "Job", "RunLog"]
 
 FINAL = frozenset({"completed", "failed", "cancelled"})
 _MOST_DETAILS = 5
@@ -22,7 +22,11 @@ PASSED, VIOLATED, NOT_EXERCISED, NOT_JUDGED = (
 
 @dataclass
 class Job:
-    """One accepted upload, and what the service has said of it since."""
+    """An accepted upload.
+
+    `ends`: the final states that its file may lead to. `view`: the last answer of the status route.
+    `lost`: why it counts as lost; empty while it does not.
+    """
 
     job_id: str
     ends: frozenset[str]
@@ -30,8 +34,8 @@ class Job:
     positions: list[int] = field(default_factory=list)
     lost: str = ""
 
-    def hear(self, view: dict[str, Any]) -> None:
-        """Keep the newest word, and every queue position."""
+    def update(self, view: dict[str, Any]) -> None:
+        """Keep the newest answer, and every queue position."""
         self.view = view
         position = view.get("queue_position")
         if isinstance(position, int):
@@ -54,8 +58,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Rest:
-    """A stretch of time (steady clock) in which nothing ran, after so many uploads."""
+class IdleWindow:
+    """Seconds of the monotonic clock in which nothing ran, after so many uploads."""
 
     begin: float
     end: float
@@ -64,7 +68,7 @@ class Rest:
 
 @dataclass(frozen=True)
 class Check:
-    """One invariant at the end of a run."""
+    """One invariant at the end of a run. `seen`: how often it was checked."""
 
     name: str
     state: str
@@ -72,60 +76,64 @@ class Check:
     details: tuple[str, ...] = ()
 
 
-class Ledger:
-    """Collects what scenarios see; `tell` hears of every look at an invariant as it happens."""
+class RunLog:
+    """Collects what scenarios see.
 
-    def __init__(self, tell: Callable[[str, str], None]) -> None:
+    `on_check(invariant, error)` is called at every check of an invariant; `error` is empty where it
+    holds. `broken`: failures of the load itself. `skipped`: invariant to why it cannot be judged.
+    """
+
+    def __init__(self, on_check: Callable[[str, str], None]) -> None:
         self.jobs: dict[str, Job] = {}
-        self.rests: list[Rest] = []
+        self.idle_windows: list[IdleWindow] = []
         self.uploads = 0
-        self.unjudged: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
         self.broken: list[str] = []
-        self._tell = tell
+        self._on_check = on_check
         self._seen: dict[str, int] = {}
-        self._complaints: dict[str, list[str]] = {}
+        self._errors: dict[str, list[str]] = {}
         self._reached: set[str] = set()
 
-    def saw(self, invariant: str, holds: bool, detail: str = "") -> bool:
-        """Note one look at an invariant; gives back whether it holds."""
+    def record(self, invariant: str, holds: bool, detail: str = "") -> bool:
+        """Record one check of an invariant; returns whether it holds."""
         self._seen[invariant] = self._seen.get(invariant, 0) + 1
         if not holds:
-            self._complaints.setdefault(invariant, []).append(detail or "it does not hold")
-        self._tell(invariant, "" if holds else detail or "it does not hold")
+            self._errors.setdefault(invariant, []).append(detail or "it does not hold")
+        self._on_check(invariant, "" if holds else detail or "it does not hold")
         return holds
 
-    def reach(self, limit: str) -> None:
-        """Note that the run came to a limit that it claims to have tried."""
+    def mark_reached(self, limit: str) -> None:
+        """Record that the run reached a limit that it is meant to try."""
         self._reached.add(limit)
 
-    def leave_out(self, invariant: str, why: str) -> None:
-        """Note that an invariant cannot be judged here, which is no failure."""
-        self.unjudged[invariant] = why
+    def skip(self, invariant: str, why: str) -> None:
+        """Record that an invariant cannot be judged here, which is no failure."""
+        self.skipped[invariant] = why
 
-    def take(self, job: Job) -> Job:
-        """Enter an accepted job."""
+    def add(self, job: Job) -> Job:
+        """Add an accepted job."""
         self.jobs[job.job_id] = job
         return job
 
     def checks(self, required: Sequence[str]) -> tuple[Check, ...]:
-        """Every invariant in the order of its first look, then what was never tried."""
+        """Every invariant in the order of its first check, then what was never tried."""
         found = [self._check(name) for name in self._seen]
         reached = [Check(name, PASSED, 1) for name in sorted(self._reached)]
-        known = self._seen.keys() | self._reached | self.unjudged.keys()
+        known = self._seen.keys() | self._reached | self.skipped.keys()
         missing = [
             Check(name, NOT_EXERCISED, 0, ("the run never came to this",))
             for name in required
             if name not in known
         ]
-        left_out = [Check(name, NOT_JUDGED, 0, (why,)) for name, why in self.unjudged.items()]
+        left_out = [Check(name, NOT_JUDGED, 0, (why,)) for name, why in self.skipped.items()]
         return (*found, *reached, *left_out, *missing)
 
     def _check(self, name: str) -> Check:
-        complaints = self._complaints.get(name, [])
-        shown = tuple(complaints[:_MOST_DETAILS])
-        if len(complaints) > len(shown):
-            shown = (*shown, f"and {len(complaints) - len(shown)} more")
-        return Check(name, VIOLATED if complaints else PASSED, self._seen[name], shown)
+        errors = self._errors.get(name, [])
+        shown = tuple(errors[:_MOST_DETAILS])
+        if len(errors) > len(shown):
+            shown = (*shown, f"and {len(errors) - len(shown)} more")
+        return Check(name, VIOLATED if errors else PASSED, self._seen[name], shown)
 
 
 def status_of(checks: Sequence[Check], broken: Sequence[str]) -> int:

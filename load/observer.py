@@ -1,9 +1,9 @@
-"""Watches the service from a process of its own while Locust loads it.
+"""Measure the service from a process of its own while Locust loads it.
 
 One thread, no gevent: a latency measured among Locust's greenlets would contain the time that
-they wait for one another. It asks /health at a steady pace, waits for the answer and does nothing
-else meanwhile; readings of memory come in between. How late its own clock wakes it is written
-down as well, so that a machine too busy to measure is not mistaken for a slow service.
+they wait for one another. It requests /health at a steady pace, waits for the answer and does
+nothing else meanwhile; memory is read in between. How late it was woken is recorded as well, so
+that a machine too busy to measure is not mistaken for a slow service.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from urllib.parse import urlsplit
 import psutil
 
 from leak_suite.probes import ProcessTree
-from load.spool import spool_files
 
-__all__ = ["Observed", "main", "read"]
+__all__ = ["Observations", "main", "read", "spool_files"]
 
 _PACE_SECONDS = 0.05
 _MEMORY_EVERY = 6
@@ -36,19 +35,22 @@ _TIMEOUT_SECONDS = 5.0
 
 
 @dataclass
-class Observed:
-    """Everything that the watch wrote down."""
+class Observations:
+    """Everything that the observer recorded.
+
+    `health_ms`: latencies of /health; `late_ms`: how late the observer woke for each of them.
+    """
 
     health_ms: list[float] = field(default_factory=list)
     health_errors: list[str] = field(default_factory=list)
     late_ms: list[float] = field(default_factory=list)
-    #: (steady seconds, readings by metric)
+    #: (seconds of the monotonic clock, readings by metric)
     memory: list[tuple[float, dict[str, float]]] = field(default_factory=list)
     #: How many processes of the machine wanted a processor, for each of its processors.
-    crowd: list[float] = field(default_factory=list)
+    run_queue_per_cpu: list[float] = field(default_factory=list)
 
     def undisturbed(self, punctual_ms: float) -> list[float]:
-        """Answers to /health before and after which the watch itself woke in time."""
+        """Latencies before and after which the observer itself woke at most `punctual_ms` late."""
         return [
             took
             for took, late, next_late in zip(
@@ -58,15 +60,15 @@ class Observed:
         ]
 
 
-def read(path: Path) -> Observed:
-    """What the watch wrote; a last line that was cut off is left out."""
-    observed = Observed()
+def read(path: Path) -> Observations:
+    """What the observer wrote; a last line that was cut off is left out."""
+    observed = Observations()
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         with suppress(ValueError):
             entry = json.loads(line)
             if "memory" in entry:
                 observed.memory.append((entry["at"], entry["memory"]))
-                observed.crowd.append(entry.get("crowd", 0.0))
+                observed.run_queue_per_cpu.append(entry.get("run_queue_per_cpu", 0.0))
             elif "error" in entry:
                 observed.health_errors.append(entry["error"])
             else:
@@ -75,7 +77,7 @@ def read(path: Path) -> Observed:
     return observed
 
 
-class _Asker:
+class _HealthClient:
     """One connection that is kept, as a load balancer's health check would."""
 
     def __init__(self, host: str) -> None:
@@ -96,22 +98,22 @@ class _Asker:
             raise
 
 
-def _health(asker: _Asker, late: float) -> dict[str, Any]:
+def _health(client: _HealthClient, late: float) -> dict[str, Any]:
     began = time.perf_counter()
     try:
-        status, _ = asker.get("/health")
+        status, _ = client.get("/health")
     except http.client.RemoteDisconnected:
         # The server closed an idle connection just as it was used again; that is no failure.
-        return _retried(asker, late)
+        return _retried(client, late)
     except (OSError, http.client.HTTPException) as error:
         return {"error": f"/health: {error!r}"}
     return _answered(status, began, late)
 
 
-def _retried(asker: _Asker, late: float) -> dict[str, Any]:
+def _retried(client: _HealthClient, late: float) -> dict[str, Any]:
     began = time.perf_counter()
     try:
-        status, _ = asker.get("/health")
+        status, _ = client.get("/health")
     except (OSError, http.client.HTTPException) as error:
         return {"error": f"/health: {error!r}"}
     return _answered(status, began, late)
@@ -137,14 +139,14 @@ def _local_memory(tree: ProcessTree, spool: Path | None, clients: int) -> dict[s
 
 
 def _clients(pid: int, port: int | None) -> int:
-    """Connections to the service: they are held, and given up, as its clients like."""
+    """Open connections to the service: how many there are is up to its clients."""
     connections = psutil.Process(pid).net_connections("tcp")
     established = [c for c in connections if c.status == psutil.CONN_ESTABLISHED]
     return sum(bool(c.laddr) and c.laddr.port == port for c in established)
 
 
-def _crowd() -> float:
-    """Processes that want a processor now, for each there is; 0 where the system does not tell."""
+def _run_queue_per_cpu() -> float:
+    """Runnable processes per CPU at this moment; 0 where the system does not tell."""
     try:
         running = Path("/proc/loadavg").read_text(encoding="ascii").split()[3].split("/")[0]
     except OSError:
@@ -152,10 +154,10 @@ def _crowd() -> float:
     return int(running) / (os.cpu_count() or 1)
 
 
-def _remote_memory(asker: _Asker) -> dict[str, float]:
+def _remote_memory(client: _HealthClient) -> dict[str, float]:
     """The numbers that /health/memory gives in bytes; none where there is no such route."""
     try:
-        status, body = asker.get("/health/memory")
+        status, body = client.get("/health/memory")
         found = json.loads(body).get("memory", {}) if status == 200 else {}
     except (OSError, http.client.HTTPException, ValueError, AttributeError):
         return {}
@@ -164,7 +166,7 @@ def _remote_memory(asker: _Asker) -> dict[str, float]:
 
 
 def _paces() -> Iterator[float]:
-    """Wakes at a steady pace; gives how late. A pace that was missed is not made up for."""
+    """Wake at a steady pace; yields the seconds of delay. A missed turn is not made up for."""
     due = time.monotonic() + _PACE_SECONDS
     while True:
         time.sleep(max(0.0, due - time.monotonic()))
@@ -173,33 +175,45 @@ def _paces() -> Iterator[float]:
         due = max(due + _PACE_SECONDS, time.monotonic())
 
 
-def watch(host: str, pid: int, spool: str, out: TextIO) -> None:
-    """Write what is seen, one line a look, until the process is told to end."""
-    asker = _Asker(host)
+def observe(host: str, pid: int, spool: str, out: TextIO) -> None:
+    """Write one line per reading until the process is told to end."""
+    client = _HealthClient(host)
     tree = ProcessTree(pid) if pid else None
     every = _MEMORY_EVERY if tree else _REMOTE_MEMORY_EVERY
     parent = os.getppid()
     for turn, late in enumerate(_paces()):
         if os.getppid() != parent:
             return  # Locust was killed
-        _write(out, _health(asker, late))
+        _write(out, _health(client, late))
         if turn % every == 0:
             at = time.monotonic()
             folder = Path(spool) if spool else None
             if tree:
                 readings = _local_memory(tree, folder, _clients(pid, urlsplit(host).port))
             else:
-                readings = _remote_memory(asker)
-            _write(out, {"at": at, "memory": readings, "crowd": _crowd()})
+                readings = _remote_memory(client)
+            _write(out, {"at": at, "memory": readings, "run_queue_per_cpu": _run_queue_per_cpu()})
 
 
 def _write(out: TextIO, entry: dict[str, Any]) -> None:
     out.write(json.dumps(entry) + "\n")
 
 
+def spool_files(spool: str | Path) -> list[str]:
+    """The names of all files in the spool folder that are not empty; deleted ones are left out."""
+    found = []
+    for folder, _, names in os.walk(spool):
+        for name in names:
+            path = Path(folder, name)
+            with suppress(FileNotFoundError):
+                if path.stat().st_size > 0:
+                    found.append(str(path.relative_to(spool)))
+    return sorted(found)
+
+
 def main() -> int:
-    """`python -m load.observe`: started by the locustfile."""
-    parser = argparse.ArgumentParser(prog="python -m load.observe", description=__doc__)
+    """`python -m load.observer`: started by the locustfile."""
+    parser = argparse.ArgumentParser(prog="python -m load.observer", description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--pid", type=int, default=0)
     parser.add_argument("--spool", default="")
@@ -208,7 +222,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with options.out.open("w", encoding="utf-8", buffering=1) as out:
         try:
-            watch(options.host, options.pid, options.spool, out)
+            observe(options.host, options.pid, options.spool, out)
         except psutil.NoSuchProcess:
             _write(out, {"error": f"process {options.pid} is gone"})
     return 0
