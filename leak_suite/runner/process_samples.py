@@ -110,7 +110,7 @@ class ProcessSamples:
             if len(kept) < LEAST_READINGS and life.first > self._warm_up:
                 continue
             judged += len(readings)
-            _add_growth(total, kept)
+            _add_growth(total, self._with_first_use(readings[: -len(kept) or None], kept))
         base = sum(
             column[0] or 0.0
             for life in lives
@@ -122,6 +122,21 @@ class ProcessSamples:
             for n, value in zip(self._iterations, total, strict=True)
         )
         return Series(metric, self._unit_of(metric), samples, self._warm_up, process=group)
+
+    def _with_first_use(
+        self, left_out: list[tuple[int, float]], kept: list[tuple[int, float]]
+    ) -> list[tuple[int, float]]:
+        """The kept readings, and before them what the life did at the pace that it had later.
+
+        Else the growth of lives that are short would be missing for the part that is left out.
+        """
+        if not left_out or len(kept) < LEAST_READINGS or left_out[-1][0] >= kept[0][0]:
+            return kept
+        n = self._iterations
+        (first, low), (last, high) = kept[0], kept[-1]
+        span = n[last] - n[first]
+        pace = (high - low) / span if span > 0 else 0.0
+        return [*((i, low - pace * (n[first] - n[i])) for i, _ in left_out), *kept]
 
     def _first_use(self, life: _LifeSamples, readings: int) -> int:
         """How many readings of a life belong to its first use."""

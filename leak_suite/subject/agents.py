@@ -73,6 +73,7 @@ class AgentHub:
         self._address = "leak-suite-" + secrets.token_hex(8)
         self._token = secrets.token_hex(16)
         self._links: dict[Life, AgentLink] = {}
+        self._replaced: list[AgentLink] = []  # closed at the end: one may be asked just now
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._listener: socket.socket | None = None
@@ -94,7 +95,8 @@ class AgentHub:
             listener.close()
             self._thread.join()
         with self._lock:
-            links, self._links = list(self._links.values()), {}
+            links, self._links = [*self._links.values(), *self._replaced], {}
+            self._replaced.clear()
         for link in links:
             link.connection.close()
 
@@ -217,6 +219,7 @@ class AgentHub:
             before = self._links.get(link.life)
             self._links[link.life] = link
             if before is not None:
+                self._replaced.append(before)
                 link.checked, link.about = before.checked, before.about
                 link.self_check, link.blind = before.self_check, before.blind
             self._changed.notify_all()

@@ -1,0 +1,23 @@
+"""The interpreters that this machine has, for tests of what runs inside a subject."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+__all__ = ["VERSIONS", "interpreter"]
+
+VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
+
+
+def interpreter(version: str) -> Path:
+    """A CPython of that version; the test is skipped, with the reason, where there is none."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = sorted(root.glob(f"versions/{version}.*/bin/python"))
+    on_path = shutil.which(f"python{version}")
+    if not found and on_path is None:
+        pytest.skip(f"no CPython {version} on this machine")
+    return found[-1] if found else Path(str(on_path))

@@ -1,0 +1,65 @@
+"""Readings of processes that come and go: growth is added up over lives, and never invented."""
+
+from __future__ import annotations
+
+import pytest
+
+from leak_suite.runner.process_samples import ProcessSamples
+from leak_suite.subject import Life, ProcessReading
+
+
+def collected(lives: dict[int, tuple[int, list[float]]], *, warm_up: int = 2) -> ProcessSamples:
+    """One reading every ten iterations; `lives` are by pid: (the first reading, the values)."""
+    samples = ProcessSamples(lambda _: "bytes")
+    readings = max(first + len(values) for first, values in lives.values())
+    for index in range(readings):
+        there = {
+            Life(pid, 0): ProcessReading("workers", {"heap": values[index - first]})
+            for pid, (first, values) in lives.items()
+            if first <= index < first + len(values)
+        }
+        samples.add(10 * index, there)
+        if index == warm_up:
+            samples.end_warm_up()
+    return samples
+
+
+def heap(samples: ProcessSamples) -> list[float | None]:
+    (series,) = samples.series()["workers"]
+    return [value for _, value in series.samples]
+
+
+def test_workers_that_live_through_the_run_add_up() -> None:
+    two = {1: (0, [100.0 + i for i in range(20)]), 2: (0, [50.0] * 20)}
+    assert heap(collected(two)) == [150.0 + i for i in range(20)]
+
+
+def test_a_worker_that_is_replaced_takes_no_growth_back() -> None:
+    lives = {pid: (12 * pid, [100.0 + 5 * i for i in range(12)]) for pid in range(5)}
+    values = heap(collected(lives))
+    assert values[0] is not None
+    assert values[-1] is not None
+    assert values[-1] - values[0] == pytest.approx(5 * 11 * 5)
+
+
+def test_replaced_workers_that_level_off_after_first_use_grow_nothing() -> None:
+    life = [100.0, 140.0, 150.0, *[150.0] * 13]
+    values = heap(collected({pid: (16 * pid, life) for pid in range(4)}))
+    assert values[-1] == pytest.approx(values[16])
+
+
+def test_lives_too_short_to_tell_make_the_group_unknown() -> None:
+    short = {pid: (4 + 2 * pid, [100.0, 105.0]) for pid in range(10)}
+    assert set(heap(collected(short))) == {None}
+
+
+def test_a_process_that_is_there_for_one_reading_is_passing_and_not_a_group() -> None:
+    passing = {pid: (pid, [100.0]) for pid in range(3, 12)}
+    samples = collected({**passing, 99: (0, [1.0] * 20)})
+    assert heap(samples) == [1.0] * 20
+
+
+def test_rounds_are_kept_short_enough_to_see_a_life_many_times() -> None:
+    assert collected({1: (0, [1.0] * 20)}).longest_round() is None
+    lives = {pid: (10 * pid, [1.0] * 10) for pid in range(4)}
+    assert collected(lives).longest_round() == 9
