@@ -1,25 +1,31 @@
-"""From the records of traced runs to allocation sites, ranked by growth per iteration. Pure."""
+"""From what two windows left to lines, ranked by growth per iteration. Pure."""
 
 from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
-from leak_suite.attribution.ownership import Ownership
+from leak_suite.attribution.trace import (
+    INTERPRETER,
+    STEADY_SHARE,
+    Container,
+    Frame,
+    Part,
+    Stack,
+    StackTotal,
+    Trace,
+)
 from leak_suite.result import Site
 
-__all__ = ["JUMP", "Amount", "Frame", "Traced", "rank"]
+__all__ = ["JUMP", "contained", "function_at", "rank"]
 
 MOST_SITES = 8
 LEAST_SHARE = 0.02
-"""A site that grew by less than this share of the first one is not worth a line."""
-STEADY_SHARE = 0.25
-"""What the shorter window must show of a site's growth for it to count as steady."""
+"""A line that grew by less than this share of the first one is not worth a place."""
 MOST_FRAMES = 25
 NEXT_TO_NOTHING = 0.05
 """A line with less than this share of the growth does not stand before one that has more."""
@@ -28,218 +34,221 @@ ALIKE = 0.2
 """Lines within this share of the fastest are ordered by their bytes first."""
 OWN_SHARE = 0.3
 """Own code with at least this share of the fastest stands before a library without own callers."""
-
-
-class Frame(NamedTuple):
-    """One frame of a Python stack; `function` is empty where the tracer did not know it."""
-
-    file: str
-    line: int
-    function: str
-
-
-class Amount(NamedTuple):
-    """What one stack holds at the end of a run: bytes, allocations or things.
-
-    `weight` (bytes, where they are known) decides between lines of which as many grow.
-    """
-
-    value: float
-    stack: tuple[Frame, ...]
-    kind: str = ""
-    detail: str = ""
-    weight: float = 0.0
-
-
-@dataclass(frozen=True)
-class Traced:
-    """The amounts of one traced run of so many iterations after warm-up."""
-
-    iterations: int
-    amounts: tuple[Amount, ...]
+CONTAINED_SHARE = 0.25
+"""Containers whose items make up this share of the growth explain it: their lines go first."""
 
 
 @dataclass
-class _Place:
-    """A line, with what it held at the end of each run."""
+class SiteTotals:
+    """A line, with what it left in both windows, and what containers say of it."""
 
-    totals: list[float]
-    weights: list[float]
-    members: dict[tuple[tuple[Frame, ...], str], list[float]] = field(default_factory=dict)
-    details: dict[tuple[tuple[Frame, ...], str], str] = field(default_factory=dict)
+    first: float = 0.0
+    second: float = 0.0
+    weight: float = 0.0
+    contained: float = 0.0
+    holders: dict[str, float] = field(default_factory=dict)
+    members: dict[tuple[Stack, str], float] = field(default_factory=dict)
+    details: dict[tuple[Stack, str], str] = field(default_factory=dict)
+
+    def rate(self, trace: Trace) -> float:
+        """Growth per iteration: of what the first window left, since that has proved to stay."""
+        survived = self.first / trace.first if self.first > 0 else self.second / trace.iterations
+        return max(survived, self.contained)
+
+    def steady(self, trace: Trace) -> bool:
+        """Whether both windows left something of it."""
+        if self.contained > 0:
+            return True
+        return self.second / trace.second >= STEADY_SHARE * self.first / trace.first > 0
 
 
 def rank(
-    runs: Sequence[Traced], owner: Ownership, *, rate: float | None = None, noun: str = ""
+    trace: Trace,
+    totals: Iterable[StackTotal],
+    kept: Iterable[tuple[float, Part | None, Container]] = (),
+    *,
+    rate: float | None = None,
+    noun: str = "",
 ) -> tuple[Site, ...]:
-    """The lines that hold more at the end of a longer run, the fastest growing first.
+    """The lines that grew, the fastest first.
 
-    The last two runs give the rate; an earlier, shorter one tells steady growth from one jump.
-    A line that grew in the last window only comes after all that grew in both, but for those that
-    are next to nothing of the finding's `rate`. `noun` is what is counted ("objects"), where the
-    kinds of things at a line shall be told in its note.
+    `totals` are what was left, by stack; `kept` what containers took in per iteration, in the same
+    unit: (amount, part or None for the container itself, container). Where `kept` explains a share
+    of the finding's `rate`, its lines go first: an allocation's record may name whoever had that
+    piece of memory before. `noun` is what is counted ("objects"), where the kinds of things at a
+    line shall be told in its note.
     """
-    runs = sorted(runs, key=lambda run: run.iterations)
-    if len(runs) < 2 or runs[-1].iterations == runs[-2].iterations:
-        raise ValueError("growth needs two runs of different length")
-    lengths = [run.iterations for run in runs]
-    grown = [
-        _Grown(_rate(lengths, place.totals), place, frame, owner.is_own(frame.file))
-        for frame, place in _places(runs, owner).items()
-    ]
+    places = _places(totals, kept)
+    grown = [_Grown(total.rate(trace), total, frame) for frame, total in places.items()]
     grown = [entry for entry in grown if entry.rate > 0]
     # What has no line is told only where nothing has one.
     grown = [entry for entry in grown if entry.frame.line] or grown
     if not grown:
         return ()
-    grown = _ordered(grown, lengths, rate)
-    least = LEAST_SHARE * grown[0].rate
+    grown = _ordered(trace, grown, rate)
+    least = LEAST_SHARE * max(grown[0].rate, rate or 0.0)
     return tuple(
-        _site(entry.frame, entry.place, lengths, owner, noun)
-        for entry in grown
-        if entry.rate >= least
+        _site(trace, entry, noun) for entry in grown if entry.rate >= least
     )[:MOST_SITES]
 
 
-class _Grown(NamedTuple):
-    """A line that holds more at the end of the longest run, and how much per iteration."""
+@dataclass(frozen=True)
+class _Grown:
+    """A line that grew, and by how much per iteration."""
 
     rate: float
-    place: _Place
+    totals: SiteTotals
     frame: Frame
-    own: bool
 
 
-def _ordered(grown: Sequence[_Grown], lengths: Sequence[int], rate: float | None) -> list[_Grown]:
-    """Steady before sudden, fast before slow; of lines as fast, own code and more bytes first."""
+def _places(
+    totals: Iterable[StackTotal], kept: Iterable[tuple[float, Part | None, Container]]
+) -> dict[Frame, SiteTotals]:
+    places: defaultdict[Frame, SiteTotals] = defaultdict(SiteTotals)
+    for total in totals:
+        place = places[_site_frame(total.stack)]
+        place.first += total.first
+        place.second += total.second
+        place.weight += total.weight
+        key = (total.stack, total.kind)
+        place.members[key] = place.members.get(key, 0.0) + (total.first or total.second)
+        if total.detail:
+            place.details[key] = total.detail
+        if total.holder:
+            place.holders[total.holder] = place.holders.get(total.holder, 0.0) + total.first
+    for amount, part, container in kept:
+        stack = (container.inserting if part is None else part.stack) or ()
+        place = places[_site_frame(stack)]
+        place.contained += amount
+        place.holders[str(container)] = place.holders.get(str(container), 0.0) + amount
+        place.members.setdefault((stack, "" if part is None else part.type), amount)
+    return dict(places)
+
+
+def contained(
+    containers: Iterable[Container], unit: str, class_name: str = ""
+) -> list[tuple[float, Part | None, Container]]:
+    """What containers take in per iteration, in a part's `unit`, and by what.
+
+    Only those count whose growth is steady and that have a name or an inserting line.
+    """
+    kept: list[tuple[float, Part | None, Container]] = []
+    for container in containers:
+        if not container.steady or not (container.path or container.inserting):
+            continue
+        for part in container.made:
+            if class_name and part.type.rpartition(".")[2] != class_name:
+                continue
+            kept.append((container.per_iteration * getattr(part, unit), part, container))
+        if unit in ("bytes", "large") and not class_name:
+            kept.append((container.per_iteration * container.entry_bytes, None, container))
+    return [entry for entry in kept if entry[0] > 0]
+
+
+def _ordered(trace: Trace, grown: Sequence[_Grown], rate: float | None) -> list[_Grown]:
+    """Kept before left, steady before sudden, fast before slow; of lines as fast, own code first."""
     fastest = max(entry.rate for entry in grown)
-    # Where nothing comes near the finding's rate, the lines are compared with one another.
     whole = min(max(0.0, rate or 0.0), fastest)
-    tiers: dict[int, list[_Grown]] = {0: [], 1: [], 2: []}
+    explained = sum(entry.totals.contained for entry in grown)
+    by_container = explained > 0 and explained >= CONTAINED_SHARE * (rate or 0.0)
+    tiers: dict[int, list[_Grown]] = {0: [], 1: [], 2: [], 3: []}
     for entry in grown:
-        sudden = not _steady(lengths, entry.place.totals)
-        tiers[2 if entry.rate < NEXT_TO_NOTHING * whole else int(sudden)].append(entry)
-    ordered = [entry for tier in tiers.values() for entry in _by_rate(tier, lengths)]
-    if not ordered[0].own:  # a library's steady trickle beside an own line that came in two steps
-        ordered.sort(key=lambda entry: not (entry.own and entry.rate >= OWN_SHARE * fastest))
+        tier = 1 if entry.totals.steady(trace) else 2
+        if by_container and entry.totals.contained >= OWN_SHARE * explained / 2:
+            tier = 0
+        if entry.rate < NEXT_TO_NOTHING * whole:
+            tier = 3
+        tiers[tier].append(entry)
+    ordered = [entry for tier in tiers.values() for entry in _by_rate(trace, tier)]
+    if not ordered[0].frame.is_own:  # a library's steady trickle beside an own line in two steps
+        ordered.sort(
+            key=lambda entry: not (entry.frame.is_own and entry.rate >= OWN_SHARE * fastest)
+        )
     return ordered
 
 
-def _by_rate(tier: list[_Grown], lengths: Sequence[int]) -> list[_Grown]:
+def _by_rate(trace: Trace, tier: list[_Grown]) -> list[_Grown]:
     if not tier:
         return []
-    fastest = max(entry.rate for entry in tier)
+    fastest = max(_weighed(entry) for entry in tier)
 
     def order(entry: _Grown) -> tuple[bool, bool, float, float]:
-        near = entry.rate >= (1 - ALIKE) * fastest
-        weight = _rate(lengths, entry.place.weights) if near else 0.0
-        # The interpreter's free lists hand a library what the subject's own line made room for,
-        # so an own line of the same order goes first: it is the one that its author can change.
-        own = entry.own and entry.rate >= OWN_SHARE * fastest
-        return (not own, not near, -weight, -entry.rate)
+        near = _weighed(entry) >= (1 - ALIKE) * fastest
+        weight = entry.totals.weight / trace.first if near else 0.0
+        own = entry.frame.is_own and _weighed(entry) >= OWN_SHARE * fastest
+        return (not own, not near, -weight, -_weighed(entry))
 
     return sorted(tier, key=order)
 
 
-def _places(runs: Sequence[Traced], owner: Ownership) -> dict[Frame, _Place]:
-    places: defaultdict[Frame, _Place] = defaultdict(
-        lambda: _Place([0.0] * len(runs), [0.0] * len(runs))
-    )
-    for index, run in enumerate(runs):
-        for amount in run.amounts:
-            place = places[_site_frame(amount.stack, owner)]
-            place.totals[index] += amount.value
-            place.weights[index] += amount.weight
-            key = (amount.stack, amount.kind)
-            place.members.setdefault(key, [0.0] * len(runs))[index] += amount.value
-            if amount.detail:
-                place.details[key] = amount.detail
-    return places
+def _weighed(entry: _Grown) -> float:
+    return entry.totals.contained or entry.rate
 
 
-def _site_frame(stack: Sequence[Frame], owner: Ownership) -> Frame:
-    """The innermost frame of the subject's own code; else the innermost that is not ours."""
-    seen = [frame for frame in stack if not owner.is_machinery(frame.file)]
-    for frame in seen:
-        if owner.is_own(frame.file):
+def _site_frame(stack: Sequence[Frame]) -> Frame:
+    """The innermost frame of the subject's own code; else the innermost."""
+    for frame in stack:
+        if frame.is_own:
             return _with_line(frame)
-    return seen[0] if seen else Frame("", 0, "")
+    return stack[0] if stack else Frame("", 0, "")
 
 
 def _with_line(frame: Frame) -> Frame:
     """What a call makes before its first line (cells of a closure) belongs to its `def`."""
-    if frame.line > 0 or not frame.function:
-        return frame
-    spans = [span for span in _functions(frame.file) if span[2] == frame.function]
-    return frame._replace(line=spans[0][0] if spans else 0)
+    if frame.line <= 0 and frame.function:
+        spans = [span for span in _functions(frame.file) if span[2] == frame.function]
+        frame = frame._replace(line=spans[0][0] if spans else 0)
+    # Tracers differ in whether they know the function: one line is one place.
+    return frame._replace(function=function_at(frame.file, frame.line) or frame.function)
 
 
-def _rate(lengths: Sequence[int], totals: Sequence[float]) -> float:
-    return (totals[-1] - totals[-2]) / (lengths[-1] - lengths[-2])
-
-
-def _steady(lengths: Sequence[int], totals: Sequence[float]) -> bool:
-    if len(lengths) < 3:
-        return True
-    return _rate(lengths[:-1], totals[:-1]) >= STEADY_SHARE * _rate(lengths, totals)
-
-
-def _site(frame: Frame, place: _Place, lengths: Sequence[int], owner: Ownership, noun: str) -> Site:
-    stack, kind = max(place.members, key=lambda key: _rate(lengths, place.members[key]))
+def _site(trace: Trace, entry: _Grown, noun: str) -> Site:
+    frame, totals = entry.frame, entry.totals
+    stack, kind = max(totals.members, key=lambda key: totals.members[key])
     notes = []
     if noun:
-        notes.append(_kinds(place.members, lengths, noun))
+        notes.append(_kinds(trace, totals, noun))
     if not frame.file:
         notes.append("no Python frame: memory or a thing of native code")
-    elif not owner.is_own(frame.file):
-        notes.append(f"library code ({owner.package(frame.file)}) with no own line on its stack")
-    elif stack and not owner.is_own(stack[0].file):
-        leaf = stack[0]
-        notes.append(f"inside {owner.package(leaf.file)}, at {_place(leaf)}")
-    if detail := place.details.get((stack, kind)):
+    elif not frame.is_own:
+        notes.append(f"library code ({frame.owner}) with no own line on its stack")
+    elif stack and not stack[0].is_own and stack[0].owner != INTERPRETER:
+        notes.append(f"inside {stack[0].owner}, at {stack[0].place}")
+    if detail := totals.details.get((stack, kind)):
         notes.append(detail)
-    if not _steady(lengths, place.totals):
+    if totals.holders:
+        holder = max(totals.holders, key=lambda path: totals.holders[path])
+        notes.append(f"held by {holder}")
+    if not totals.steady(trace):
         notes.append(JUMP)
     return Site(
         file=frame.file,
         line=frame.line,
-        function=_function(frame),
-        per_iteration=_rate(lengths, place.totals),
-        stack=tuple(_text(item) for item in _shown(stack, owner)),
+        function=frame.function,
+        per_iteration=entry.rate,
+        stack=tuple(_text(item) for item in _shown(stack)),
         note="; ".join(note for note in notes if note),
     )
 
 
-def _kinds(
-    members: Mapping[tuple[tuple[Frame, ...], str], Sequence[float]],
-    lengths: Sequence[int],
-    noun: str,
-) -> str:
+def _kinds(trace: Trace, totals: SiteTotals, noun: str) -> str:
     rates: defaultdict[str, float] = defaultdict(float)
-    for (_, kind), totals in members.items():
-        rates[kind] += _rate(lengths, totals)
-    grown = sorted(((rate, kind) for kind, rate in rates.items() if rate > 0), reverse=True)[:3]
-    return f"{noun}: " + ", ".join(f"{rate:.3g} {kind} per iteration" for rate, kind in grown)
+    for (_, kind), amount in totals.members.items():
+        rates[kind] += amount / trace.first if totals.first > 0 else amount
+    grown = sorted(((rate, kind) for kind, rate in rates.items() if kind and rate > 0), reverse=True)
+    return f"{noun}: " + ", ".join(f"{rate:.3g} {kind} per iteration" for rate, kind in grown[:3])
 
 
-def _shown(stack: Iterable[Frame], owner: Ownership) -> list[Frame]:
-    """The stack as the subject's author knows it: without the frames of what measures."""
-    kept = [frame for frame in stack if not owner.is_machinery(frame.file)]
-    while kept and kept[-1].file.startswith("<"):
-        kept.pop()  # the interpreter's own way of starting a program
+def _shown(stack: Iterable[Frame]) -> list[Frame]:
+    """The stack as the subject's author knows it: without how the interpreter starts a program."""
+    kept = list(stack)
+    while kept and kept[-1].owner == INTERPRETER:
+        kept.pop()
     return kept[:MOST_FRAMES]
 
 
 def _text(frame: Frame) -> str:
-    return f"{_place(frame)} {_function(frame)}".rstrip()
-
-
-def _place(frame: Frame) -> str:
-    return f"{frame.file}:{frame.line}"
-
-
-def _function(frame: Frame) -> str:
-    return frame.function or function_at(frame.file, frame.line)
+    return f"{frame.place} {frame.function or function_at(frame.file, frame.line)}".rstrip()
 
 
 def function_at(file: str, line: int) -> str:

@@ -18,7 +18,8 @@ __all__ = ["Tracing"]
 
 _MOST_ROWS = 400
 _MOST_OBJECT_ROWS = 60
-_HOLDER_SECONDS = 2.0
+_MOST_PATHS = 8
+_HOLDER_SECONDS = 1.0
 
 
 class Tracing:
@@ -57,16 +58,17 @@ class Tracing:
         recording = prepared_recording(plan)
         self._ownership = Ownership(plan.get("own", ()))
         self._lines = LineTrace(self._ownership.is_own)
-        self._origins = {name: OriginWatch(ORIGINS[name]()) for name in plan.get("watch", ())}
+        self._origins = {}
         gc.collect()
         self._containers = None
         if plan.get("containers"):
             self._containers = Containers(plan.get("iterations", 0), self._is_ours)
+        self._recording = started(recording)
+        self._plan = plan
+        self._origins = {name: OriginWatch(ORIGINS[name]()) for name in plan.get("watch", ())}
         self._lines.watches = list(self._origins.values())
         if self._origins:
             self._lines.start()
-        self._recording = started(recording)
-        self._plan = plan
         self._seconds = time.thread_time() - begun
         return {"tool": self._recording.tool, "note": self._recording.note}
 
@@ -107,7 +109,8 @@ class Tracing:
                     row["stack"] = None if row["stack"] is None else recording.number(row["stack"])
             answer["origins"] = origins
             answer["containers"] = self._grown_containers()
-            answer["objects"] = self._grown_objects() if plan.get("objects") else []
+            wanted = plan.get("objects") or not answer["containers"]
+            answer["objects"] = self._grown_objects() if wanted else []
             rows = sorted(recording.rows, key=lambda row: -max(row["bytes"][0], row["count"][0]))
             answer["rows"] = rows[:_MOST_ROWS]
             answer["stacks"] = [self._owned(stack) for stack in recording.stacks]
@@ -144,17 +147,17 @@ class Tracing:
         if self._containers is None:
             return []
         holders = Holders(self._ownership, self._is_ours, _HOLDER_SECONDS)
+        grown = [(*holders.path(item), row, item) for row, item in self._containers.grown()]
+        grown.sort(key=lambda entry: (not entry[1], not entry[0]))
+        seen: set[int] = set()
         found = []
-        for row, item in self._containers.grown():
+        for path, own, row, item in grown:
             inserted = self._containers.inserted(item)
             lines = [(self._recording.number(stack), count) for stack, count in inserted]
-            row["inserted"] = lines
-            row["made"], row["sampled"] = made_of(
-                item, self._recording, lines[0][0] if lines else None
-            )
-            row["path"] = holders.path(item)
+            first = lines[0][0] if lines else None
+            row["made"], row["sampled"] = made_of(item, self._recording, first, seen)
+            row.update(path=path, own=own, inserted=lines)
             found.append(row)
-            del item
         return found
 
     def _grown_objects(self) -> list[dict[str, Any]]:
@@ -173,7 +176,7 @@ class Tracing:
         holders = Holders(self._ownership, self._is_ours, _HOLDER_SECONDS)
         rows: list[dict[str, Any]] = []
         for (kind, stack), (count, item) in largest:
-            path = holders.path(item) if len(rows) < 8 else ""
+            path = holders.path(item)[0] if len(rows) < _MOST_PATHS else ""
             rows.append({"type": type_name(kind), "stack": stack, "count": count, "path": path})
         return rows
 

@@ -301,11 +301,13 @@ def _instead(error: Exception) -> str:
 
 def _import_memray(plan: dict[str, Any]) -> Any:
     """Import memray of the subject's environment, or of the controller's where its build fits."""
+    import contextlib
+    import importlib
+    from importlib.machinery import EXTENSION_SUFFIXES
+
     try:
         import memray
     except ImportError:
-        from importlib.machinery import EXTENSION_SUFFIXES
-
         folder = plan.get("memray_path", "")
         built = os.path.join(folder, "memray", "_memray" + EXTENSION_SUFFIXES[0])
         if not folder or not os.path.exists(built):
@@ -315,6 +317,8 @@ def _import_memray(plan: dict[str, Any]) -> Any:
             import memray
         finally:
             sys.path.remove(folder)
+    with contextlib.suppress(ImportError):  # else it is imported when recording begins
+        importlib.import_module("memray._thread_name_interceptor")
     return memray
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from .allocations import Recording
     from .lines import Stack
 
-__all__ = ["Containers"]
+__all__ = ["Containers", "made_of", "type_name"]
 
 _SIZED = frozenset(
     (
@@ -36,9 +36,10 @@ _FREE_LISTED = frozenset((dict, list, tuple, float, types.MethodType))
 whoever had it first."""
 _SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType)
 _LEAST_LENGTH = 8
-_MOST_WATCHED = 12
+_MOST_WATCHED = 40
 _MOST_TOLD = 12
 _SAMPLE = 16
+_SMALL = 512
 _MOST_PARTS = 200
 _DEPTH = 5
 _CHUNK = 4096
@@ -82,7 +83,7 @@ class Containers:
     def grown(self) -> list[tuple[dict[str, Any], Any]]:
         """(row, container) of what got longer in both windows, the most first.
 
-        A row is {"type", "length", "bound", "grown": (first, second), "bytes": (first, second)}.
+        A row is {"type", "length", "size", "bound", "grown": (first, second), "bytes": (first, second)}.
         """
         first, second = self._lengths
         found = []
@@ -94,6 +95,7 @@ class Containers:
             row: dict[str, Any] = {
                 "type": type(item).__name__,
                 "length": length,
+                "size": size,
                 "bound": item.maxlen if type(item) is collections.deque else None,
                 "grown": (middle[0] - before[0], length - middle[0]),
                 "bytes": (middle[1] - before[1], size - middle[1]),
@@ -148,16 +150,17 @@ _MOST_CHANGES = 20_000
 
 
 def made_of(
-    container: Any, recording: Recording, inserting: int | None
+    container: Any, recording: Recording, inserting: int | None, seen: set[int]
 ) -> tuple[list[dict[str, Any]], int]:
     """What the newest items are made of, by the line that made it; and how many were looked at.
 
-    A row is {"stack": index or None, "type", "bytes", "blocks", "objects"}, summed over the items.
-    What the record cannot tell (see `_FREE_LISTED`) counts for whoever made what holds it, in the
-    end for the line that inserts.
+    A row is {"stack": index or None, "type", "bytes", "large", "blocks", "objects"}, summed over
+    the items; "large" are the bytes that the C library's heap holds. What the record cannot tell
+    (see `_FREE_LISTED`) counts for whoever made what holds it, in the end for the line that
+    inserts. Objects in `seen` count for another container.
     """
     rows: dict[Any, dict[str, Any]] = {}
-    seen: set[int] = {id(container)}
+    seen.add(id(container))
     items = _newest(container)
     budget = [_MOST_PARTS * max(1, len(items))]
     for group in items:
@@ -207,9 +210,11 @@ def _charge(
         stack = parent
     row = rows.setdefault(
         (stack, kind),
-        {"stack": stack, "type": type_name(kind), "bytes": 0, "blocks": 0, "objects": 0},
+        {"stack": stack, "type": type_name(kind), "bytes": 0, "large": 0, "blocks": 0, "objects": 0},
     )
-    row["bytes"] += _size(item)
+    size = _size(item)
+    row["bytes"] += size
+    row["large"] += size if size > _SMALL else 0
     row["blocks"] += 2 if kind in (dict, list, set, bytearray) else 1
     row["objects"] += gc.is_tracked(item)
     children = gc.get_referents(item) if kind not in _PLAIN else ()

@@ -58,8 +58,11 @@ class Holders:
                     self._locals.setdefault(id(value), _local(frame, name))
             frame = frame.f_back
 
-    def path(self, item: object) -> str:
-        """Like "job.REGISTRY[...].owner"; empty where no name was reached."""
+    def path(self, item: object) -> tuple[str, bool]:
+        """Like "job.REGISTRY[...].owner", and whether its name is an own one.
+
+        The path is empty where no name was reached.
+        """
         nodes: Nodes = {id(item): (item, "", "")}
         known = set(nodes)
         found: list[tuple[bool, int, str]] = []
@@ -75,7 +78,10 @@ class Holders:
                 break
             if found:
                 steps = min(steps, _MORE_STEPS)
-        return min(found)[2] if found else ""
+        if not found:
+            return "", False
+        foreign, _, path = min(found)
+        return path, not foreign
 
     def _step(self, nodes: Nodes, known: set[int], found: list[tuple[bool, int, str]]) -> Nodes:
         """One step backwards from all nodes; names that were reached go into `found`."""

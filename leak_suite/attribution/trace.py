@@ -1,0 +1,217 @@
+"""What the agent's trace of two windows says, as amounts by stack. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["Container", "Frame", "Stack", "StackTotal", "Trace"]
+
+
+class Frame(NamedTuple):
+    """One call. `owner` is "" for the subject's own code, else the library's package.
+
+    `function` is empty where the tracer did not know it.
+    """
+
+    file: str
+    line: int
+    function: str
+    owner: str = ""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the subject's own code."""
+        return not self.owner
+
+    @property
+    def place(self) -> str:
+        """As an editor or a terminal understands it."""
+        return f"{self.file}:{self.line}"
+
+
+Stack = tuple[Frame, ...]
+"""Innermost call first, without the frames of what measures."""
+
+INSTRUMENTATION = "-"
+"""The owner that the agent gives to its own frames."""
+INTERPRETER = "<"
+"""The owner of frozen modules: how the interpreter starts and imports."""
+
+
+class StackTotal(NamedTuple):
+    """What one stack left in both windows, in the finding's unit.
+
+    `weight` (bytes, where they are known) decides between lines of which as many grow; `holder` is
+    the path to what keeps it.
+    """
+
+    first: float
+    second: float
+    stack: Stack
+    kind: str = ""
+    detail: str = ""
+    weight: float = 0.0
+    holder: str = ""
+
+
+@dataclass(frozen=True)
+class Container:
+    """Something with a length that grew in both windows.
+
+    `made` tells what an average new item is made of, by stack; `inserting` is the stack that made
+    it longer, if that was seen; `entry_bytes` is what one more item takes in the container itself.
+    """
+
+    path: str
+    own: bool
+    type: str
+    length: int
+    bound: int | None
+    per_iteration: float
+    steady: bool
+    entry_bytes: float
+    inserting: Stack | None
+    made: tuple[Part, ...] = ()
+
+    def __str__(self) -> str:
+        bound = "" if self.bound is None else f", {self.length} of {self.bound}"
+        return f"{self.path} ({self.type}, {self.per_iteration:.3g} per iteration{bound})"
+
+
+class Part(NamedTuple):
+    """Objects of one type that a new item is made of: how much of them, for one item.
+
+    `large` are the bytes that the C library's heap holds: not those of pymalloc's arenas.
+    """
+
+    stack: Stack | None
+    type: str
+    bytes: float
+    large: float
+    blocks: float
+    objects: float
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The agent's answer, and the iterations of its windows."""
+
+    first: int
+    second: int
+    data: Mapping[str, Any] = field(repr=False)
+    process: str = ""
+
+    @property
+    def iterations(self) -> int:
+        """Both windows together."""
+        return self.first + self.second
+
+    @property
+    def tool(self) -> str:
+        """What recorded the allocations: "memray", "tracemalloc" or "none"."""
+        return str(self.data["tool"])
+
+    @property
+    def note(self) -> str:
+        """What the tracer could not do."""
+        return str(self.data.get("note", ""))
+
+    def survivors(self, unit: str, visible: Callable[[str], bool]) -> list[StackTotal]:
+        """Allocations that are alive at the end, of the kinds that are `visible`, by stack.
+
+        `unit` is "bytes" or "count".
+        """
+        return [
+            StackTotal(
+                *row[unit],
+                self._stack(row["stack"]),
+                detail=_native(row["native"]),
+                weight=row["bytes"][0],
+            )
+            for row in self.data["rows"]
+            if visible(row["kind"]) and not self._is_instrumentation(row["stack"])
+        ]
+
+    def objects(self, class_name: str = "") -> list[StackTotal]:
+        """Objects that are alive at the end, of all types or of the classes of that name."""
+        return [
+            StackTotal(
+                *row["count"], self._stack(row["stack"]), kind=row["type"], holder=row["path"]
+            )
+            for row in self.data["objects"]
+            if _is_class(row["type"], class_name) and not self._is_instrumentation(row["stack"])
+        ]
+
+    def origins(self, watch: str) -> list[StackTotal]:
+        """What is open, each thing for itself, with the stack that opened it."""
+        return [
+            StackTotal(
+                row["window"] == 1,
+                row["window"] == 2,
+                () if row["stack"] is None else self._stack(row["stack"]),
+                detail=f"for example {row['what']}",
+            )
+            for row in self.data["origins"].get(watch, ())
+        ]
+
+    def containers(self) -> list[Container]:
+        """Containers that grew, those with an own name first."""
+        return [self._container(row) for row in self.data["containers"]]
+
+    def _container(self, row: Mapping[str, Any]) -> Container:
+        first, second = row["grown"]
+        sampled = max(1, row["sampled"])
+        return Container(
+            path=row["path"],
+            own=row["own"],
+            type=row["type"],
+            length=row["length"],
+            bound=row["bound"],
+            per_iteration=(first + second) / self.iterations,
+            steady=_steady(first, self.first, second, self.second),
+            entry_bytes=row["size"] / max(1, row["length"]),
+            inserting=self._stack(row["inserted"][0][0]) if row["inserted"] else None,
+            made=tuple(
+                Part(
+                    None if part["stack"] is None else self._stack(part["stack"]),
+                    part["type"],
+                    *(part[unit] / sampled for unit in ("bytes", "large", "blocks", "objects")),
+                )
+                for part in row["made"]
+            ),
+        )
+
+    def _stack(self, index: int) -> Stack:
+        frames = [Frame(*frame) for frame in self.data["stacks"][index]]
+        return tuple(frame for frame in frames if frame.owner != INSTRUMENTATION)
+
+    def _is_instrumentation(self, index: int) -> bool:
+        """Whether what measures did it: it was the innermost of all frames that are known."""
+        frames = self.data["stacks"][index]
+        owners = [frame[3] for frame in frames]
+        # What the workload does is called by the instrumentation too, but through other code.
+        while owners and owners[-1] in (INSTRUMENTATION, INTERPRETER):
+            owners.pop()
+        return bool(frames) and (not owners or owners[0] == INSTRUMENTATION)
+
+
+def _steady(first: float, iterations: int, second: float, later: int) -> bool:
+    """Whether growth went on at about the same pace."""
+    return first > 0 and second / max(1, later) >= STEADY_SHARE * first / max(1, iterations)
+
+
+STEADY_SHARE = 0.25
+"""What the second window must show of the first one's growth for it to count as steady."""
+
+
+def _is_class(name: str, wanted: str) -> bool:
+    return not wanted or name.rpartition(".")[2] == wanted
+
+
+def _native(rows: Sequence[Sequence[str]]) -> str:
+    """The nearest native frames that have a name, as far as the library that allocated."""
+    named = [f"{name} ({Path(file).name})" for name, file in rows if name and name != "???"]
+    return "native: " + " < ".join(named[:4]) if named else ""
