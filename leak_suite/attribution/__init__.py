@@ -1,8 +1,8 @@
-"""Attribution: which line of the subject what grew comes from, by fresh traced runs."""
+"""Attribution: which line of the subject what grew comes from, traced while it runs."""
 
 from __future__ import annotations
 
 from leak_suite.attribution.accepted import Explanation, explain
-from leak_suite.attribution.attribute import attribute
+from leak_suite.attribution.attribute import attribute, attribute_afresh
 
-__all__ = ["Explanation", "attribute", "explain"]
+__all__ = ["Explanation", "attribute", "attribute_afresh", "explain"]

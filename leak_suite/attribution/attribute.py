@@ -1,63 +1,96 @@
-"""The order of work: choose what to trace, run it fresh and longer, put sites into findings."""
+"""The order of work: trace two windows of the running subject, put sites into findings."""
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from leak_suite.attribution.launching import Launcher
 from leak_suite.attribution.plan import (
     ALLOCATIONS,
     OBJECTS,
     ORIGINS,
     deciding,
-    first_length,
-    lengths,
     longest,
     needs_sites,
     too_much,
+    visible_to,
     well_explained,
+    window,
 )
-from leak_suite.attribution.runs import Record, Tracer, seen_by
-from leak_suite.attribution.sites import JUMP, Amount, Traced, rank
-from leak_suite.attribution.together import at_once
-from leak_suite.clauses import Clause, ClauseKind
+from leak_suite.attribution.sites import JUMP, contained, rank
+from leak_suite.attribution.trace import Trace
 from leak_suite.errors import LeakSuiteError, SubjectError
 from leak_suite.options import Options
 from leak_suite.result import Finding, Site
-from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec, Spec
+from leak_suite.subject import (
+    AppSpec,
+    CallableSpec,
+    InProcessSpec,
+    Spec,
+    Subject,
+    open_subject,
+)
 
-__all__ = ["attribute"]
+__all__ = ["attribute", "attribute_afresh"]
 
-MOST_SECONDS = 30.0
-"""After so long, unless told otherwise, traced runs that have not ended are killed."""
-_GRACE_SECONDS = 5.0
-AGAIN_SECONDS = 3.0
-"""Longer runs are only begun while less than this has gone by."""
-FIRST_SECONDS, LATER_SECONDS = 0.6, 1.5
-"""How long the longest of several runs may work: in the first turn, in later ones."""
 TURNS = 3
 LONGER = 8
 """A turn that explains too little, or too much, is followed by one of so many times its length."""
 SAME = 0.2
 """Turns that differ by no more than this share found the same: more iterations change nothing."""
-VERDICT_SHARE, MOST_PATIENCE = 0.25, 4.0
-"""Where the verdict took long, so may the turns: a share of its seconds, up to so many times."""
-LEAST_ITERATIONS = 20
-WARM_UP_SHARE = 4
+FIRST_SECONDS, LATER_SECONDS = 1.5, 4.0
+"""How long both windows of a turn should take: of the first turn, of later ones."""
+VERDICT_SHARE = 0.25
+"""Where the verdict took long, so may a turn: up to this share of its seconds."""
+ONE_ITERATION_SECONDS = 120.0
+"""An iteration that takes so much longer than the others hangs."""
 EXPLAINED_SHARE = 0.1
 """Sites that carry less than this share of the growth are not its cause."""
-CONTAINERS_SHOWN = 2
-OBJECT_FRAMES = 16
-"""Of stacks of objects: own code is near where an object is made, and tracemalloc is slow."""
+CONTAINED_SHARE = 0.4
+"""Where what containers took in carries so much of the growth, the rest is turnover."""
+_NO_GUARD = 1e9
 
 
 def attribute(
+    subject: Subject,
+    spec: Spec,
+    findings: Sequence[Finding],
+    *,
+    iterations: int,
+    options: Options,
+    pace: float = 0.0,
+) -> tuple[Finding, ...]:
+    """The findings, those that grow with the sites that they grow from.
+
+    `subject` is entered and warm; it goes on working while it is traced. `iterations` are those
+    that the verdict saw, each of `pace` seconds (0 if that is not known). A finding whose line
+    cannot be told says in its reason why. Never raises for what goes wrong while tracing: the
+    verdict stands without it.
+    """
+    growing = [finding for finding in findings if needs_sites(finding)]
+    traced = [finding for finding in growing if not finding.metric.startswith("counter:")]
+    named = {
+        finding.metric: _with_note(finding, "No line is named for a counter that the app declares.")
+        for finding in growing
+    }
+    if not isinstance(spec, (CallableSpec, AppSpec, InProcessSpec)):
+        note = "No line is named: this subject is seen from outside only."
+        named = {finding.metric: _with_note(finding, note) for finding in growing}
+    elif traced:
+        try:
+            named |= _Work(subject, _own_names(spec), iterations, pace, options).sites(traced)
+        except LeakSuiteError as error:
+            note = f"No line is named: tracing did not succeed ({error})."
+            named |= {finding.metric: _with_note(finding, note) for finding in traced}
+    return tuple(named[f.metric] if needs_sites(f) else f for f in findings)
+
+
+def attribute_afresh(
     spec: Spec,
     findings: Sequence[Finding],
     *,
@@ -65,268 +98,223 @@ def attribute(
     warm_up: int,
     options: Options,
     pace: float = 0.0,
-    seconds: float = MOST_SECONDS,
 ) -> tuple[Finding, ...]:
-    """The findings, those that grow with the sites that they grow from.
-
-    `iterations` are those that the verdict saw after `warm_up`, each of `pace` seconds (0 if that
-    is not known); the traced runs are shorter where that is enough. After `seconds` they are ended.
-    A finding whose line cannot be told says in its reason why. Never raises for what goes wrong in
-    a traced run: the verdict stands without it.
-    """
-    growing = [finding for finding in findings if needs_sites(finding)]
-    if not growing:
+    """As `attribute`, on a subject that is started for it: the one that was judged has ended."""
+    if not any(needs_sites(finding) for finding in findings):
         return tuple(findings)
-    if not isinstance(spec, (CallableSpec, AppSpec, InProcessSpec)):
-        note = Clause(ClauseKind.NO_SITE_OUTSIDE)
-        return tuple(_told(f, note) if needs_sites(f) else f for f in findings)
-    named = {f.metric: f for f in growing}
-    until = time.monotonic() + seconds
-    with (
-        tempfile.TemporaryDirectory(
-            prefix="leak-suite-trace-", ignore_cleanup_errors=True
-        ) as folder,
-        Launcher(spec) as launcher,
-    ):
-        work = _Work(launcher, spec, Path(folder), iterations, warm_up, pace, options, until)
-        kinds = [(kind, wanted) for kind in _KINDS if (wanted := _of_kind(growing, kind))]
-        turns = [partial(work.sites, kind, wanted) for kind, wanted in kinds]
-        # A kind gives up by itself at that time; what it does afterwards is short.
-        ended = work.each(turns, until + _GRACE_SECONDS)
-        for (_, wanted), end in zip(kinds, ended, strict=True):
-            named |= _failed(wanted, end) if isinstance(end, LeakSuiteError) else end
-    for metric, finding in named.items():
-        if metric.startswith("counter:"):
-            named[metric] = _told(finding, Clause(ClauseKind.NO_SITE_COUNTER))
-    return tuple(named[f.metric] if needs_sites(f) else f for f in findings)
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """One way to trace, the metrics that it is for, and how its records become sites."""
-
-    metrics: Callable[[str], bool]
-    trace: str
-    shorter: bool
-    sites: Callable[[Finding, Sequence[Record]], tuple[Site, ...]]
-    plan: Callable[[Sequence[Finding]], dict[str, Any]]
+    try:
+        with open_subject(spec) as subject:
+            subject.round(warm_up, seconds=FIRST_SECONDS, scale=_NO_GUARD)
+            return attribute(
+                subject, spec, findings, iterations=iterations, options=options, pace=pace
+            )
+    except LeakSuiteError as error:
+        note = f"No line is named: it could not be started again ({error})."
+        return tuple(_with_note(f, note) if needs_sites(f) else f for f in findings)
 
 
 class _Work:
-    """The traced runs behind one call of `attribute`."""
+    """The traces behind one call of `attribute`."""
 
     def __init__(
         self,
-        launcher: Launcher,
-        spec: Spec,
-        folder: Path,
+        subject: Subject,
+        own: Sequence[str],
         iterations: int,
-        warm_up: int,
         pace: float,
         options: Options,
-        until: float,
     ) -> None:
-        self._launch = launcher
-        self._own = _own_names(spec)
-        self._folder = folder
-        self._iterations = max(iterations, LEAST_ITERATIONS)
-        self._warm_up = warm_up
+        self._subject = subject
+        self._own = list(own)
+        self._iterations = max(iterations, 1)
         self._pace = pace
-        self._patience = min(MOST_PATIENCE, max(1.0, VERDICT_SHARE * iterations * pace))
         self._growth = options.max_growth_bytes / 2
-        self._begun = time.monotonic()
-        self._until = until
+        self._verdict_seconds = iterations * pace
 
-    def each(
-        self, works: Sequence[Callable[[], dict[str, Finding]]], until: float
-    ) -> list[dict[str, Finding] | LeakSuiteError]:
-        """What each returned or how it failed; one after the other in this very process."""
-        if not self._launch.same_process:
-            return at_once(works, until=until, give_up=lambda: None)
-        return [_caught(work) for work in works]
-
-    def sites(self, kind: _Kind, findings: Sequence[Finding]) -> dict[str, Finding]:
-        """The findings with sites, from runs as long as it takes to explain their growth."""
-        tracer = self._tracer(kind, findings)
-        cap = longest(findings, self._growth)
-        most = self._iterations if cap is None else min(self._iterations, cap // 2)
-        n = first_length(deciding(findings), self._pace, most)
-        warm_up = min(self._warm_up, max(1, n // WARM_UP_SHARE))
+    def sites(self, findings: Sequence[Finding]) -> dict[str, Finding]:
+        """The findings with sites, from windows as long as it takes to explain their growth."""
+        most = longest(findings, self._growth)
+        n = window(findings, self._pace, self._seconds(FIRST_SECONDS), most)
         found: dict[str, Finding] = {}
         total = 0.0
         for turn in range(TURNS):
-            seconds = self._patience * (LATER_SECONDS if turn else FIRST_SECONDS)
-            plan = lengths(n, self._pace, seconds, shorter=kind.shorter)
             try:
-                runs = tracer.run(plan, warm_up)
+                trace = self._trace(findings, n)
             except LeakSuiteError:
                 if not found:
                     raise
                 break
-            found = {f.metric: self._with_sites(f, kind, runs) for f in findings}
+            found = {finding.metric: with_sites(finding, trace) for finding in findings}
             judged, before = found[deciding(findings).metric], total
-            total = _total(judged.sites)
+            total = total_of(judged.sites)
             as_before = turn > 0 and abs(total - before) <= SAME * before and total > 0
-            if n >= most or as_before or not self._again(judged):
+            longer = self._longer(n, most, trace)
+            if longer <= n or as_before or not _again(judged):
                 break
-            # What is rare or late needs as many as the verdict did; a cache may be full before.
-            nothing = total < EXPLAINED_SHARE * (judged.rate or 0.0)
-            n = most if nothing or turn == TURNS - 2 else min(most, n * LONGER)
+            n = longer
         return found
 
-    def _tracer(self, kind: _Kind, findings: Sequence[Finding]) -> Tracer:
-        metrics = {finding.metric for finding in findings}
-        return Tracer(
-            self._launch,
-            self._folder,
-            kind.trace,
-            {"own": self._own, **kind.plan(findings)},
-            until=self._until,
-            # Python's own allocations have a Python line; symbols help where there are none.
-            native=kind.trace == "memray" and "heap" in metrics and "blocks" not in metrics,
-            same_process=self._launch.same_process,
+    def _longer(self, n: int, most: int | None, trace: Trace) -> int:
+        """The next turn's n: more of what is rare or late, or more than a cache turns over in."""
+        pace = max(self._pace, 1e-9)
+        longer = min(LONGER * n, self._iterations, int(self._seconds(LATER_SECONDS) / pace / 3))
+        if most is not None:
+            longer = min(longer, most // 3)
+        return longer if longer >= 2 * trace.first else n
+
+    def _seconds(self, least: float) -> float:
+        return max(least, VERDICT_SHARE * self._verdict_seconds)
+
+    def _trace(self, findings: Sequence[Finding], n: int) -> Trace:
+        """Trace n iterations and twice as many."""
+        with tempfile.TemporaryDirectory(prefix="leak-suite-trace-") as folder:
+            output = str(Path(folder) / "allocations.bin")
+            self._subject.begin_trace(
+                {**plan_for(findings), "own": self._own, "output": output,
+                 "iterations": self._iterations, "memray_path": _memray_path()}
+            )  # fmt: skip
+            first = self._repeat(n)
+            self._subject.mark_trace()
+            second = self._repeat(2 * n)
+            return Trace(first, second, self._subject.end_trace())
+
+    def _repeat(self, iterations: int) -> int:
+        """So many iterations, however long they take while each of them ends."""
+        seconds = max(self._seconds(LATER_SECONDS), 4 * iterations * self._pace)
+        done = self._subject.round(
+            iterations,
+            seconds=seconds,
+            scale=_NO_GUARD,
+            patience=seconds + ONE_ITERATION_SECONDS,
         )
-
-    def _again(self, finding: Finding) -> bool:
-        """Whether longer runs may show what these did not: a rare jump, or a cache when full."""
-        if time.monotonic() - self._begun > self._patience * AGAIN_SECONDS:
-            return False
-        return not well_explained(finding, _total(finding.sites)) or JUMP in finding.sites[0].note
-
-    def _with_sites(self, finding: Finding, kind: _Kind, runs: Sequence[Record]) -> Finding:
-        sites = kind.sites(finding, runs)
-        how = self._how(runs, filling=too_much(finding, _total(sites)))
-        if sites:
-            return _told(replace(finding, sites=sites), *how)
-        traced = finding.metric in ALLOCATIONS
-        why = ClauseKind.NO_SITE_TRACED if traced else ClauseKind.NO_SITE_GREW
-        return _told(finding, Clause(why), *how)
-
-    def _how(self, runs: Sequence[Record], *, filling: bool) -> tuple[Clause, ...]:
-        """How the sites were found, and what that could not do."""
-        before, after = runs[-2], runs[-1]
-        clauses = [
-            Clause(ClauseKind.SITES_COMPARED, iterations=before.iterations, of=after.iterations)
-        ]
-        if after.kind != "none":
-            clauses.append(Clause(ClauseKind.SITES_UNDER, text=after.kind))
-        if note := after.data.get("note"):
-            clauses.append(Clause(ClauseKind.SITES_NOTE, text=note))
-        if filling and before.iterations < self._iterations:
-            clauses.append(Clause(ClauseKind.SITES_FILLING, of=self._iterations))
-        return tuple(clauses)
+        if not done.done:
+            raise SubjectError(f"the workload failed while it was traced: {done.error}")
+        return done.done
 
 
-def _allocated(finding: Finding, runs: Sequence[Record]) -> tuple[Site, ...]:
-    """Lines that take memory; none where they take far less than what it grows by."""
-    metric, unit = finding.metric, ALLOCATIONS[finding.metric]
-    least = EXPLAINED_SHARE * (finding.rate or 0.0) if metric in ("heap", "blocks") else 0.0
-    seen = seen_by(metric, runs)
-    sites = _ranked(finding, runs, [run.allocations(unit, seen) for run in runs])
-    if _total(sites) < least:
-        # What one stack takes in several ways is told apart as a whole, which may go wrong.
-        sites = _ranked(finding, runs, [run.allocations(unit, lambda _: True) for run in runs])
-        if _total(sites) < least:
-            return ()
-    if sites and (note := _grown_containers(runs)):
-        first = sites[0]
-        sites = (replace(first, note=f"{first.note}; {note}".removeprefix("; ")), *sites[1:])
-    return sites
+@dataclass(frozen=True)
+class _Source:
+    """Where the sites of a metric come from."""
+
+    metrics: Callable[[str], bool]
+    sites: Callable[[Finding, Trace], tuple[Site, ...]]
 
 
-def _made(finding: Finding, runs: Sequence[Record]) -> tuple[Site, ...]:
+def plan_for(findings: Sequence[Finding]) -> dict[str, Any]:
+    """What the agent must trace; see its `Tracing.begin`."""
+    metrics = {finding.metric for finding in findings}
+    memory = any(metric in ALLOCATIONS or metric.startswith(OBJECTS) for metric in metrics)
+    return {
+        "allocations": "memray" if memory else "none",
+        # Python's own allocations have a Python line; symbols help where there are none.
+        "native": bool(metrics & {"heap", "rss", "rss_anon"}) and "blocks" not in metrics,
+        "containers": memory,
+        "objects": any(metric.startswith(OBJECTS) for metric in metrics),
+        "watch": sorted({ORIGINS[metric] for metric in metrics if metric in ORIGINS}),
+    }
+
+
+def with_sites(finding: Finding, trace: Trace) -> Finding:
+    """The finding with what the trace says of it. Pure."""
+    source = next(source for source in _SOURCES if source.metrics(finding.metric))
+    sites = source.sites(finding, trace)
+    words = _summary(finding, trace, sites)
+    if sites:
+        return _with_note(replace(finding, sites=sites), words)
+    if finding.metric in ALLOCATIONS:
+        return _with_note(
+            finding,
+            "No line is named: the allocations that were recorded carry less than a tenth of what "
+            f"an iteration adds. {words}",
+        )
+    return _with_note(finding, f"No line is named: nothing grew where tracing looks. {words}")
+
+
+def _allocated(finding: Finding, trace: Trace) -> tuple[Site, ...]:
+    """Lines that take memory that stays; none where they take far less than what it grows by."""
+    metric, rate = finding.metric, finding.rate
+    survivors = trace.survivors(ALLOCATIONS[metric], partial(visible_to, metric))
+    unit = {"blocks": "blocks", "heap": "large"}.get(metric, "bytes")
+    kept = contained(trace.containers(), unit)
+    explained = sum(amount for amount, _, _ in kept)
+    if (
+        rate
+        and CONTAINED_SHARE * rate <= explained
+        and too_much(finding, sum(total.first for total in survivors) / trace.first)
+    ):
+        survivors = []  # more than grew: what a cache turned over is among them
+    sites = rank(trace, survivors, kept, rate=rate)
+    least = EXPLAINED_SHARE * (rate or 0.0) if metric in ("heap", "blocks") else 0.0
+    return sites if total_of(sites) >= least else ()
+
+
+def _made(finding: Finding, trace: Trace) -> tuple[Site, ...]:
     """Lines that make objects."""
     name = finding.metric.partition(":")[2].rpartition(":")[2].rpartition(".")[2]
-    return _ranked(finding, runs, [run.objects(name) for run in runs], noun="objects")
+    kept = contained(trace.containers(), "objects", name)
+    totals = trace.objects(name)
+    if trace.tool != "tracemalloc" and kept:
+        # Of types that the interpreter keeps memory for, the record names anybody.
+        totals = [total for total in totals if total.kind not in FREE_LISTED]
+    return rank(trace, totals, kept, rate=finding.rate, noun="objects")
 
 
-def _opened(finding: Finding, runs: Sequence[Record]) -> tuple[Site, ...]:
+FREE_LISTED = ("dict", "list", "tuple", "float", "method")
+
+
+def _opened(finding: Finding, trace: Trace) -> tuple[Site, ...]:
     """Lines that open what stays open."""
-    watch = ORIGINS[finding.metric]
-    return _ranked(finding, runs, [run.origins(watch) for run in runs])
+    # A metric in bytes of another kind of thing (temporary files) has a rate of its own.
+    rate = None if finding.metric == "temp_bytes" else finding.rate
+    return rank(trace, trace.origins(ORIGINS[finding.metric]), rate=rate)
 
 
-_KINDS = (
-    _Kind(
-        metrics=lambda metric: metric in ORIGINS,
-        trace="none",
-        shorter=False,
-        sites=_opened,
-        plan=lambda findings: {"watch": sorted({ORIGINS[f.metric] for f in findings})},
-    ),
-    _Kind(
-        metrics=lambda metric: metric in ALLOCATIONS,
-        trace="memray",
-        shorter=True,
-        sites=_allocated,
-        plan=lambda _: {"holders": True},
-    ),
-    _Kind(
-        metrics=lambda metric: metric.startswith(OBJECTS),
-        trace="tracemalloc",  # it knows each object's line
-        shorter=False,
-        sites=_made,
-        plan=lambda _: {
-            "objects": True,
-            "holders": True,
-            "allocations": False,
-            "frames": OBJECT_FRAMES,
-        },
-    ),
+_SOURCES = (
+    _Source(lambda metric: metric in ORIGINS, _opened),
+    _Source(lambda metric: metric in ALLOCATIONS, _allocated),
+    _Source(lambda metric: metric.startswith(OBJECTS), _made),
 )
 
 
-def _of_kind(findings: Sequence[Finding], kind: _Kind) -> list[Finding]:
-    return [finding for finding in findings if kind.metrics(finding.metric)]
+def _summary(finding: Finding, trace: Trace, sites: Sequence[Site]) -> str:
+    """How the sites were found, and what that could not do."""
+    words = f"Sites: {trace.first} and {trace.second} iterations traced in place"
+    if trace.tool != "none":
+        words += f" by {trace.tool}"
+    if trace.note:
+        words += f" ({trace.note})"
+    found = total_of(sites)
+    if sites and finding.metric != "temp_bytes":
+        if too_much(finding, found):
+            words += (
+                "; they carry more than the verdict saw, so that what a cache turns over may stand "
+                "beside the leak"
+            )
+        elif finding.rate and not well_explained(finding, found):
+            words += f"; {1 - found / finding.rate:.0%} of the growth is not explained by them"
+    return words + "."
 
 
-def _ranked(
-    finding: Finding,
-    runs: Sequence[Record],
-    amounts: Sequence[tuple[Amount, ...]],
-    *,
-    noun: str = "",
-) -> tuple[Site, ...]:
-    # A metric in bytes of another kind of thing (temporary files) has a rate of its own.
-    rate = None if finding.metric == "temp_bytes" else finding.rate
-    traced = [Traced(run.iterations, each) for run, each in zip(runs, amounts, strict=True)]
-    return rank(traced, runs[-1].owner, rate=rate, noun=noun)
+def _again(finding: Finding) -> bool:
+    """Whether longer windows may show what these did not: a rare jump, or a cache when full."""
+    if not well_explained(finding, total_of(finding.sites)):
+        return True
+    return JUMP in finding.sites[0].note
 
 
-def _total(sites: Sequence[Site]) -> float:
+def total_of(sites: Sequence[Site]) -> float:
+    """What sites grow by together, per iteration."""
     return sum(site.per_iteration or 0.0 for site in sites)
 
 
-def _grown_containers(runs: Sequence[Record]) -> str:
-    """Named containers that are longer after the longer run: most often they are the holders."""
-    before, after = runs[-2].containers(), runs[-1].containers()
-    span = runs[-1].age - runs[-2].age
-    grown = [
-        ((length - before[path][1]) / span, path, kind)
-        for path, (kind, length) in after.items()
-        if path in before and length - before[path][1] >= max(1, 0.01 * span)
-    ]
-    grown.sort(reverse=True)
-    named = [f"{path} ({kind}, {rate:.3g} per iteration)" for rate, path, kind in grown]
-    return "longer after each iteration: " + ", ".join(named[:CONTAINERS_SHOWN]) if named else ""
+def _with_note(finding: Finding, note: str) -> Finding:
+    return replace(finding, reason=f"{finding.reason} {note}".strip())
 
 
-def _caught(work: Callable[[], dict[str, Finding]]) -> dict[str, Finding] | LeakSuiteError:
-    try:
-        return work()
-    except LeakSuiteError as error:
-        return error
-    except Exception as error:  # the tracer's own, here where it shares the process
-        return SubjectError(f"{type(error).__name__}: {error}")
-
-
-def _failed(findings: Sequence[Finding], error: LeakSuiteError) -> dict[str, Finding]:
-    note = Clause(ClauseKind.NO_SITE_FAILED, text=str(error))
-    return {finding.metric: _told(finding, note) for finding in findings}
-
-
-def _told(finding: Finding, *clauses: Clause) -> Finding:
-    return replace(finding, clauses=(*finding.clauses, *clauses))
+def _memray_path() -> str:
+    """The folder that memray can be imported from here, for subjects that lack it."""
+    spec = importlib.util.find_spec("memray")
+    return "" if spec is None or spec.origin is None else str(Path(spec.origin).parent.parent)
 
 
 def _own_names(spec: Spec) -> list[str]:

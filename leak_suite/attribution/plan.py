@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from leak_suite.result import Cause, Finding, Outcome
 
@@ -11,14 +10,13 @@ __all__ = [
     "ALLOCATIONS",
     "OBJECTS",
     "ORIGINS",
-    "Length",
     "deciding",
-    "first_length",
-    "lengths",
     "longest",
     "needs_sites",
     "too_much",
+    "visible_to",
     "well_explained",
+    "window",
 ]
 
 ALLOCATIONS: Mapping[str, str] = {
@@ -27,6 +25,7 @@ ALLOCATIONS: Mapping[str, str] = {
     "rss": "bytes",
     "rss_anon": "bytes",
     "pss": "bytes",
+    "uss": "bytes",
 }
 """Metrics of memory, and what of an allocation record they are counted in."""
 
@@ -44,15 +43,13 @@ ORIGINS: Mapping[str, str] = {
 OBJECTS = ("gc_objects", "garbage", "tracked:")
 """Beginnings of the names of metrics that count Python objects."""
 
-LEAST = 2
-"""No window is shorter than this many iterations, where time allows for two."""
-CLEAR_BYTES, CLEAR_COUNT, CLEAR_THINGS = 64 * 1024, 500, 10
-"""Growth that stands out in a first, short run: of bytes, of blocks or objects, of things."""
+CLEAR_BYTES, CLEAR_COUNT, CLEAR_THINGS = 64 * 1024, 200, 4
+"""Growth that stands out in a first window: of bytes, of blocks or objects, of things."""
 SHORT_ITERATIONS = 200
 SHORT_SECONDS = 0.05
-"""A first run is not shorter than either of these allows: what is cheap may be clearer."""
+"""A first window is not shorter than either of these allows: what is cheap may be clearer."""
 MOST_BYTES = 64 * 1024**2
-"""How much a traced run may leave behind: a leak of a mebibyte is as clear after a few dozens."""
+"""How much tracing may leave behind: a leak of a mebibyte is as clear after a few dozens."""
 MOST_THINGS: Mapping[str, int] = {
     "fds": 200,
     "threads": 60,
@@ -60,20 +57,13 @@ MOST_THINGS: Mapping[str, int] = {
     "children": 16,
     "temp_files": 60,
 }
-"""How many of a thing a traced run may leave open: enough to count, too few to hurt."""
+"""How many of a thing tracing may leave open: enough to count, too few to hurt."""
 MOST_COUNTED: Mapping[str, int] = {"blocks": 200_000, "gc_objects": 10_000, "garbage": 10_000}
-"""How many it may leave alive: they are walked over one by one at its end."""
+"""How many it may leave alive."""
 LITTLE, MUCH = 0.4, 1.3
 """Sites that carry less, or more, than these shares of the rate do not explain it."""
-
-
-@dataclass(frozen=True)
-class Length:
-    """`iterations` of a traced run: `least` of them, the others while `seconds` allow."""
-
-    iterations: int
-    least: int
-    seconds: float
+WINDOWS = 3
+"""The second window has twice the iterations of the first: three times n in all."""
 
 
 def needs_sites(finding: Finding) -> bool:
@@ -95,35 +85,35 @@ def longest(findings: Iterable[Finding], growth_bytes: float) -> int | None:
             caps.append(MOST_COUNTED.get(finding.metric, 10_000) / rate)
         elif finding.unit == "bytes":
             caps.append(min(growth_bytes, MOST_BYTES) / rate)
-    return max(2 * LEAST, int(min(caps))) if caps else None
+    return max(WINDOWS, int(min(caps))) if caps else None
 
 
-def first_length(finding: Finding, pace: float, most: int) -> int:
-    """The n of the first traced runs: short, but long enough for this growth to stand out.
+def window(findings: Sequence[Finding], pace: float, seconds: float, most: int | None) -> int:
+    """The iterations of a first window: short, but long enough for all growth to stand out.
 
-    `pace` is the seconds that an iteration took untraced, 0 if that is not known.
+    `pace` is the seconds that an iteration took untraced, 0 if that is not known; both windows
+    together should take `seconds` at most, and have `most` iterations.
     """
     wanted = min(SHORT_ITERATIONS, SHORT_SECONDS / pace) if pace > 0 else SHORT_ITERATIONS
-    if finding.rate and finding.rate > 0:
-        wanted = max(wanted, _clear(finding) / finding.rate)
-    return max(1, min(most, int(wanted)))
+    for finding in findings:
+        if finding.rate and finding.rate > 0:
+            wanted = max(wanted, _clear(finding) / finding.rate)
+    if pace > 0:
+        wanted = min(wanted, seconds / pace / WINDOWS)
+    if most is not None:
+        wanted = min(wanted, most // WINDOWS)
+    return max(1, int(wanted))
 
 
-def lengths(n: int, pace: float, seconds: float, *, shorter: bool) -> tuple[Length, ...]:
-    """The runs of n and 2n iterations, and one of n/2 before them where it is `shorter` too.
+def visible_to(metric: str, kind: str) -> bool:
+    """Whether `metric` sees an allocation of that kind: "small", "large" or "native".
 
-    The longest may work for `seconds`. Its time is divided among the others by their lengths, so
-    that runs which are all cut short by it still differ.
+    Blocks are Python's own; the heap, which is malloc's, never sees what pymalloc serves from its
+    arenas.
     """
-    least = LEAST if pace <= seconds / 8 else 1
-    n = max(n, least)
-    if shorter and n // 2 >= least and pace <= seconds / 8:
-        return tuple(
-            Length(n * part // 2, least * part, seconds * part / 4)
-            for part in (1, 2, 4)
-            if n * part // 2 >= least
-        )
-    return (Length(n, least, seconds / 2), Length(2 * n, 2 * least, seconds))
+    if metric == "blocks":
+        return kind != "native"
+    return metric != "heap" or kind != "small"
 
 
 def well_explained(finding: Finding, found: float) -> bool:
@@ -133,7 +123,7 @@ def well_explained(finding: Finding, found: float) -> bool:
 
 
 def too_much(finding: Finding, found: float) -> bool:
-    """Whether lines grew by more than the verdict saw: something was still filling."""
+    """Whether lines grew by more than the verdict saw: something was still turning over."""
     return found > MUCH * (finding.rate or found)
 
 
@@ -148,5 +138,5 @@ def _clear(finding: Finding) -> float:
 
 
 def deciding(findings: Sequence[Finding]) -> Finding:
-    """The finding that tells whether runs were long enough: live memory, before resident."""
+    """The finding that tells whether windows were long enough: live memory, before resident."""
     return next((f for f in findings if f.metric in ("blocks", "heap")), findings[0])

@@ -87,9 +87,7 @@ def rank(
         return ()
     grown = _ordered(trace, grown, rate)
     least = LEAST_SHARE * max(grown[0].rate, rate or 0.0)
-    return tuple(
-        _site(trace, entry, noun) for entry in grown if entry.rate >= least
-    )[:MOST_SITES]
+    return tuple(_site(trace, entry, noun) for entry in grown if entry.rate >= least)[:MOST_SITES]
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def contained(
 
 
 def _ordered(trace: Trace, grown: Sequence[_Grown], rate: float | None) -> list[_Grown]:
-    """Kept before left, steady before sudden, fast before slow; of lines as fast, own code first."""
+    """Kept before left, steady before sudden, fast before slow; of as fast ones, own code first."""
     fastest = max(entry.rate for entry in grown)
     whole = min(max(0.0, rate or 0.0), fastest)
     explained = sum(entry.totals.contained for entry in grown)
@@ -235,7 +233,9 @@ def _kinds(trace: Trace, totals: SiteTotals, noun: str) -> str:
     rates: defaultdict[str, float] = defaultdict(float)
     for (_, kind), amount in totals.members.items():
         rates[kind] += amount / trace.first if totals.first > 0 else amount
-    grown = sorted(((rate, kind) for kind, rate in rates.items() if kind and rate > 0), reverse=True)
+    grown = sorted(
+        ((rate, kind) for kind, rate in rates.items() if kind and rate > 0), reverse=True
+    )
     return f"{noun}: " + ", ".join(f"{rate:.3g} {kind} per iteration" for rate, kind in grown[:3])
 
 

@@ -126,7 +126,8 @@ class Trace:
         """
         return [
             StackTotal(
-                *row[unit],
+                row[unit][0],
+                row[unit][1],
                 self._stack(row["stack"]),
                 detail=_native(row["native"]),
                 weight=row["bytes"][0],
@@ -139,7 +140,11 @@ class Trace:
         """Objects that are alive at the end, of all types or of the classes of that name."""
         return [
             StackTotal(
-                *row["count"], self._stack(row["stack"]), kind=row["type"], holder=row["path"]
+                row["count"][0],
+                row["count"][1],
+                self._stack(row["stack"]),
+                kind=row["type"],
+                holder=row["path"],
             )
             for row in self.data["objects"]
             if _is_class(row["type"], class_name) and not self._is_instrumentation(row["stack"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -32,9 +31,6 @@ __all__ = ["STILL_RUNNING", "Interrupted", "Progress", "check"]
 
 STILL_RUNNING = "still running"
 _SOFT_STOPS = {"deadline", "growth", "interrupted"}
-_RUN_SECONDS = 55.0
-_ATTRIBUTION_SECONDS = 8.0
-"""Attribution has what is left of the first, but at least the second."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,6 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
     Ctrl-C while measuring becomes `Interrupted`, which carries the verdict on what there is.
     """
     tell = on_progress or (lambda _: None)
-    begun = time.monotonic()
     tell(Progress("starting"))
     limits = Limits(options.max_seconds, options.max_growth_bytes, options.max_threads)
     with open_subject(spec, tracked=options.tracked, counters=options.counters) as subject:
@@ -86,12 +81,17 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
         verdict = within_coverage(verdict, subject.coverage())
         evidence = _evidence(subject, runner, verdict)
         result = _result(spec, options, subject, runner, verdict, evidence)
-    if runner.stop is not None and runner.stop.reason == "interrupted":
-        raise Interrupted(result)
-    if result.outcome is Outcome.GROWING and options.attribution:
-        tell(Progress("finding what grew", result.iterations, result.seconds, lambda: result))
-        left = max(_ATTRIBUTION_SECONDS, _RUN_SECONDS - (time.monotonic() - begun))
-        result = _attributed(spec, result, runner, options, left)
+        if runner.stop is not None and runner.stop.reason == "interrupted":
+            raise Interrupted(result)
+        wanted = result.outcome is Outcome.GROWING and options.attribution
+        alive = runner.stop is None or runner.stop.reason not in ("died", "hung")
+        if wanted:
+            tell(Progress("finding what grew", result.iterations, result.seconds, lambda: result))
+        if wanted and alive:
+            result = _attributed(spec, subject, result, runner, options)
+    if wanted:
+        if not alive:
+            result = _attributed(spec, None, result, runner, options)
         result = _accepted(result, verdict, runner.stop, options.accepted)
     return result
 
@@ -235,22 +235,31 @@ def _outcome(verdict: Verdict, stop: Stop | None) -> tuple[Outcome, str]:
 
 
 def _attributed(
-    spec: Spec, result: RunResult, runner: Runner, options: Options, seconds: float
+    spec: Spec, subject: Subject | None, result: RunResult, runner: Runner, options: Options
 ) -> RunResult:
-    """The same result, with the places that the growth came from."""
-    from leak_suite.attribution import attribute
+    """The same result, with the lines that the growth came from.
+
+    Without a `subject` that still lives another is started.
+    """
+    from leak_suite.attribution import attribute, attribute_afresh
 
     done = result.iterations - runner.warm_up_iterations
+    pace = result.seconds / max(1, done)
     try:
-        findings: tuple[Finding, ...] = attribute(
-            spec,
-            result.findings,
-            iterations=done,
-            warm_up=runner.warm_up_iterations,
-            options=options,
-            pace=result.seconds / max(1, done),
-            seconds=seconds,
-        )
+        findings: tuple[Finding, ...]
+        if subject is not None:
+            findings = attribute(
+                subject, spec, result.findings, iterations=done, options=options, pace=pace
+            )
+        else:
+            findings = attribute_afresh(
+                spec,
+                result.findings,
+                iterations=done,
+                warm_up=runner.warm_up_iterations,
+                options=options,
+                pace=pace,
+            )
     except Exception as error:  # the verdict stands without its sites
         failed = replace(result.details, attribution_error=f"{type(error).__name__}: {error}")
         return replace(result, details=failed)

@@ -61,7 +61,7 @@ def _end() -> None:
     tracker, _tracker, _ended = _tracker, None, True
     tracker.__exit__(None, None, None)
     own = runpy.run_path(_PLAN["ownership"])["Ownership"](_PLAN["names"])
-    facts = {"libraries": list(own.libraries), "machinery": list(own.machinery)}
+    facts = {"libraries": list(own.libraries), "machinery": list(own.instrumentation)}
     facts["machinery"].append(str(_FOLDER) + os.sep)
     partial = _FOLDER / "facts.partial"
     partial.write_text(json.dumps(facts), encoding="utf-8")

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leak_suite.attribution import ownership
 from leak_suite.errors import ConfigurationError, LeakSuiteError, SubjectError
 from leak_suite.flamegraph.workers import NATIVE, VARIABLE
 from leak_suite.subject import AppSpec, CallableSpec, Spec, Subject, open_subject
@@ -25,6 +24,7 @@ __all__ = ["HOOK", "MODES", "Mode", "Recording", "file_name", "page", "record", 
 HOOK = "_leak_suite_flamegraph.py"
 """The name of the copy of `inside.py` that a subject runs."""
 _INSIDE = Path(__file__).with_name("inside.py")
+_OWNERSHIP = Path(__file__).parent.parent / "agent" / "tracing" / "ownership.py"
 _WARM_UP = 3
 _NO_GUARD = 1e9
 _GRACE_SECONDS = 60.0
@@ -102,7 +102,7 @@ def record(
         names = _own_names(spec)
         plan = {"output": str(output.resolve()), "native": native, "every": mode.every}
         plan |= {"python_allocators": mode.python_allocators, "names": names}
-        plan["ownership"] = str(Path(ownership.__file__).resolve())
+        plan["ownership"] = str(_OWNERSHIP)
         (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
         if native:
             (folder / NATIVE).touch()

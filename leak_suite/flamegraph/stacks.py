@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from leak_suite.attribution.ownership import Ownership
 from leak_suite.errors import LeakSuiteError
 from leak_suite.flamegraph.record import HOOK, Recording
+from leak_suite.subject.agent_code import agent_module
 
 __all__ = ["Difference", "Frame", "Place", "between", "growth", "sites", "stacks"]
 
@@ -53,7 +53,9 @@ def stacks(recording: Recording, file: Path | None = None) -> dict[Stack, float]
     """Bytes by stack: left behind, or at the peak, as the recording's mode says."""
     from memray import FileReader
 
-    own = Ownership(recording.names, recording.libraries or None, recording.machinery or None)
+    own = agent_module("tracing.ownership").Ownership(
+        recording.names, recording.libraries or None, recording.machinery or None
+    )
     found: defaultdict[Stack, float] = defaultdict(float)
     try:
         with FileReader(file or recording.file) as reader:
@@ -66,7 +68,7 @@ def stacks(recording: Recording, file: Path | None = None) -> dict[Stack, float]
                 called = item.stack_trace(_FRAMES)
                 if any(Path(file).name == HOOK for _, file, _ in called):
                     continue  # what starting and ending the recording took
-                rows = [row for row in called if not own.is_machinery(row[1])]
+                rows = [row for row in called if not own.is_instrumentation(row[1])]
                 stack = [_frame(row, own, recording.root) for row in reversed(rows)]
                 while stack and stack[0].file.startswith("<"):
                     stack.pop(0)  # the interpreter's own way of starting a program
@@ -76,7 +78,7 @@ def stacks(recording: Recording, file: Path | None = None) -> dict[Stack, float]
     return dict(found)
 
 
-def _frame(row: tuple[str, str, int], own: Ownership, root: str) -> Frame:
+def _frame(row: tuple[str, str, int], own: Any, root: str) -> Frame:
     function, file, line = row
     is_own = own.is_own(file)
     if root and file.startswith(root.rstrip("/") + "/"):

@@ -38,6 +38,7 @@ _SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType
 _LEAST_LENGTH = 8
 _MOST_WATCHED = 40
 _MOST_TOLD = 12
+_LEAST_SHARE = 0.02
 _SAMPLE = 16
 _SMALL = 512
 _MOST_PARTS = 200
@@ -54,7 +55,7 @@ class Containers:
 
     def __init__(self, iterations: int, is_instrumentation: Callable[[object], bool]) -> None:
         self._is_instrumentation = is_instrumentation
-        least = max(1, min(_LEAST_LENGTH, iterations // 4))
+        self._least = least = max(1, min(_LEAST_LENGTH, iterations // 4))
         self._lengths: list[dict[int, tuple[int, int]]] = [{}, {}]
         self._watches: dict[int, ContainerWatch] = {}
         first = self._lengths[0]
@@ -68,10 +69,12 @@ class Containers:
         first, second = self._lengths
         grown: list[tuple[int, Any]] = []
         for item in _containers():
+            length = len(item)
+            if length <= self._least:  # numbers of objects are objects, which would be recorded
+                continue
             before = first.get(id(item))
             if before is None:
                 continue
-            length = len(item)
             if length > before[0] and item is not first and item is not second:
                 second[id(item)] = length, sys.getsizeof(item)
                 grown.append((length - before[0], item))
@@ -83,15 +86,19 @@ class Containers:
     def grown(self) -> list[tuple[dict[str, Any], Any]]:
         """(row, container) of what got longer in both windows, the most first.
 
-        A row is {"type", "length", "size", "bound", "grown": (first, second), "bytes": (first, second)}.
+        A row is {"type", "length", "size" in bytes, "bound", "grown": (first, second), "bytes":
+        (first, second)}.
         """
         first, second = self._lengths
         found = []
         for item in _containers():
             middle = second.get(id(item))
-            if middle is None or len(item) <= middle[0]:
+            if middle is None:
                 continue
             before, length, size = first[id(item)], len(item), sys.getsizeof(item)
+            # The second window is twice as long; what was made for the first one stops.
+            if length - middle[0] < (middle[0] - before[0]) / 2:
+                continue
             row: dict[str, Any] = {
                 "type": type(item).__name__,
                 "length": length,
@@ -102,7 +109,12 @@ class Containers:
             }
             found.append((row, item))
         found.sort(key=lambda pair: -sum(pair[0]["grown"]))
-        return [pair for pair in found if not self._is_instrumentation(pair[1])][:_MOST_TOLD]
+        least = _LEAST_SHARE * sum(found[0][0]["grown"]) if found else 0.0
+        return [
+            pair
+            for pair in found[:_MOST_TOLD]
+            if sum(pair[0]["grown"]) >= least and not self._is_instrumentation(pair[1])
+        ]
 
     def inserted(self, item: object) -> list[tuple[Stack, int]]:
         """(stack, items) of the lines that made the container longer in the second window."""
@@ -210,7 +222,14 @@ def _charge(
         stack = parent
     row = rows.setdefault(
         (stack, kind),
-        {"stack": stack, "type": type_name(kind), "bytes": 0, "large": 0, "blocks": 0, "objects": 0},
+        {
+            "stack": stack,
+            "type": type_name(kind),
+            "bytes": 0,
+            "large": 0,
+            "blocks": 0,
+            "objects": 0,
+        },
     )
     size = _size(item)
     row["bytes"] += size
@@ -249,14 +268,26 @@ def _containers() -> Iterator[Any]:
     """Every container alive, those included that the collector need not know."""
     objects = gc.get_objects()
     untracked = sys.version_info < (3, 14)  # a dictionary of strings and numbers was, until then
+    sized, sequences = _SIZED, _SEQUENCES
     seen: set[int] = set()
     for start in range(0, len(objects), _CHUNK):
         chunk = objects[start : start + _CHUNK]
-        for item in chunk:
-            if type(item) in _SIZED and item is not objects and item is not chunk:
+        for item in [item for item in chunk if type(item) in sized]:
+            if item is not objects:
                 yield item
         if untracked:
-            for item in gc.get_referents(*chunk):
+            # One that grows is an attribute or a variable, not an item among others.
+            holders = [
+                item
+                for item in chunk
+                if type(item) not in sequences
+                and not (type(item) is dict and len(item) > _MOST_NAMES)
+            ]
+            for item in gc.get_referents(*holders):
                 if type(item) is dict and not gc.is_tracked(item) and id(item) not in seen:
                     seen.add(id(item))
                     yield item
+
+
+_SEQUENCES = frozenset((list, tuple, set, frozenset, collections.deque))
+_MOST_NAMES = 5000
