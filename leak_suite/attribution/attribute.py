@@ -12,6 +12,7 @@ from typing import Any
 
 from leak_suite.attribution.plan import (
     ALLOCATIONS,
+    MUCH,
     OBJECTS,
     ORIGINS,
     deciding,
@@ -33,6 +34,7 @@ from leak_suite.subject import (
     InProcessSpec,
     Spec,
     Subject,
+    SubjectDied,
     open_subject,
 )
 
@@ -64,30 +66,52 @@ def attribute(
     iterations: int,
     options: Options,
     pace: float = 0.0,
+    age: int | None = None,
 ) -> tuple[Finding, ...]:
     """The findings, those that grow with the sites that they grow from.
 
     `subject` is entered and warm; it goes on working while it is traced. `iterations` are those
-    that the verdict saw, each of `pace` seconds (0 if that is not known). A finding whose line
+    that the verdict saw, each of `pace` seconds (0 if that is not known); `age`, where it is
+    another number, those that this subject has done. A finding whose line
     cannot be told says in its reason why. Never raises for what goes wrong while tracing: the
     verdict stands without it.
     """
-    growing = [finding for finding in findings if needs_sites(finding)]
-    traced = [finding for finding in growing if not finding.metric.startswith("counter:")]
-    named = {
-        finding.metric: _with_note(finding, "No line is named for a counter that the app declares.")
-        for finding in growing
-    }
-    if not isinstance(spec, (CallableSpec, AppSpec, InProcessSpec)):
-        note = "No line is named: this subject is seen from outside only."
-        named = {finding.metric: _with_note(finding, note) for finding in growing}
-    elif traced:
+    named = {finding.metric: finding for finding in _without_trace(spec, findings)}
+    traced = [finding for finding in findings if _is_traced(finding)]
+    if traced and _can_be_traced(spec):
         try:
-            named |= _Work(subject, _own_names(spec), iterations, pace, options).sites(traced)
+            named |= _Work(
+                subject, _own_names(spec), iterations, age or iterations, pace, options
+            ).sites(traced)
+        except SubjectDied:
+            if age is not None:
+                raise
+            note = "No line is named: the subject ended while it was traced."
+            named |= {finding.metric: _with_note(finding, note) for finding in traced}
         except LeakSuiteError as error:
             note = f"No line is named: tracing did not succeed ({error})."
             named |= {finding.metric: _with_note(finding, note) for finding in traced}
-    return tuple(named[f.metric] if needs_sites(f) else f for f in findings)
+    return tuple(named[finding.metric] for finding in findings)
+
+
+def _can_be_traced(spec: Spec) -> bool:
+    return isinstance(spec, (CallableSpec, AppSpec, InProcessSpec))
+
+
+def _is_traced(finding: Finding) -> bool:
+    return needs_sites(finding) and not finding.metric.startswith("counter:")
+
+
+def _without_trace(spec: Spec, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings, with the reason where it is known beforehand that no line can be named."""
+    outside = "No line is named: this subject is seen from outside only."
+    counter = "No line is named for a counter that the app declares."
+    return tuple(
+        finding
+        if not needs_sites(finding) or (_is_traced(finding) and _can_be_traced(spec))
+        else _with_note(finding, outside if not _can_be_traced(spec) else counter)
+        for finding in findings
+    )
 
 
 def attribute_afresh(
@@ -100,14 +124,24 @@ def attribute_afresh(
     pace: float = 0.0,
 ) -> tuple[Finding, ...]:
     """As `attribute`, on a subject that is started for it: the one that was judged has ended."""
-    if not any(needs_sites(finding) for finding in findings):
-        return tuple(findings)
-    try:
+
+    def work() -> tuple[Finding, ...]:
         with open_subject(spec) as subject:
-            subject.round(warm_up, seconds=FIRST_SECONDS, scale=_NO_GUARD)
+            done = subject.round(warm_up, seconds=FIRST_SECONDS, scale=_NO_GUARD)
+            if done.error is not None:
+                raise SubjectError(f"the workload failed: {done.error}")
             return attribute(
-                subject, spec, findings, iterations=iterations, options=options, pace=pace
-            )
+                subject, spec, findings,
+                iterations=iterations, options=options, pace=pace, age=max(1, done.done),
+            )  # fmt: skip
+
+    if not any(_is_traced(finding) for finding in findings) or not _can_be_traced(spec):
+        return _without_trace(spec, findings)
+    try:
+        try:
+            return work()
+        except SubjectDied:  # a tracer may crash what lives well without it
+            return work()
     except LeakSuiteError as error:
         note = f"No line is named: it could not be started again ({error})."
         return tuple(_with_note(f, note) if needs_sites(f) else f for f in findings)
@@ -121,12 +155,14 @@ class _Work:
         subject: Subject,
         own: Sequence[str],
         iterations: int,
+        age: int,
         pace: float,
         options: Options,
     ) -> None:
         self._subject = subject
         self._own = list(own)
         self._iterations = max(iterations, 1)
+        self._age = age
         self._pace = pace
         self._growth = options.max_growth_bytes / 2
         self._verdict_seconds = iterations * pace
@@ -171,7 +207,7 @@ class _Work:
             output = str(Path(folder) / "allocations.bin")
             self._subject.begin_trace(
                 {**plan_for(findings), "own": self._own, "output": output,
-                 "iterations": self._iterations, "memray_path": _memray_path()}
+                 "iterations": self._age, "memray_path": _memray_path()}
             )  # fmt: skip
             first = self._repeat(n)
             self._subject.mark_trace()
@@ -234,6 +270,9 @@ def _allocated(finding: Finding, trace: Trace) -> tuple[Site, ...]:
     """Lines that take memory that stays; none where they take far less than what it grows by."""
     metric, rate = finding.metric, finding.rate
     survivors = trace.survivors(ALLOCATIONS[metric], partial(visible_to, metric))
+    if rate:  # most of what is mapped is never touched, and not resident
+        most = MUCH * rate * trace.first
+        survivors = [total for total in survivors if not (total.kind and total.first > most)]
     unit = {"blocks": "blocks", "heap": "large"}.get(metric, "bytes")
     kept = contained(trace.containers(), unit)
     explained = sum(amount for amount, _, _ in kept)

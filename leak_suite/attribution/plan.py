@@ -8,6 +8,7 @@ from leak_suite.result import Cause, Finding, Outcome
 
 __all__ = [
     "ALLOCATIONS",
+    "MUCH",
     "OBJECTS",
     "ORIGINS",
     "deciding",
@@ -106,14 +107,14 @@ def window(findings: Sequence[Finding], pace: float, seconds: float, most: int |
 
 
 def visible_to(metric: str, kind: str) -> bool:
-    """Whether `metric` sees an allocation of that kind: "small", "large" or "native".
+    """Whether `metric` sees an allocation of that kind: small, large, native or mapped.
 
     Blocks are Python's own; the heap, which is malloc's, never sees what pymalloc serves from its
-    arenas.
+    arenas, nor what is mapped by others (a thread's stack).
     """
     if metric == "blocks":
-        return kind != "native"
-    return metric != "heap" or kind != "small"
+        return kind in ("small", "large")
+    return metric != "heap" or kind in ("large", "native")
 
 
 def well_explained(finding: Finding, found: float) -> bool:

@@ -34,6 +34,10 @@ ALIKE = 0.2
 """Lines within this share of the fastest are ordered by their bytes first."""
 OWN_SHARE = 0.3
 """Own code with at least this share of the fastest stands before a library without own callers."""
+RESIZING_SHARE = 0.1
+"""Allocations that are rarer than this share of the insertions at their line are a table's."""
+HOLDER_SHARE = 0.1
+"""A container is named at a line of which it keeps at least this share."""
 CONTAINED_SHARE = 0.25
 """Containers whose items make up this share of the growth explain it: their lines go first."""
 
@@ -78,7 +82,8 @@ def rank(
     piece of memory before. `noun` is what is counted ("objects"), where the kinds of things at a
     line shall be told in its note.
     """
-    places = _places(totals, kept)
+    kept = list(kept)
+    places = _places(_without_resizing(trace, totals, kept), kept)
     grown = [_Grown(total.rate(trace), total, frame) for frame, total in places.items()]
     grown = [entry for entry in grown if entry.rate > 0]
     # What has no line is told only where nothing has one.
@@ -88,6 +93,29 @@ def rank(
     grown = _ordered(trace, grown, rate)
     least = LEAST_SHARE * max(grown[0].rate, rate or 0.0)
     return tuple(_site(trace, entry, noun) for entry in grown if entry.rate >= least)[:MOST_SITES]
+
+
+def _without_resizing(
+    trace: Trace,
+    totals: Iterable[StackTotal],
+    kept: Iterable[tuple[float, Part | None, Container]],
+) -> list[StackTotal]:
+    """What was left, without the tables of containers that were made larger once in a while.
+
+    Such an allocation holds what was there before too; what a new item adds to the table is known.
+    """
+    inserting: dict[Frame, float] = {}
+    for _, _, container in kept:
+        if container.inserting:
+            frame = _site_frame(container.inserting)
+            inserting[frame] = max(inserting.get(frame, 0.0), container.per_iteration)
+    return [
+        total
+        for total in totals
+        if total.allocations is None
+        or total.allocations / trace.first
+        > RESIZING_SHARE * inserting.get(_site_frame(total.stack), -1.0)
+    ]
 
 
 @dataclass(frozen=True)
@@ -216,7 +244,8 @@ def _site(trace: Trace, entry: _Grown, noun: str) -> Site:
         notes.append(detail)
     if totals.holders:
         holder = max(totals.holders, key=lambda path: totals.holders[path])
-        notes.append(f"held by {holder}")
+        if totals.holders[holder] >= HOLDER_SHARE * entry.rate:
+            notes.append(f"held by {holder}")
     if not totals.steady(trace):
         notes.append(JUMP)
     return Site(

@@ -45,7 +45,7 @@ class StackTotal(NamedTuple):
     """What one stack left in both windows, in the finding's unit.
 
     `weight` (bytes, where they are known) decides between lines of which as many grow; `holder` is
-    the path to what keeps it.
+    the path to what keeps it, `allocations` how many there were in the first window.
     """
 
     first: float
@@ -55,6 +55,7 @@ class StackTotal(NamedTuple):
     detail: str = ""
     weight: float = 0.0
     holder: str = ""
+    allocations: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,10 @@ class Trace:
                 row[unit][0],
                 row[unit][1],
                 self._stack(row["stack"]),
+                kind=row["kind"] if row["kind"] == "mapped" else "",
                 detail=_native(row["native"]),
                 weight=row["bytes"][0],
+                allocations=row["count"][0],
             )
             for row in self.data["rows"]
             if visible(row["kind"]) and not self._is_instrumentation(row["stack"])
@@ -177,7 +180,7 @@ class Trace:
             bound=row["bound"],
             per_iteration=(first + second) / self.iterations,
             steady=_steady(first, self.first, second, self.second),
-            entry_bytes=row["size"] / max(1, row["length"]),
+            entry_bytes=row["entry"],
             inserting=self._stack(row["inserted"][0][0]) if row["inserted"] else None,
             made=tuple(
                 Part(

@@ -1,4 +1,4 @@
-"""Where memray is not there, tracemalloc names the line, on every interpreter, and says so."""
+"""Where the subject has no memray the line is named all the same, on every interpreter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.attribution import attribute
+from leak_suite.attribution import attribute_afresh
 from leak_suite.options import Options
 from leak_suite.result import Finding, Outcome
 from leak_suite.subject import CallableSpec
@@ -22,7 +22,7 @@ KEPT = []
 
 class Job:
     def __init__(self):
-        self.payload = bytes(2000)
+        self.payload = bytes(20000)
 
 def job():
     KEPT.append(Job())
@@ -43,7 +43,7 @@ def interpreter(version: str) -> Path:
 def findings_of(tmp_path: Path, python: Path, metrics: str) -> dict[str, Finding]:
     path = tmp_path / "subject.py"
     path.write_text(textwrap.dedent(SOURCE))
-    found = attribute(
+    found = attribute_afresh(
         CallableSpec(f"{path}:job", python),
         [
             Finding(metric, "bytes" if metric == "heap" else "things", Outcome.GROWING, rate=1.0)
@@ -56,13 +56,14 @@ def findings_of(tmp_path: Path, python: Path, metrics: str) -> dict[str, Finding
     return {finding.metric: finding for finding in found}
 
 
-def test_an_environment_without_memray_gets_its_line_from_tracemalloc(tmp_path: Path) -> None:
+def test_an_environment_without_memray_is_traced_by_ours_where_its_build_fits(
+    tmp_path: Path,
+) -> None:
     venv.EnvBuilder(with_pip=False).create(tmp_path / "bare")
     found = findings_of(tmp_path, tmp_path / "bare" / "bin" / "python", "heap")["heap"]
     assert found.sites[0].line == PAYLOAD
     assert found.sites[0].function == "__init__"
-    assert "under tracemalloc" in found.reason
-    assert "memray cannot be used there" in found.reason
+    assert "by memray" in found.reason
 
 
 @pytest.mark.parametrize("version", ["3.9", "3.10", "3.12", "3.13", "3.14"])
@@ -75,4 +76,5 @@ def test_the_line_is_named_on_another_interpreter(version: str, tmp_path: Path) 
     assert lines["tracked:Job"] == JOB
     assert lines["fds"] == OPEN
     assert lines["threads"] == THREAD
+    assert "by tracemalloc (memray cannot be used there" in found["heap"].reason
     assert "subject.KEPT" in found["tracked:Job"].sites[0].note

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.attribution import attribute
-from leak_suite.clauses import plain
+from leak_suite.attribution import attribute_afresh
 from leak_suite.options import Options
 from leak_suite.result import Cause, Finding, Outcome
 from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec
@@ -18,7 +17,7 @@ KEPT: list[object] = []
 
 def growing(metric: str, rate: float = 1.0) -> Finding:
     unit = "bytes" if metric == "heap" else "things"
-    return Finding(metric, unit, Outcome.GROWING, Cause.LEAK, rate=rate, clauses=plain("It grows."))
+    return Finding(metric, unit, Outcome.GROWING, Cause.LEAK, rate=rate, reason="It grows.")
 
 
 def written(tmp_path: Path, source: str, name: str = "subject.py") -> Path:
@@ -40,7 +39,7 @@ def test_memory_taken_through_ctypes_is_not_pinned_on_an_innocent_line(tmp_path:
             LIBC.malloc(4096)
         """,
     )
-    (found,) = attribute(
+    (found,) = attribute_afresh(
         CallableSpec(f"{path}:job"),
         [growing("heap", 4112.0)],
         iterations=300,
@@ -48,7 +47,7 @@ def test_memory_taken_through_ctypes_is_not_pinned_on_an_innocent_line(tmp_path:
         options=Options(),
     )
     assert found.sites == ()
-    assert "cannot see" in found.reason
+    assert "carry less than a tenth" in found.reason
     assert found.outcome is Outcome.GROWING
 
 
@@ -69,7 +68,7 @@ def test_a_traced_run_that_dies_is_begun_again_once(tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         """,
     )
-    (found,) = attribute(
+    (found,) = attribute_afresh(
         CallableSpec(f"{path}:job"),
         [growing("heap", 2000.0)],
         iterations=40,
@@ -101,7 +100,7 @@ def test_eight_bytes_an_iteration_are_found_under_a_full_cache_of_five_thousand(
             KEPT.append(None)  # LEAK
         """,
     )
-    (found,) = attribute(
+    (found,) = attribute_afresh(
         CallableSpec(f"{path}:job"),
         [growing("heap", 8.0)],
         iterations=15000,
@@ -115,7 +114,7 @@ def test_eight_bytes_an_iteration_are_found_under_a_full_cache_of_five_thousand(
 
 def test_a_workload_that_fails_while_it_is_traced_leaves_the_verdict_alone(tmp_path: Path) -> None:
     path = written(tmp_path, "def job():\n    raise RuntimeError('not today')\n")
-    (found,) = attribute(
+    (found,) = attribute_afresh(
         CallableSpec(f"{path}:job"), [growing("heap")], iterations=9, warm_up=0, options=Options()
     )
     assert found.outcome is Outcome.GROWING
@@ -126,11 +125,11 @@ def test_a_workload_that_fails_while_it_is_traced_leaves_the_verdict_alone(tmp_p
 
 def test_retention_and_counters_are_not_traced() -> None:
     retained = Finding("rss", "bytes", Outcome.GROWING, Cause.RETENTION, rate=9.0)
-    found = attribute(
+    found = attribute_afresh(
         CallableSpec("nowhere:job"), [retained], iterations=9, warm_up=0, options=Options()
     )
     assert found == (retained,)
-    (counter,) = attribute(
+    (counter,) = attribute_afresh(
         CallableSpec("nowhere:job"),
         [growing("counter:jobs")],
         iterations=9,
@@ -147,7 +146,7 @@ def keep_one() -> None:
 def test_a_callable_of_this_process_is_traced_here() -> None:
     line = keep_one.__code__.co_firstlineno + 1
     try:
-        heap, blocks = attribute(
+        heap, blocks = attribute_afresh(
             InProcessSpec(keep_one, "keep_one"),
             [growing("heap", 3000.0), growing("blocks")],
             iterations=50,
@@ -193,7 +192,7 @@ def test_an_application_is_traced_inside_its_server(metric: str, tmp_path: Path)
     work = written(
         tmp_path, "def work(client):\n    client.get('/').raise_for_status()\n", "work.py"
     )
-    (found,) = attribute(
+    (found,) = attribute_afresh(
         AppSpec(f"{app}:app", f"{work}:work"),
         [growing(metric)],
         iterations=40,

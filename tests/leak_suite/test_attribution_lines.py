@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.attribution import attribute
+from leak_suite.attribution import attribute_afresh
 from leak_suite.options import Options
 from leak_suite.result import Cause, Finding, Outcome, Site
 from leak_suite.subject import CallableSpec
@@ -293,7 +293,7 @@ def finding(metric: str) -> Finding:
 def sites_of(tmp_path: Path, source: str, metrics: str, **more: object) -> tuple[Finding, ...]:
     path = tmp_path / "subject.py"
     path.write_text(textwrap.dedent(source))
-    return attribute(
+    return attribute_afresh(
         CallableSpec(f"{path}:job"),
         [finding(metric) for metric in metrics.split()],
         iterations=300,

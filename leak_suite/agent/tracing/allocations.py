@@ -33,10 +33,10 @@ _SMALL = 512
 class Recording:
     """No recording at all; the interface of the other two.
 
-    A row of `rows` is {"stack": index, "kind": "small" | "large" | "native", "native": frames,
+    A row of `rows` is {"stack": index, "kind": ..., "native": frames,
     "bytes": (first, second), "count": (first, second)} of what is alive at the end, by the window
     that it was allocated in: "small" from pymalloc's arenas, "large" by Python through malloc,
-    "native" by other code.
+    "native" by other code, "mapped" if it mapped memory.
     """
 
     tool = "none"
@@ -89,25 +89,25 @@ class _Memray(Recording):
         self._indices: dict[Any, int] = {}
         self._joined: dict[Any, dict[str, Any]] = {}
         self._reader: Any = None
-        self._tracker: Any = None
-
-    def start(self) -> None:
-        tracker = self._memray.Tracker(
-            self._output,
-            native_traces=self._native,
+        self._active = False
+        self._tracker = memray.Tracker(
+            output,
+            native_traces=native,
             trace_python_allocators=True,
             memory_interval_ms=1000,
-            file_format=self._memray.FileFormat.ALL_ALLOCATIONS,
+            file_format=memray.FileFormat.ALL_ALLOCATIONS,
         )
-        tracker.__enter__()
-        self._tracker = tracker
+
+    def start(self) -> None:
+        self._tracker.__enter__()
+        self._active = True
 
     def boundary(self) -> None:
         bytearray(_BOUNDARY - 1)
 
     def stop(self) -> None:
-        tracker, self._tracker = self._tracker, None
-        tracker.__exit__(None, None, None)
+        self._active = False
+        self._tracker.__exit__(None, None, None)
         try:
             self._reader = self._memray.FileReader(self._output, max_memory_records=16)
         finally:
@@ -147,7 +147,7 @@ class _Memray(Recording):
         size, allocator = record.size, record.allocator
         if allocator == _MMAP and size // count in _ARENAS:
             return  # the arena of Python's small allocations, which are recorded one by one
-        kind = "native"
+        kind = "mapped" if allocator == _MMAP else "native"
         if allocator in _PYMALLOC:
             kind = "small" if size <= _SMALL * count else "large"
         key = (self._stack_index(record), self._native_key(record), kind)
@@ -187,9 +187,9 @@ class _Memray(Recording):
 
     def close(self) -> None:
         self._live = ({}, {})
-        if self._tracker is not None:
+        if self._active:
+            self._active = False
             self._tracker.__exit__(None, None, None)
-            self._tracker = None
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -274,7 +274,7 @@ def prepared_recording(plan: dict[str, Any]) -> Recording:
         return Recording()
     if tool == "memray":
         try:
-            return _Memray(_import_memray(plan), plan["output"], bool(plan.get("native")))
+            return _prepared_memray(plan)
         except Exception as error:  # none there, or a broken one
             return _Tracemalloc(_instead(error))
     return _Tracemalloc("")
@@ -299,12 +299,11 @@ def _instead(error: Exception) -> str:
     )
 
 
-def _import_memray(plan: dict[str, Any]) -> Any:
-    """Import memray of the subject's environment, or of the controller's where its build fits."""
-    import contextlib
-    import importlib
+def _prepared_memray(plan: dict[str, Any]) -> Recording:
+    """With memray of the subject's environment, or the controller's where its build fits."""
     from importlib.machinery import EXTENSION_SUFFIXES
 
+    output, native = plan["output"], bool(plan.get("native"))
     try:
         import memray
     except ImportError:
@@ -315,11 +314,11 @@ def _import_memray(plan: dict[str, Any]) -> Any:
         sys.path.append(folder)
         try:
             import memray
+
+            return _Memray(memray, output, native)  # which imports more
         finally:
             sys.path.remove(folder)
-    with contextlib.suppress(ImportError):  # else it is imported when recording begins
-        importlib.import_module("memray._thread_name_interceptor")
-    return memray
+    return _Memray(memray, output, native)
 
 
 def _traceback_reader() -> Any:

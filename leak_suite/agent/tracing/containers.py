@@ -86,7 +86,7 @@ class Containers:
     def grown(self) -> list[tuple[dict[str, Any], Any]]:
         """(row, container) of what got longer in both windows, the most first.
 
-        A row is {"type", "length", "size" in bytes, "bound", "grown": (first, second), "bytes":
+        A row is {"type", "length", "entry" in bytes, "bound", "grown": (first, second), "bytes":
         (first, second)}.
         """
         first, second = self._lengths
@@ -102,7 +102,7 @@ class Containers:
             row: dict[str, Any] = {
                 "type": type(item).__name__,
                 "length": length,
-                "size": size,
+                "entry": _entry_bytes(item, length, size),
                 "bound": item.maxlen if type(item) is collections.deque else None,
                 "grown": (middle[0] - before[0], length - middle[0]),
                 "bytes": (middle[1] - before[1], size - middle[1]),
@@ -244,6 +244,16 @@ def _charge(
 _PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None))
 _OWN_REFERENCES = 5
 """References to what one other object holds, as `_charge` counts them: its own among them."""
+
+
+def _entry_bytes(item: Any, length: int, size: int) -> float:
+    """What one more item takes in the container itself, on average."""
+    if isinstance(item, (list, collections.deque)):
+        return _POINTER
+    return size / max(1, length)
+
+
+_POINTER = 8
 
 
 def _size(item: Any) -> int:
