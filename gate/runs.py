@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gate.target import app_target
-from leak_suite.attribution import attribute
+from leak_suite.attribution import attribute_afresh
 from leak_suite.check import check
 from leak_suite.options import Options
 from leak_suite.result import Outcome, RunResult
@@ -95,32 +95,22 @@ class Runs:
 
 
 # Metrics that are traced in the same way, and so in the same runs.
-_MEMORY = {"heap", "blocks", "rss", "rss_anon", "pss"}
-_OBJECTS = ("tracked:", "gc_objects", "garbage")
-_TRACING_SECONDS = 120.0
 
 
 def _with_lines(spec: AppSpec, result: RunResult) -> RunResult:
-    """The result with the lines of what grows, asked for one kind of trace after the other.
-
-    All at once, as `check` would ask, they get in one another's way here: a server with MediaPipe
-    takes seconds to start and half a second for a job. A pace of 0 keeps the traced runs from
-    being cut to a single job, whose noise would drown what a job leaves behind.
-    """
+    """The result with the lines of what grows, traced in a server that is started for it."""
     if result.outcome is not Outcome.GROWING:
         return result
-    memory = [f for f in result.findings if f.metric in _MEMORY]
-    objects = [f for f in result.findings if f.metric.startswith(_OBJECTS)]
-    things = [f for f in result.findings if f not in memory and f not in objects]
     done = result.iterations - result.details.warm_up_iterations
-    found = {
-        finding.metric: finding
-        for kind in (memory, objects, things)
-        for finding in attribute(
-            spec, kind, iterations=done, warm_up=2, options=_OPTIONS, seconds=_TRACING_SECONDS
-        )
-    }
-    return replace(result, findings=tuple(found[f.metric] for f in result.findings))
+    findings = attribute_afresh(
+        spec,
+        result.findings,
+        iterations=done,
+        warm_up=2,
+        options=_OPTIONS,
+        pace=result.seconds / max(1, done),
+    )
+    return replace(result, findings=findings)
 
 
 def workload_target(workload: str) -> str:

@@ -62,15 +62,17 @@ class ClauseKind(str, Enum):
     MAPPED = "mapped"
     IN_A_CHILD = "in a child"
     # where it came from
-    SITES_COMPARED = "sites compared"
-    SITES_UNDER = "sites under"
+    SITES_TRACED = "sites traced"
+    SITES_BY = "sites by"
     SITES_NOTE = "sites note"
-    SITES_FILLING = "sites filling"
+    SITES_TURNOVER = "sites turnover"
+    SITES_UNEXPLAINED = "sites unexplained"
     NO_SITE_TRACED = "no site traced"
     NO_SITE_GREW = "no site grew"
     NO_SITE_OUTSIDE = "no site outside"
     NO_SITE_COUNTER = "no site counter"
     NO_SITE_FAILED = "no site failed"
+    NO_SITE_ENDED = "no site ended"
     # what the configuration accepts
     ACCEPTED = "accepted"
     NOT_ACCEPTED = "not accepted"
@@ -220,19 +222,21 @@ _CLAUSES: Mapping[ClauseKind, tuple[Part, str]] = {
         Part.VERDICT,
         "Live heap and objects are flat: this is memory of a child process",
     ),
-    ClauseKind.SITES_COMPARED: (Part.SITES, "Sites: {iterations} against {of} iterations"),
-    ClauseKind.SITES_UNDER: (Part.SITES, " under {text}"),
-    ClauseKind.SITES_NOTE: (Part.SITES, " ({text})"),
-    ClauseKind.SITES_FILLING: (
+    ClauseKind.SITES_TRACED: (
         Part.SITES,
-        "; the verdict saw {of}, so that what a cache was still filling with may stand beside the "
-        "leak",
+        "Sites: {iterations} and {of} iterations traced in the running process",
     ),
+    ClauseKind.SITES_BY: (Part.SITES, " by {text}"),
+    ClauseKind.SITES_NOTE: (Part.SITES, " ({text})"),
+    ClauseKind.SITES_TURNOVER: (
+        Part.SITES,
+        "; they carry more than the verdict saw: what a cache turns over may stand beside the leak",
+    ),
+    ClauseKind.SITES_UNEXPLAINED: (Part.SITES, "; {rate} is not explained by them"),
     ClauseKind.NO_SITE_TRACED: (
         Part.SITES,
-        "No line is named: traced allocations carry less than a tenth of what an iteration adds; "
-        "the rest is taken where tracing cannot see, as by C code that calls the C library through "
-        "ctypes",
+        "No line is named: the allocations that were recorded carry less than a tenth of what an "
+        "iteration adds",
     ),
     ClauseKind.NO_SITE_GREW: (Part.SITES, "No line is named: nothing grew where tracing looks"),
     ClauseKind.NO_SITE_OUTSIDE: (
@@ -245,7 +249,11 @@ _CLAUSES: Mapping[ClauseKind, tuple[Part, str]] = {
     ),
     ClauseKind.NO_SITE_FAILED: (
         Part.SITES,
-        "No line is named: the traced run did not succeed ({text})",
+        "No line is named: tracing did not succeed ({text})",
+    ),
+    ClauseKind.NO_SITE_ENDED: (
+        Part.SITES,
+        "No line is named: the subject ended while it was traced ({text})",
     ),
     ClauseKind.ACCEPTED: (Part.ACCEPTANCE, "accepted: {text}"),
     ClauseKind.NOT_ACCEPTED: (Part.ACCEPTANCE, "{text}"),

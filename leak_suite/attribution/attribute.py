@@ -25,6 +25,7 @@ from leak_suite.attribution.plan import (
 )
 from leak_suite.attribution.sites import JUMP, contained, rank
 from leak_suite.attribution.trace import Trace
+from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.errors import LeakSuiteError, SubjectError
 from leak_suite.options import Options
 from leak_suite.result import Finding, Site
@@ -51,6 +52,8 @@ VERDICT_SHARE = 0.25
 """Where the verdict took long, so may a turn: up to this share of its seconds."""
 ONE_ITERATION_SECONDS = 120.0
 """An iteration that takes so much longer than the others hangs."""
+EXPLAINED = 0.8
+"""Sites that carry less than this share of the growth leave something to be explained."""
 EXPLAINED_SHARE = 0.1
 """Sites that carry less than this share of the growth are not its cause."""
 CONTAINED_SHARE = 0.4
@@ -83,14 +86,14 @@ def attribute(
             named |= _Work(
                 subject, _own_names(spec), iterations, age or iterations, pace, options
             ).sites(traced)
-        except SubjectDied:
-            if age is not None:
+        except SubjectDied as error:
+            if age is not None:  # one that was started for this: it may be tried again
                 raise
-            note = "No line is named: the subject ended while it was traced."
-            named |= {finding.metric: _with_note(finding, note) for finding in traced}
+            clause = Clause(ClauseKind.NO_SITE_ENDED, text=str(error))
+            named |= {finding.metric: _with_clauses(finding, clause) for finding in traced}
         except LeakSuiteError as error:
-            note = f"No line is named: tracing did not succeed ({error})."
-            named |= {finding.metric: _with_note(finding, note) for finding in traced}
+            clause = Clause(ClauseKind.NO_SITE_FAILED, text=str(error))
+            named |= {finding.metric: _with_clauses(finding, clause) for finding in traced}
     return tuple(named[finding.metric] for finding in findings)
 
 
@@ -104,12 +107,12 @@ def _is_traced(finding: Finding) -> bool:
 
 def _without_trace(spec: Spec, findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The findings, with the reason where it is known beforehand that no line can be named."""
-    outside = "No line is named: this subject is seen from outside only."
-    counter = "No line is named for a counter that the app declares."
+    outside = Clause(ClauseKind.NO_SITE_OUTSIDE)
+    counter = Clause(ClauseKind.NO_SITE_COUNTER)
     return tuple(
         finding
         if not needs_sites(finding) or (_is_traced(finding) and _can_be_traced(spec))
-        else _with_note(finding, outside if not _can_be_traced(spec) else counter)
+        else _with_clauses(finding, outside if not _can_be_traced(spec) else counter)
         for finding in findings
     )
 
@@ -143,8 +146,8 @@ def attribute_afresh(
         except SubjectDied:  # a tracer may crash what lives well without it
             return work()
     except LeakSuiteError as error:
-        note = f"No line is named: it could not be started again ({error})."
-        return tuple(_with_note(f, note) if needs_sites(f) else f for f in findings)
+        clause = Clause(ClauseKind.NO_SITE_FAILED, text=str(error))
+        return tuple(_with_clauses(f, clause) if needs_sites(f) else f for f in findings)
 
 
 class _Work:
@@ -254,16 +257,20 @@ def with_sites(finding: Finding, trace: Trace) -> Finding:
     """The finding with what the trace says of it. Pure."""
     source = next(source for source in _SOURCES if source.metrics(finding.metric))
     sites = source.sites(finding, trace)
-    words = _summary(finding, trace, sites)
+    how = _how(finding, trace, sites)
     if sites:
-        return _with_note(replace(finding, sites=sites), words)
-    if finding.metric in ALLOCATIONS:
-        return _with_note(
-            finding,
-            "No line is named: the allocations that were recorded carry less than a tenth of what "
-            f"an iteration adds. {words}",
-        )
-    return _with_note(finding, f"No line is named: nothing grew where tracing looks. {words}")
+        return _with_clauses(replace(finding, sites=_shared(finding, sites)), *how)
+    traced = finding.metric in ALLOCATIONS
+    why = ClauseKind.NO_SITE_TRACED if traced else ClauseKind.NO_SITE_GREW
+    return _with_clauses(finding, Clause(why), *how)
+
+
+def _shared(finding: Finding, sites: Sequence[Site]) -> tuple[Site, ...]:
+    """The sites with their shares of the growth, where their rates are in its unit."""
+    whole = max(finding.rate or 0.0, total_of(sites))
+    if finding.rate is None or finding.metric == "temp_bytes" or whole <= 0:
+        return tuple(sites)
+    return tuple(replace(site, share=(site.per_iteration or 0.0) / whole) for site in sites)
 
 
 def _allocated(finding: Finding, trace: Trace) -> tuple[Site, ...]:
@@ -315,23 +322,20 @@ _SOURCES = (
 )
 
 
-def _summary(finding: Finding, trace: Trace, sites: Sequence[Site]) -> str:
+def _how(finding: Finding, trace: Trace, sites: Sequence[Site]) -> tuple[Clause, ...]:
     """How the sites were found, and what that could not do."""
-    words = f"Sites: {trace.first} and {trace.second} iterations traced in place"
+    clauses = [Clause(ClauseKind.SITES_TRACED, iterations=trace.first, of=trace.second)]
     if trace.tool != "none":
-        words += f" by {trace.tool}"
+        clauses.append(Clause(ClauseKind.SITES_BY, text=trace.tool))
     if trace.note:
-        words += f" ({trace.note})"
+        clauses.append(Clause(ClauseKind.SITES_NOTE, text=trace.note))
     found = total_of(sites)
-    if sites and finding.metric != "temp_bytes":
+    if sites and finding.rate and finding.metric != "temp_bytes":
         if too_much(finding, found):
-            words += (
-                "; they carry more than the verdict saw, so that what a cache turns over may stand "
-                "beside the leak"
-            )
-        elif finding.rate and not well_explained(finding, found):
-            words += f"; {1 - found / finding.rate:.0%} of the growth is not explained by them"
-    return words + "."
+            clauses.append(Clause(ClauseKind.SITES_TURNOVER))
+        elif found < EXPLAINED * finding.rate:
+            clauses.append(Clause(ClauseKind.SITES_UNEXPLAINED, rate=finding.rate - found))
+    return tuple(clauses)
 
 
 def _again(finding: Finding) -> bool:
@@ -346,8 +350,8 @@ def total_of(sites: Sequence[Site]) -> float:
     return sum(site.per_iteration or 0.0 for site in sites)
 
 
-def _with_note(finding: Finding, note: str) -> Finding:
-    return replace(finding, reason=f"{finding.reason} {note}".strip())
+def _with_clauses(finding: Finding, *clauses: Clause) -> Finding:
+    return replace(finding, clauses=(*finding.clauses, *clauses))
 
 
 def _memray_path() -> str:

@@ -51,6 +51,7 @@ class SiteTotals:
     weight: float = 0.0
     contained: float = 0.0
     holders: dict[str, float] = field(default_factory=dict)
+    containers: dict[str, Container] = field(default_factory=dict)
     members: dict[tuple[Stack, str], float] = field(default_factory=dict)
     details: dict[tuple[Stack, str], str] = field(default_factory=dict)
 
@@ -146,7 +147,9 @@ def _places(
         stack = (container.inserting if part is None else part.stack) or ()
         place = places[_site_frame(stack)]
         place.contained += amount
-        place.holders[str(container)] = place.holders.get(str(container), 0.0) + amount
+        if container.path:
+            place.holders[container.path] = place.holders.get(container.path, 0.0) + amount
+            place.containers[container.path] = container
         place.members.setdefault((stack, "" if part is None else part.type), amount)
     return dict(places)
 
@@ -242,10 +245,11 @@ def _site(trace: Trace, entry: _Grown, noun: str) -> Site:
         notes.append(f"inside {stack[0].owner}, at {stack[0].place}")
     if detail := totals.details.get((stack, kind)):
         notes.append(detail)
-    if totals.holders:
-        holder = max(totals.holders, key=lambda path: totals.holders[path])
-        if totals.holders[holder] >= HOLDER_SHARE * entry.rate:
-            notes.append(f"held by {holder}")
+    holder = max(totals.holders, key=lambda path: totals.holders[path], default="")
+    if holder and totals.holders[holder] >= HOLDER_SHARE * entry.rate:
+        notes.append(f"held by {totals.containers.get(holder, holder)}")
+    else:
+        holder = ""
     if not totals.steady(trace):
         notes.append(JUMP)
     return Site(
@@ -255,6 +259,8 @@ def _site(trace: Trace, entry: _Grown, noun: str) -> Site:
         per_iteration=entry.rate,
         stack=tuple(_text(item) for item in _shown(stack)),
         note="; ".join(note for note in notes if note),
+        holder=holder,
+        process=trace.process,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from leak_suite.attribution import attribute_afresh
+from leak_suite.clauses import plain
 from leak_suite.options import Options
 from leak_suite.result import Cause, Finding, Outcome
 from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec
@@ -17,7 +18,7 @@ KEPT: list[object] = []
 
 def growing(metric: str, rate: float = 1.0) -> Finding:
     unit = "bytes" if metric == "heap" else "things"
-    return Finding(metric, unit, Outcome.GROWING, Cause.LEAK, rate=rate, reason="It grows.")
+    return Finding(metric, unit, Outcome.GROWING, Cause.LEAK, rate=rate, clauses=plain("It grows."))
 
 
 def written(tmp_path: Path, source: str, name: str = "subject.py") -> Path:

@@ -11,6 +11,7 @@ from leak_suite.attribution import attribute_afresh, explain
 from leak_suite.attribution.plan import longest
 from leak_suite.attribution.sites import contained, rank
 from leak_suite.attribution.trace import Container, Frame, Part, StackTotal, Trace
+from leak_suite.clauses import plain, wording
 from leak_suite.options import Accepted, Options
 from leak_suite.result import Finding, Outcome, Site
 from leak_suite.subject import UrlSpec
@@ -185,7 +186,7 @@ def test_growth_is_explained_when_every_site_that_matters_is_accepted() -> None:
     entries = [accepted("*/vendor/core.py:*"), accepted("/app/more.py:9 *")]
     found = explain(GROWING, entries, TODAY)
     assert found.explained
-    assert "vendor issue 12" in found.reason
+    assert "vendor issue 12" in wording(found.clauses, "heap", "bytes")
 
 
 def test_a_site_that_nobody_accepted_leaves_the_finding_standing() -> None:
@@ -195,14 +196,14 @@ def test_a_site_that_nobody_accepted_leaves_the_finding_standing() -> None:
 def test_an_expired_acceptance_does_not_count_and_says_so() -> None:
     found = explain(GROWING, [accepted("*", expires=date(2029, 12, 31))], TODAY)
     assert not found.explained
-    assert "expired 2029-12-31" in found.reason
+    assert "expired 2029-12-31" in wording(found.clauses, "heap", "bytes")
     assert explain(GROWING, [accepted("*", expires=TODAY)], TODAY).explained
 
 
 def test_growth_above_what_is_accepted_says_by_how_much() -> None:
     found = explain(GROWING, [accepted("*", max_per_iteration=99.0)], TODAY)
     assert not found.explained
-    assert "grows by 100 per iteration, above the 99" in found.reason
+    assert "grows by 100 per iteration, above the 99" in wording(found.clauses, "heap", "bytes")
     assert explain(GROWING, [accepted("*", max_per_iteration=100.0)], TODAY).explained
 
 
@@ -212,8 +213,8 @@ def test_a_finding_without_sites_is_never_explained() -> None:
 
 
 def test_a_subject_seen_from_outside_keeps_its_verdict_and_says_why_no_line_is_named() -> None:
-    stable = Finding("fds", "fds", Outcome.STABLE, reason="flat")
-    growing = Finding("rss", "bytes", Outcome.GROWING, rate=5.0, reason="grows")
+    stable = Finding("fds", "fds", Outcome.STABLE, clauses=plain("flat"))
+    growing = Finding("rss", "bytes", Outcome.GROWING, rate=5.0, clauses=plain("grows"))
     spec = UrlSpec("http://127.0.0.1:1/", "rss")
     found = attribute_afresh(spec, [stable, growing], iterations=9, warm_up=1, options=Options())
     assert found[0] is stable

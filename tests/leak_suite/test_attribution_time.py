@@ -10,13 +10,14 @@ import pytest
 
 from leak_suite.attribution import attribute_afresh
 from leak_suite.attribution.plan import deciding, longest, too_much, well_explained, window
+from leak_suite.clauses import plain
 from leak_suite.options import Options
 from leak_suite.result import Finding, Outcome
 from leak_suite.subject import CallableSpec
 
 
 def grows(metric: str, unit: str, rate: float) -> Finding:
-    return Finding(metric, unit, Outcome.GROWING, rate=rate, reason="It grows.")
+    return Finding(metric, unit, Outcome.GROWING, rate=rate, clauses=plain("It grows."))
 
 
 def test_a_first_window_is_as_long_as_growth_needs_to_stand_out() -> None:

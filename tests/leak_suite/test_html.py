@@ -38,8 +38,8 @@ HEAP = Finding(
     peak=45.0 * MIB,
     clauses=(
         Clause(ClauseKind.GREW, value=3e6, rate=1044.0, iterations=2900),
-        Clause(ClauseKind.SITES_COMPARED, iterations=100, of=200),
-        Clause(ClauseKind.SITES_UNDER, text="memray"),
+        Clause(ClauseKind.SITES_TRACED, iterations=100, of=200),
+        Clause(ClauseKind.SITES_BY, text="memray"),
     ),
     sites=(SITE,),
 )
