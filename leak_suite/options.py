@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from leak_suite.errors import ConfigurationError
+from leak_suite.metrics.table import METRICS
 from leak_suite.units import GIB, parse_duration, parse_size
 
 try:
@@ -25,14 +26,7 @@ try:
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[import-not-found,no-redef,unused-ignore]
 
-__all__ = ["METRICS", "Accepted", "Layer", "Options", "resolve"]
-
-METRICS = frozenset(
-    {"heap", "blocks", "gc_objects", "garbage", "rss", "rss_anon", "pss", "peak"}
-    | {"private_dirty"}
-    | {"fds", "threads", "python_threads", "tasks", "children", "temp_files", "temp_bytes"}
-)
-"""The fixed metric names; `tracked:CLASS` and `counter:NAME` come from the options themselves."""
+__all__ = ["Accepted", "Layer", "Options", "resolve"]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from leak_suite.errors import SubjectError
-from leak_suite.probes import ProcessTree
+from leak_suite.metrics.process_tree import ProcessTree
 
 __all__ = ["ServiceProcess", "free_port", "kill_group", "last_error", "signal_name"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from leak_suite.probes import probe_for
+from leak_suite.metrics import metric_named
 from leak_suite.result import Details, Finding, Outcome, RunResult, Series
 from leak_suite.verdict import Tolerance, judge_all
 from load.observer import Observations
@@ -33,7 +33,7 @@ def idle_series(observed: Observations, windows: Sequence[IdleWindow]) -> tuple[
     metrics = sorted({name for _, readings in observed.memory for name in readings})
     warm_up = min(_WARM_UP, max(0, len(windows) - MIN_IDLE_WINDOWS + _WARM_UP))
     return tuple(
-        Series(name, probe_for(name).unit, tuple(_samples(observed, windows, name)), warm_up)
+        Series(name, metric_named(name).unit, tuple(_samples(observed, windows, name)), warm_up)
         for name in metrics
     )
 

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from leak_suite.probes import ProcessTree
+from leak_suite.metrics.process_tree import ProcessTree
 
 __all__ = ["Observations", "main", "read", "spool_files"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from leak_suite.metrics import metric_named
 from leak_suite.options import Options
-from leak_suite.probes import probe_for
 from leak_suite.result import Series
 from leak_suite.verdict import Tolerance
 
@@ -21,14 +21,14 @@ def tolerances(series: Iterable[Series], options: Options) -> dict[str, Toleranc
 
 
 def _tolerance(metric: str, floor: float | None) -> Tolerance:
-    probe = probe_for(metric)
-    told_memory = metric.startswith("counter:") and not probe.exact
+    known = metric_named(metric)
+    told_memory = metric.startswith("counter:") and not known.exact
     return Tolerance(
-        probe.exact,
-        probe.unit,
-        probe.floor if floor is None else floor,
+        known.exact,
+        known.unit,
+        known.min_rate if floor is None else floor,
         minimum_growth=2.0 * _MIB if told_memory else None,  # somebody's resident memory
         max_detectable=4096.0 if told_memory and floor is None else None,
-        required=probe.required,
-        covered_by=probe.covered_by,
+        required=known.required,
+        covered_by=known.covering_metrics,
     )

@@ -12,8 +12,8 @@ from leak_suite.check.allowed import tolerances
 from leak_suite.check.groups import combined, within_coverage
 from leak_suite.environment import environment
 from leak_suite.errors import SubjectError
+from leak_suite.metrics import metric_named
 from leak_suite.options import Accepted, Options
-from leak_suite.probes import probe_for
 from leak_suite.result import Agents, Cause, Details, Finding, Outcome, RunResult, SelfCheck, Series
 from leak_suite.runner import Limits, Runner, Stop
 from leak_suite.subject import (
@@ -134,7 +134,7 @@ def _rehearse(metrics: Iterable[str], options: Options) -> None:
     )
     for shape in shapes:
         made_up = [
-            Series(one, probe_for(one).unit, tuple((i * 500, shape(i)) for i in range(24)), 4)
+            Series(one, metric_named(one).unit, tuple((i * 500, shape(i)) for i in range(24)), 4)
             for one in metrics
         ]
         for final in (False, True):
@@ -167,7 +167,7 @@ def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, l
     if runner.stop is not None and runner.stop.reason in ("died", "hung", "interrupted"):
         return {}
     growing = [f.metric for f in verdict.findings if f.outcome is Outcome.GROWING]
-    if any(metric in ("heap", "blocks", "gc_objects") for metric in growing):
+    if any(metric_named(metric).live for metric in growing):
         growing.append("lru_caches")
     where = {f.metric: f"{f.process}@" for f in verdict.findings if f.process}
     found: dict[str, list[Any]] = {}

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from leak_suite.clauses import Clause, ClauseKind
+from leak_suite.metrics import METRICS
 from leak_suite.result import Cause, Finding, Outcome
 from leak_suite.subject import Coverage
 from leak_suite.verdict import Verdict, fold
 
 __all__ = ["combined", "within_coverage"]
 
-_INSIDE = ("heap", "blocks", "gc_objects")
+_INSIDE = tuple(name for name, metric in METRICS.items() if metric.live)
 
 _ORDER = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
 

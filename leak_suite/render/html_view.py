@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from leak_suite.clauses import Part
 from leak_suite.fit.result import FitResult
-from leak_suite.probes import Probe, probe_for
+from leak_suite.metrics import Metric, metric_named
 from leak_suite.render.fit import fit_facts
 from leak_suite.render.html_charts import chart, thinned
 from leak_suite.render.summary import (
@@ -28,7 +28,6 @@ from leak_suite.verdict import Tolerance
 
 __all__ = ["MetricView", "RunView", "SiteView", "view"]
 
-_COUNTED = {"fds", "threads", "python_threads", "tasks", "children", "temp_files"}
 _KINDS = 12  # kinds of things left over that are listed
 
 
@@ -52,7 +51,7 @@ class MetricView:
     unit: str
     finding: Finding | None
     series: Series | None
-    about: Probe | None
+    about: Metric | None
     chart: Mapping[str, Any] | None
     evidence: tuple[tuple[str, int], ...] = ()
 
@@ -234,7 +233,7 @@ def _metrics(result: RunResult, run: str) -> tuple[MetricView, ...]:
     views = []
     for number, metric in enumerate((*findings, *(m for m in series if m not in findings)), 1):
         one, finding = series.get(metric), findings.get(metric)
-        about = _probe(metric)
+        about = _metric(metric)
         drawn = None
         if one is not None:
             tolerance = _tolerance(about, floors.get(metric))
@@ -247,20 +246,20 @@ def _metrics(result: RunResult, run: str) -> tuple[MetricView, ...]:
     return tuple(views)
 
 
-def _probe(metric: str) -> Probe | None:
+def _metric(metric: str) -> Metric | None:
     try:
-        return probe_for(metric)
+        return metric_named(metric)
     except KeyError:
         return None
 
 
-def _tolerance(probe: Probe | None, floor: float | None) -> Tolerance | None:
+def _tolerance(metric: Metric | None, floor: float | None) -> Tolerance | None:
     """What the verdict allowed, as far as the run file tells; the peak has budgets only."""
-    if probe is None or probe.name == "peak":
+    if metric is None or metric.name == "peak":
         return None
-    least = 2.0 * 1024**2 if probe.name.startswith("counter:") and not probe.exact else None
+    least = 2.0 * 1024**2 if metric.name.startswith("counter:") and not metric.exact else None
     return Tolerance(
-        probe.exact, probe.unit, probe.floor if floor is None else floor, minimum_growth=least
+        metric.exact, metric.unit, metric.min_rate if floor is None else floor, minimum_growth=least
     )
 
 
@@ -281,7 +280,8 @@ def _site(site: Site, unit: str) -> SiteView:
 
 def _evidence(evidence: Mapping[str, Sequence[Any]], metric: str) -> tuple[tuple[str, int], ...]:
     """What was open or alive at the end, alike things counted together, most of them first."""
-    if metric not in _COUNTED and not metric.startswith("tracked:"):
+    known = _metric(metric)
+    if known is None or not known.lists_things:
         return ()
     kinds = Counter(_kind(row) for row in evidence.get(metric) or ())
     return tuple(kinds.most_common(_KINDS))

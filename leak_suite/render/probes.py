@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from leak_suite.probes import Probe
+from leak_suite.metrics import Metric
 from leak_suite.render.string_console import StringConsole
 
 __all__ = ["table"]
 
 
-def table(probes: Iterable[Probe], *, width: int = 80) -> str:
+def table(probes: Iterable[Metric], *, width: int = 80) -> str:
     """Every probe with what it counts, how it is judged, from where, and what it cannot see."""
     grid = Table(box=None, padding=(0, 2, 1, 0), header_style="none", pad_edge=False)
     for heading in ("metric", "judged", "read from", "counts", "cannot see"):
@@ -30,6 +30,6 @@ def table(probes: Iterable[Probe], *, width: int = 80) -> str:
     return terminal.text().rstrip() + "\n"
 
 
-def _place(probe: Probe) -> str:
+def _place(probe: Metric) -> str:
     places = [name for name, can in (("inside", probe.inside), ("outside", probe.outside)) if can]
     return " and ".join(places)

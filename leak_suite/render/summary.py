@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from leak_suite.fit.result import FitResult
+from leak_suite.metrics import priority
 from leak_suite.render.fit import FIT_WORDS
 from leak_suite.result import Finding, Outcome, RunResult, Site
 from leak_suite.result_file import Result
@@ -23,12 +24,6 @@ __all__ = [
     "verdict_sentence",
 ]
 
-_PRIORITY = (
-    "tracked counter fds threads python_threads tasks children temp_files temp_bytes garbage "
-    "heap blocks gc_objects rss rss_anon pss peak"
-)
-METRIC_PRIORITY = {metric: rank for rank, metric in enumerate(_PRIORITY.split())}
-"""Which metric is named first: those that count things, then memory, the program's own first."""
 _SITES = 3
 _FRAMES = 4
 _WIDTH = 80
@@ -53,12 +48,10 @@ def format_site(site: Site) -> str:
 
 
 def sorted_findings(result: RunResult) -> tuple[Finding, ...]:
-    """The findings, worst outcome first; of each outcome those with a site, by METRIC_PRIORITY."""
+    """The findings, worst outcome first; of each outcome those with a site, by priority."""
 
     def key(finding: Finding) -> tuple[int, bool, int]:
-        family = finding.metric.partition(":")[0]
-        priority = METRIC_PRIORITY.get(family, len(METRIC_PRIORITY))
-        return _ORDER.index(finding.outcome), not finding.sites, priority
+        return _ORDER.index(finding.outcome), not finding.sites, priority(finding.metric)
 
     return tuple(sorted(result.findings, key=key))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from leak_suite.errors import SubjectError
-from leak_suite.probes import probe_for
+from leak_suite.metrics import METRICS, metric_named
 from leak_suite.result import Series
 from leak_suite.runner.limits import Limits
 from leak_suite.runner.process_samples import ProcessSamples
@@ -34,8 +34,9 @@ _WIDEST_GUARD = 64.0
 _WIDEST_WHILE_GROWING = 8.0
 _GRACE_SECONDS = 2.0
 _UNBOUNDED = 1 << 40
-# What the guard inside a round ends it at (see the agent's loop), by metric.
-_GUARDED = {"rss": 4 << 20, "fds": 16, "threads": 8, "children": 8, "temp_files": 128}
+_GUARDED = {
+    name: metric.guard_limit for name, metric in METRICS.items() if metric.guard_limit is not None
+}
 
 T = TypeVar("T")
 Reason = Literal["deadline", "growth", "failed", "hung", "died", "interrupted"]
@@ -63,8 +64,8 @@ class Runner:
         self._limits = limits
         self._clock = clock
         self._until = clock() + limits.seconds
-        self._samples = Samples(lambda metric: probe_for(metric).unit)
-        self._processes = ProcessSamples(lambda metric: probe_for(metric).unit)
+        self._samples = Samples(lambda metric: metric_named(metric).unit)
+        self._processes = ProcessSamples(lambda metric: metric_named(metric).unit)
         self._first: Values | None = None
         self._last: Values = {}
         self._scale = 1.0

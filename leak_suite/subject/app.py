@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from leak_suite.errors import SubjectError
-from leak_suite.probes import ProcessTree
+from leak_suite.metrics.process_tree import ProcessTree
 from leak_suite.service_process import kill_group
 from leak_suite.subject.agents import AgentLink
 from leak_suite.subject.base import About, Round, Values
@@ -132,7 +132,7 @@ class AppSubject(AgentSubject):
             found: tuple[int, int, int, int, int] | None = self._ask("glance").get("glance")
         except SubjectError:  # dead; the workload's next request will fail
             return 0, 0, 0, 0, 0
-        return found if found is not None else self._tree.glance()
+        return found if found is not None else self._tree.quick_sample()
 
     def _give_up(self) -> None:
         kill_group(self.agent.pid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 
 from leak_suite.errors import SubjectError
-from leak_suite.probes import ProcessTree
+from leak_suite.metrics.process_tree import ProcessTree
 from leak_suite.subject.specs import PidSpec
 from leak_suite.subject.watched import WatchedSubject
 from leak_suite.subject.workload import needs_client

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from leak_suite.errors import SubjectError
-from leak_suite.probes.outside import private_dirty
+from leak_suite.metrics.process_tree import private_dirty
 from leak_suite.subject.agents import AgentHub, AgentLink, Life, life_of
 
 __all__ = ["MAIN", "Coverage", "Member", "ProcessReading", "Processes", "words_of"]

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from leak_suite.errors import ConfigurationError, SubjectError
-from leak_suite.probes import PROBES, bytes_per_unit
+from leak_suite.metrics import METRICS, bytes_per_unit
 from leak_suite.subject.base import About, Values
 from leak_suite.subject.specs import UrlSpec
 from leak_suite.subject.watched import WatchedSubject
@@ -27,7 +27,7 @@ class UrlSubject(WatchedSubject):
         self._client = httpx.Client(timeout=10.0)
 
     def __enter__(self) -> UrlSubject:
-        self.about = About({"seen": "a health endpoint"}, {}, {}, tuple(PROBES))
+        self.about = About({"seen": "a health endpoint"}, {}, {}, tuple(METRICS))
         self.read()
         if self._target is not None:
             url = httpx.URL(self._spec.url)

@@ -11,7 +11,9 @@ from typing import Any
 import psutil
 
 from leak_suite.errors import SubjectError
-from leak_suite.probes import PROBES, ProcessTree, cross_check
+from leak_suite.metrics import METRICS
+from leak_suite.metrics.crosscheck import cross_check
+from leak_suite.metrics.process_tree import ProcessTree
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.agents import Life
 from leak_suite.subject.base import About, Round, Values
@@ -22,7 +24,7 @@ __all__ = ["NOT_OBSERVED", "WATCH_SECONDS", "WatchedSubject"]
 
 WATCH_SECONDS = 0.1
 """Where there is no workload, an iteration is this long a look at the subject."""
-NOT_OBSERVED = tuple(probe.name for probe in PROBES.values() if not probe.outside)
+NOT_OBSERVED = tuple(probe.name for probe in METRICS.values() if not probe.outside)
 """The metrics that only an agent inside can read."""
 _PREWARM_READS = 3
 _NO_PROCESSES: Mapping[Life, ProcessReading] = {}
@@ -165,7 +167,7 @@ class WatchedSubject:
 
     def _quick_sample(self) -> tuple[int, int, int, int, int]:
         assert self._tree is not None
-        found = self._tree.glance()
+        found = self._tree.quick_sample()
         self._peak = max(self._peak, found[0])
         return found
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from leak_suite.clauses import Clause, ClauseKind
+from leak_suite.metrics import METRICS
 from leak_suite.result import Cause, Finding, Outcome, Series
 from leak_suite.verdict.judge import follow, judge
 from leak_suite.verdict.policy import needed_for_growth
@@ -16,7 +17,7 @@ from leak_suite.verdict.tolerance import RESIDENT, Tolerance
 
 __all__ = ["LIVE", "Run"]
 
-LIVE = ("heap", "blocks", "gc_objects")
+LIVE = tuple(name for name, metric in METRICS.items() if metric.live)
 _KEPT = 8 * 1024.0**2  # with live memory flat, less resident growth than this is the kernel's noise
 _STRAIGHT = 0.02  # spread around the line, as a share of the growth, of memory mapped call by call
 _PAGE = 4096.0

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leak_suite.metrics import METRICS
+from leak_suite.units import KIB, MIB
+
 __all__ = ["RESIDENT", "Scale", "Tolerance", "scale_of"]
 
-KIB = 1024.0
-MIB = 1024.0 * KIB
-
-# What the kernel counts: moves in arenas of up to 1 MiB and keeps what the allocator keeps.
-RESIDENT = frozenset({"rss", "rss_anon", "pss", "private_dirty"})
-
-# Above this, a pool or cache is no longer a likely reason for steady growth.
-_IMPLAUSIBLE = {"fds": 400.0, "threads": 120.0, "python_threads": 120.0, "children": 60.0}
-_IMPLAUSIBLE |= {"garbage": 1_000.0, "tasks": 2_000.0, "blocks": 1e6, "gc_objects": 5e5}
+RESIDENT = frozenset(name for name, metric in METRICS.items() if metric.resident)
 
 
 @dataclass(frozen=True)
@@ -78,12 +73,12 @@ def scale_of(metric: str, tolerance: Tolerance) -> Scale:
             minimum, implausible, detectable = 2 * MIB, 96 * MIB, 4 * KIB
     else:
         minimum, implausible, detectable = 256.0, 1e6, 2.0
-    given = tolerance
+    given, known = tolerance, METRICS[metric].implausible if metric in METRICS else None
     return Scale(
         exact=given.exact,
         floor=given.floor,
         minimum_growth=_or(given.minimum_growth, minimum),
-        implausible=_or(given.implausible, _IMPLAUSIBLE.get(metric, implausible)),
+        implausible=_or(given.implausible, known if known is not None else implausible),
         # Who tolerates more need not be seen through finer.
         max_detectable=max(_or(given.max_detectable, detectable), 2 * given.floor),
     )

@@ -19,7 +19,7 @@ from benchmarks.catalogue.result import TwinRun, judge_run, score
 from benchmarks.catalogue.servers import NoRedisError, redis_server
 from benchmarks.catalogue.start import surroundings
 from benchmarks.catalogue.verify import Proof, prove
-from leak_suite.probes import PROBES
+from leak_suite.metrics import METRICS
 
 CASES = [case for cases in CATALOGUES.values() for case in cases]
 
@@ -51,7 +51,7 @@ def test_a_case_has_its_files_its_marked_lines_and_a_switch(case: Case) -> None:
 
 def test_every_metric_of_the_gate_that_can_show_a_leak_is_of_one_kind() -> None:
     known = frozenset().union(*KINDS.values())
-    assert set(PROBES) - known <= {"peak", "garbage"}
+    assert set(METRICS) - known <= {"peak", "garbage"}
 
 
 def test_no_two_kinds_share_a_metric() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fixtures.defects.catalogue import DEFECTS
 from leak_suite.cli.parser import build_parser
+from leak_suite.metrics import METRICS
 from leak_suite.options import Options
-from leak_suite.probes import PROBES
 from leak_suite.pytest_plugin.options import OPTIONS as PYTEST_OPTIONS
 from reference_app.settings import Settings
 
@@ -81,7 +81,7 @@ def _probes() -> str:
         (
             f"`{probe.name}`",
             probe.unit,
-            "exactly" if probe.exact else f"as a trend, from {probe.floor:g} an iteration",
+            "exactly" if probe.exact else f"as a trend, from {probe.min_rate:g} an iteration",
             " and ".join(
                 word
                 for word, seen in (("inside", probe.inside), ("outside", probe.outside))
@@ -90,7 +90,7 @@ def _probes() -> str:
             probe.description,
             probe.blind_to,
         )
-        for probe in PROBES.values()
+        for probe in METRICS.values()
     ]
     return _table(("metric", "unit", "judged", "seen from", "what it counts", "cannot see"), rows)
 

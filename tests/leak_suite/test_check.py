@@ -14,8 +14,8 @@ import pytest
 from leak_suite.check import STILL_RUNNING, Interrupted, Progress, check
 from leak_suite.check.allowed import tolerances
 from leak_suite.environment import environment
+from leak_suite.metrics import METRICS
 from leak_suite.options import Options
-from leak_suite.probes import PROBES
 from leak_suite.result import Outcome, RunResult, Series
 from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec
 
@@ -106,9 +106,11 @@ def test_a_peak_over_its_budget_is_over_budget(jobs: Path) -> None:
 
 
 def test_what_covers_a_metric_stands_in_the_table_of_probes_alone() -> None:
-    allowed = tolerances([Series(name, "") for name in PROBES], Options())
+    allowed = tolerances([Series(name, "") for name in METRICS], Options())
     assert {name: (one.required, one.covered_by) for name, one in allowed.items()} == {
-        name: (probe.required, probe.covered_by) for name, probe in PROBES.items() if name != "peak"
+        name: (probe.required, probe.covering_metrics)
+        for name, probe in METRICS.items()
+        if name != "peak"
     }
 
 
@@ -208,5 +210,5 @@ def test_a_tolerance_of_the_options_takes_the_place_of_the_probes_own() -> None:
     series = [Series("heap", "bytes"), Series("fds", "descriptors"), Series("peak", "bytes")]
     allowed = tolerances(series, Options(tolerances={"heap": 4096.0}))
     assert allowed["heap"].floor == 4096.0
-    assert allowed["fds"].floor == PROBES["fds"].floor
+    assert allowed["fds"].floor == METRICS["fds"].min_rate
     assert "peak" not in allowed

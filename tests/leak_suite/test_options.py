@@ -9,13 +9,11 @@ import pytest
 
 from leak_suite.errors import ConfigurationError
 from leak_suite.options import (
-    METRICS,
     Accepted,
     Layer,
     Options,
     resolve,
 )
-from leak_suite.probes import PROBES
 
 MIB = 1024**2
 
@@ -160,7 +158,3 @@ def test_a_virtual_environments_interpreter_keeps_its_own_path(tmp_path: Path) -
     real.chmod(0o755)
     (tmp_path / "python").symlink_to(real)
     assert resolve({"python": tmp_path / "python"}, tmp_path).python == tmp_path / "python"
-
-
-def test_the_names_that_budgets_may_use_are_those_of_the_probes() -> None:
-    assert set(PROBES) == METRICS

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leak_suite.probes import PROBES
+from leak_suite.metrics import METRICS
 from leak_suite.units import (
     MIB,
     format_duration,
@@ -20,7 +20,7 @@ from leak_suite.units import (
 )
 
 finite = st.floats(-1e15, 1e15)
-units = st.sampled_from(sorted({probe.unit for probe in PROBES.values()}))
+units = st.sampled_from(sorted({probe.unit for probe in METRICS.values()}))
 
 
 @pytest.mark.parametrize(

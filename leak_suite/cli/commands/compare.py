@@ -55,13 +55,13 @@ class CompareCommand(Command):
 def _floors(found: tuple[Profile, ...]) -> dict[str, Floor]:
     """The rates that the probes ignore; a metric that this release does not know has none."""
     from leak_suite.compare import Floor
-    from leak_suite.probes import probe_for
+    from leak_suite.metrics import metric_named
 
     floors = {}
     for metric in {metric for one in found for metric in one.growth}:
         try:
-            probe = probe_for(metric)
+            probe = metric_named(metric)
         except KeyError:
             continue
-        floors[metric] = Floor(probe.floor, probe.exact)
+        floors[metric] = Floor(probe.min_rate, probe.exact)
     return floors

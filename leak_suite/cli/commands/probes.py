@@ -21,8 +21,8 @@ class ProbesCommand(Command):
 
     def run(self, arguments: Namespace) -> int:  # noqa: ARG002 - it has no flags
         """See Command."""
-        from leak_suite.probes import PROBES
+        from leak_suite.metrics import METRICS
         from leak_suite.render.probes import table
 
-        print(table(PROBES.values(), width=terminal_width()), end="")
+        print(table(METRICS.values(), width=terminal_width()), end="")
         return 0

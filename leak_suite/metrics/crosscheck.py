@@ -5,12 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from leak_suite.probes.outside import ProcessTree
+from leak_suite.metrics.process_tree import ProcessTree
+from leak_suite.metrics.table import METRICS
 
 __all__ = ["cross_check"]
 
-_MIB = 1 << 20
-_SHOWN = {"rss": 8 * _MIB, "rss_anon": 8 * _MIB, "pss": 8 * _MIB, "fds": 5, "threads": 2}
 _CHILD = """
 import os, sys, _thread
 lock = _thread.allocate_lock()
@@ -44,8 +43,9 @@ def cross_check() -> dict[str, tuple[float, float | None, str | None]]:
         finally:
             child.kill()
     return {
-        metric: (float(shown), *_seen(shown, before[metric], after[metric]))
-        for metric, shown in _SHOWN.items()
+        name: (shown, *_seen(shown, before[name], after[name]))
+        for name, metric in METRICS.items()
+        if (shown := metric.outside_check) is not None
     }
 
 
@@ -55,4 +55,4 @@ def _seen(
     if before is None or after is None:
         return None, "it cannot be read here"
     seen = after - before
-    return seen, None if seen >= 0.9 * shown else f"{shown} were added and {seen:.0f} seen"
+    return seen, None if seen >= 0.9 * shown else f"{shown:.0f} were added and {seen:.0f} seen"

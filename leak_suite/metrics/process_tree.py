@@ -8,6 +8,8 @@ from typing import Any
 
 import psutil
 
+from leak_suite.metrics.table import QuickSample
+
 __all__ = ["ProcessTree"]
 
 Value = float | None
@@ -48,8 +50,8 @@ class ProcessTree:
             "children": float(len(tree) - 1) if tree else None,
         }
 
-    def glance(self) -> tuple[int, int, int, int, int]:
-        """(resident bytes, descriptors, threads, children, 0): cheap, for the growth guard.
+    def quick_sample(self) -> QuickSample:
+        """The few readings that are cheap, for the growth guard; temporary files are not seen.
 
         Of the processes that the last full reading found, since finding them is what costs.
         """
@@ -57,7 +59,8 @@ class ProcessTree:
         rss = _total(tree, lambda process: process.memory_info().rss)
         fds = _total(tree, lambda process: process.num_fds())
         threads = _total(tree, lambda process: process.num_threads())
-        return int(rss or 0), int(fds or 0), int(threads or 0), max(0, len(tree) - 1), 0
+        children = max(0, len(tree) - 1)
+        return QuickSample(int(rss or 0), int(fds or 0), int(threads or 0), children, 0)
 
     def listening_port(self) -> int | None:
         """The TCP port that a process of the tree listens on, if one does."""
@@ -95,17 +98,17 @@ def _total(tree: list[psutil.Process], one: Callable[[psutil.Process], float | N
 
 
 def _anonymous(process: psutil.Process) -> float | None:
-    return kib_of(_proc_text(process.pid, "status"), "RssAnon")
+    return proc_bytes(_proc_text(process.pid, "status"), "RssAnon")
 
 
 def _proportional(process: psutil.Process) -> float | None:
-    return kib_of(_proc_text(process.pid, "smaps_rollup"), "Pss")
+    return proc_bytes(_proc_text(process.pid, "smaps_rollup"), "Pss")
 
 
 def private_dirty(pid: int) -> float | None:
     """Bytes that the process has written to and shares with no other; None where it is unknown."""
     try:
-        return kib_of(_proc_text(pid, "smaps_rollup"), "Private_Dirty")
+        return proc_bytes(_proc_text(pid, "smaps_rollup"), "Private_Dirty")
     except (psutil.Error, OSError):
         return None
 
@@ -119,7 +122,7 @@ def _proc_text(pid: int, name: str) -> str:
         raise psutil.NoSuchProcess(pid) from None
 
 
-def kib_of(text: str, key: str) -> float | None:
+def proc_bytes(text: str, key: str) -> float | None:
     """Bytes of the line "KEY:   123 kB"; None where there is no such line."""
     for line in text.splitlines():
         name, colon, rest = line.partition(":")

@@ -1,22 +1,45 @@
-"""The one table of probes, from which the command line and the docs are made too."""
+"""Every metric and all that is known of it, in one table that all rooms read."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-__all__ = ["PROBES", "Probe", "bytes_per_unit", "probe_for"]
+from leak_suite.units import GIB, KIB, MIB
+
+__all__ = ["METRICS", "Metric", "QuickSample", "bytes_per_unit", "metric_named", "priority"]
+
+
+class QuickSample(NamedTuple):
+    """What the growth guard reads inside a round: the metrics that have a `guard_limit`."""
+
+    rss: int
+    fds: int
+    threads: int
+    children: int
+    temp_files: int
 
 
 @dataclass(frozen=True)
-class Probe:
-    """One metric: what it counts, from where it can be read, and what it cannot see.
+class Metric:
+    """One metric: what it counts, from where it is read, how it is judged and shown.
 
-    `exact` metrics are judged exactly after settling, the others as a trend with `floor` (growth in
-    `unit` per iteration that does not matter). `covered_by` names metrics that see what this one
-    would have seen. Where a `required` one cannot be judged and nothing covers it, neither can the
-    run; one that is not leaves no hole where it is blind, or covered.
+    Reading: `inside` by an agent, `outside` over the process tree; `outside_check` is the amount
+    (in `unit`) that a child process takes to prove the outside reading. `blind_to` says what the
+    metric cannot see.
+
+    Judging: `exact` metrics are counted after settling and judged as they stand, the others as a
+    trend. Growth below `min_rate` (`unit` per iteration) does not matter. Growth of `implausible`
+    in all (`unit`) is more than a pool or cache is expected to hold; None takes the default of the
+    kind. `resident` memory is what the kernel counts, `live` memory what has been allocated and not
+    freed. `covering_metrics` see, more coarsely, what this one would have seen. Where a `required`
+    metric cannot be judged and nothing covers it, neither can the run; one that is not required
+    leaves no hole where it is blind, or covered. Growth by `guard_limit` (`unit`) ends a round.
+
+    Showing: `lists_things` says that what is behind the number can be listed one by one. The order
+    in which metrics are named is `priority`.
     """
 
     name: str
@@ -26,72 +49,89 @@ class Probe:
     blind_to: str
     inside: bool = True
     outside: bool = False
-    floor: float = 0.0
-    covered_by: tuple[str, ...] = ()
+    outside_check: float | None = None
+    min_rate: float = 0.0
+    implausible: float | None = None
+    resident: bool = False
+    live: bool = False
+    covering_metrics: tuple[str, ...] = ()
     required: bool = True
+    guard_limit: float | None = None
+    lists_things: bool = False
 
 
 _ALL = (
-    Probe(
+    Metric(
         "heap",
         "bytes",
         exact=False,
         description="bytes the C library has handed out and not got back, mmapped blocks included",
         blind_to="Python objects up to 512 bytes (see blocks); everything where another allocator "
         "is preloaded, or without glibc",
-        floor=2.0,
-        covered_by=("rss_anon", "rss", "pss"),
+        min_rate=2.0,
+        covering_metrics=("rss_anon", "rss", "pss"),
+        live=True,
     ),
-    Probe(
+    Metric(
         "blocks",
         "blocks",
         exact=False,
         description="memory blocks that Python's own allocator has handed out",
         blind_to="memory of C extensions and objects above 512 bytes (see heap); everything "
         "under PYTHONMALLOC=malloc",
-        floor=0.02,
-        covered_by=("gc_objects", "heap", "rss_anon", "rss", "pss"),
+        min_rate=0.02,
+        covering_metrics=("gc_objects", "heap", "rss_anon", "rss", "pss"),
+        live=True,
+        implausible=1e6,
     ),
-    Probe(
+    Metric(
         "gc_objects",
         "objects",
         exact=False,
         description="container objects that the garbage collector knows",
         blind_to="strings, bytes, numbers and native memory",
-        floor=0.02,
-        covered_by=("blocks", "heap", "rss_anon", "rss", "pss"),
+        min_rate=0.02,
+        covering_metrics=("blocks", "heap", "rss_anon", "rss", "pss"),
         required=False,
+        live=True,
+        implausible=5e5,
     ),
-    Probe(
+    Metric(
         "garbage",
         "objects",
         exact=True,
         description="objects that the collector found and could not free",
         blind_to="reference cycles that can be freed, on purpose",
         required=False,
+        implausible=1_000,
     ),
-    Probe(
+    Metric(
         "rss",
         "bytes",
         exact=False,
         description="resident memory",
         blind_to="leaks smaller than the allocator's slack, for a long time",
         outside=True,
-        floor=64.0,
-        covered_by=("rss_anon", "pss"),
+        min_rate=64.0,
+        covering_metrics=("rss_anon", "pss"),
+        resident=True,
+        outside_check=8 * MIB,
+        guard_limit=4 * MIB,
     ),
-    Probe(
+    Metric(
         "rss_anon",
         "bytes",
         exact=False,
         description="resident memory that no file backs",
         blind_to="shared memory and mapped files",
         outside=True,
-        floor=64.0,
-        covered_by=("rss",),
+        min_rate=64.0,
+        covering_metrics=("rss",),
         required=False,
+        resident=True,
+        outside_check=8 * MIB,
     ),
-    Probe(
+    Metric(
         "pss",
         "bytes",
         exact=False,
@@ -99,11 +139,13 @@ _ALL = (
         blind_to="leaks smaller than the allocator's slack, for a long time",
         inside=False,
         outside=True,
-        floor=64.0,
-        covered_by=("rss", "rss_anon"),
+        min_rate=64.0,
+        covering_metrics=("rss", "rss_anon"),
         required=False,
+        resident=True,
+        outside_check=8 * MIB,
     ),
-    Probe(
+    Metric(
         "private_dirty",
         "bytes",
         exact=False,
@@ -111,46 +153,59 @@ _ALL = (
         blind_to="leaks smaller than the allocator's slack, for a long time",
         inside=False,
         outside=True,
-        floor=64.0,
-        covered_by=("heap", "blocks"),
+        min_rate=64.0,
+        covering_metrics=("heap", "blocks"),
         required=False,
+        resident=True,
     ),
-    Probe(
+    Metric(
         "fds",
         "descriptors",
         exact=True,
         description="open file descriptors: files, sockets, pipes",
         blind_to="mapped files whose descriptor was closed",
         outside=True,
+        outside_check=5,
+        implausible=400,
+        guard_limit=16,
+        lists_things=True,
     ),
-    Probe(
+    Metric(
         "threads",
         "threads",
         exact=True,
         description="threads that the system counts, native ones included",
         blind_to="greenlets and tasks",
         outside=True,
-        covered_by=("python_threads",),
+        covering_metrics=("python_threads",),
+        outside_check=2,
+        implausible=120,
+        guard_limit=8,
+        lists_things=True,
     ),
-    Probe(
+    Metric(
         "python_threads",
         "threads",
         exact=True,
         description="threads that Python started",
         blind_to="threads that native code started (see threads)",
-        covered_by=("threads",),
+        covering_metrics=("threads",),
         required=False,
+        implausible=120,
+        lists_things=True,
     ),
-    Probe(
+    Metric(
         "tasks",
         "tasks",
         exact=True,
         description="asyncio tasks that are not finished",
         blind_to="since Python 3.14, tasks of loops that the subject runs itself; greenlets",
-        covered_by=("gc_objects",),
+        covering_metrics=("gc_objects",),
         required=False,
+        implausible=2_000,
+        lists_things=True,
     ),
-    Probe(
+    Metric(
         "children",
         "processes",
         exact=True,
@@ -158,49 +213,56 @@ _ALL = (
         blind_to="processes that detached themselves",
         outside=True,
         required=False,
+        implausible=60,
+        guard_limit=8,
+        lists_things=True,
     ),
-    Probe(
+    Metric(
         "temp_files",
         "files",
         exact=True,
         description="files and folders under the temporary folder that the subject was given",
         blind_to="files written elsewhere",
         required=False,
+        guard_limit=128,
+        lists_things=True,
     ),
-    Probe(
+    Metric(
         "temp_bytes",
         "bytes",
         exact=False,
         description="bytes in those files",
         blind_to="files written elsewhere, and deleted ones that are still open (see fds)",
-        floor=1.0,
-        covered_by=("temp_files",),
+        min_rate=1.0,
+        covering_metrics=("temp_files",),
         required=False,
     ),
-    Probe(
+    Metric(
         "peak",
         "bytes",
         exact=False,
         description="highest resident memory within a round",
         blind_to="the peak of one iteration among many in a round",
         outside=True,
-        floor=64.0,
-        covered_by=("rss",),
+        min_rate=64.0,
+        covering_metrics=("rss",),
         required=False,
     ),
 )
 
-PROBES: Mapping[str, Probe] = {probe.name: probe for probe in _ALL}
+METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _ALL}
+"""The fixed metrics by name; `tracked:CLASS` and `counter:NAME` come from the options."""
 
 _FAMILIES = {
-    "tracked": Probe(
+    "tracked": Metric(
         "tracked",
         "objects",
         exact=True,
         description="objects of a class named in the options, alive and not closed",
         blind_to="objects made without calling __init__",
+        lists_things=True,
     ),
-    "counter": Probe(
+    "counter": Metric(
         "counter",
         "count",
         exact=True,
@@ -211,28 +273,43 @@ _FAMILIES = {
 }
 
 
-_MEMORY_COUNTER = Probe(
+_MEMORY_COUNTER = Metric(
     "counter",
     "bytes",
     exact=False,
-    description="memory that the application tells of itself",
+    description="memory that the application reports of itself",
     blind_to="whatever the application does not count",
     outside=True,
-    floor=64.0,
+    min_rate=64.0,
 )
-_UNITS = {"bytes": 1.0, "kb": 1024.0, "kib": 1024.0, "mb": 1024.0**2, "mib": 1024.0**2}
-_UNITS |= {"gb": 1024.0**3, "gib": 1024.0**3}
+_UNITS = {"bytes": 1, "kb": KIB, "kib": KIB, "mb": MIB, "mib": MIB, "gb": GIB, "gib": GIB}
 _MEMORY_WORDS = {"rss", "pss", "uss", "memory", "heap"}
+# What says most about a leak first: things that can be counted, then memory by how near it is.
+_PRIORITY = (
+    *("tracked", "counter", "fds", "threads", "python_threads", "tasks", "children"),
+    *("temp_files", "temp_bytes", "garbage", "heap", "blocks", "gc_objects"),
+    *("rss", "rss_anon", "pss", "private_dirty", "peak"),
+)
 
 
-def probe_for(metric: str) -> Probe:
-    """The probe of a metric, also of `tracked:CLASS` and `counter:NAME`; KeyError if unknown."""
-    family, colon, name = metric.partition(":")
+def metric_named(name: str) -> Metric:
+    """The metric of that name, also of `tracked:CLASS` and `counter:NAME`.
+
+    Raises:
+        KeyError: there is none.
+    """
+    family, colon, own_name = name.partition(":")
     if not colon:
-        return PROBES[metric]
-    if family == "counter" and bytes_per_unit(name) is not None:
-        return replace(_MEMORY_COUNTER, name=metric)
-    return replace(_FAMILIES[family], name=metric)
+        return METRICS[name]
+    if family == "counter" and bytes_per_unit(own_name) is not None:
+        return replace(_MEMORY_COUNTER, name=name)
+    return replace(_FAMILIES[family], name=name)
+
+
+def priority(name: str) -> int:
+    """The place of a metric among those that a report names: 0 for what says most of a leak."""
+    family = name.partition(":")[0]
+    return _PRIORITY.index(family) if family in _PRIORITY else len(_PRIORITY)
 
 
 def bytes_per_unit(name: str) -> float | None:
@@ -243,5 +320,5 @@ def bytes_per_unit(name: str) -> float | None:
     words = re.split(r"[^a-z]+", name.lower())
     for word in reversed(words):
         if word in _UNITS:
-            return _UNITS[word]
+            return float(_UNITS[word])
     return 1.0 if _MEMORY_WORDS & set(words) and "percent" not in words else None

@@ -1,4 +1,4 @@
-"""The table of probes, and reading a process tree from outside."""
+"""The table of metrics, and reading a process tree from outside."""
 
 from __future__ import annotations
 
@@ -9,39 +9,48 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.options import METRICS
-from leak_suite.probes import PROBES, ProcessTree, bytes_per_unit, cross_check, probe_for
-from leak_suite.probes.outside import kib_of
+from leak_suite.metrics import METRICS, QuickSample, bytes_per_unit, metric_named, priority
+from leak_suite.metrics.crosscheck import cross_check
+from leak_suite.metrics.process_tree import ProcessTree, proc_bytes
 from leak_suite.subject.agent_code import agent_module
 
 
-def test_the_table_knows_exactly_the_metrics_that_options_know() -> None:
-    assert set(PROBES) == METRICS
-
-
-def test_every_probe_says_what_it_cannot_see_and_who_covers_for_it() -> None:
-    for name, probe in PROBES.items():
-        assert probe.name == name
-        assert probe.description
-        assert probe.blind_to
-        assert probe.inside or probe.outside
-        assert set(probe.covered_by) <= set(PROBES)
+def test_every_metric_says_what_it_cannot_see_and_who_covers_for_it() -> None:
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert metric.description
+        assert metric.blind_to
+        assert metric.inside or metric.outside
+        assert set(metric.covering_metrics) <= set(METRICS)
 
 
 def test_every_metric_that_the_agent_reads_is_in_the_table() -> None:
     meter = agent_module("meter").Meter("")
     for metric in meter.read():
-        assert probe_for(metric).inside
+        assert metric_named(metric).inside
     assert set(agent_module("meter").METRICS) == set(meter.read())
 
 
-def test_families_have_a_probe_for_every_member() -> None:
-    assert probe_for("tracked:Detector").exact
-    assert probe_for("counter:jobs").name == "counter:jobs"
-    assert probe_for("counter:memory.rss_mb").unit == "bytes"
-    assert not probe_for("counter:memory.rss_mb").exact
+def test_families_have_a_metric_for_every_member() -> None:
+    assert metric_named("tracked:Detector").exact
+    assert metric_named("counter:jobs").name == "counter:jobs"
+    assert metric_named("counter:memory.rss_mb").unit == "bytes"
+    assert not metric_named("counter:memory.rss_mb").exact
     with pytest.raises(KeyError):
-        probe_for("unheard_of")
+        metric_named("unheard_of")
+
+
+def test_the_growth_guard_reads_what_has_a_limit_in_its_order() -> None:
+    guarded = [name for name, metric in METRICS.items() if metric.guard_limit is not None]
+    assert sorted(guarded) == sorted(QuickSample._fields)
+    limits = tuple(METRICS[name].guard_limit for name in QuickSample._fields)
+    assert limits == agent_module("loop")._GUARD
+
+
+def test_every_metric_has_a_place_in_the_order_of_reports() -> None:
+    places = [priority(name) for name in (*METRICS, "tracked:Detector", "counter:jobs")]
+    assert len(set(places)) == len(places)
+    assert max(places) < priority("unheard_of")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +81,7 @@ def test_a_tree_counts_its_descendants() -> None:
         tree = ProcessTree(parent.pid)
         while tree.read()["children"] != 1:
             assert parent.poll() is None
-        assert tree.glance()[3] == 1
+        assert tree.quick_sample().children == 1
         assert parent.stdin is not None
         parent.stdin.close()
     assert not tree.alive
@@ -80,8 +89,8 @@ def test_a_tree_counts_its_descendants() -> None:
 
 
 def test_a_missing_line_is_unknown_and_not_zero() -> None:
-    assert kib_of("Pss:    12 kB\nPss_Anon: 5 kB\n", "Pss") == 12 * 1024
-    assert kib_of("VmRSS: 3 kB\n", "Pss") is None
+    assert proc_bytes("Pss:    12 kB\nPss_Anon: 5 kB\n", "Pss") == 12 * 1024
+    assert proc_bytes("VmRSS: 3 kB\n", "Pss") is None
 
 
 def test_a_system_without_proc_says_unknown(tmp_path: Path) -> None:
