@@ -90,15 +90,17 @@ def longest(findings: Iterable[Finding], growth_bytes: float) -> int | None:
 
 
 def window(findings: Sequence[Finding], pace: float, seconds: float, most: int | None) -> int:
-    """The iterations of a first window: short, but long enough for all growth to stand out.
+    """The iterations of a first window: short, but long enough for growth to stand out.
 
-    `pace` is the seconds that an iteration took untraced, 0 if that is not known; both windows
-    together should take `seconds` at most, and have `most` iterations.
+    Metrics of memory and objects see the same growth: the one that sees it best decides. `pace` is
+    the seconds that an iteration took untraced, 0 if that is not known; both windows together
+    should take `seconds` at most, and have `most` iterations.
     """
     wanted = min(SHORT_ITERATIONS, SHORT_SECONDS / pace) if pace > 0 else SHORT_ITERATIONS
-    for finding in findings:
-        if finding.rate and finding.rate > 0:
-            wanted = max(wanted, _clear(finding) / finding.rate)
+    clear = {f.metric: _clear(f) / f.rate for f in findings if f.rate and f.rate > 0}
+    memory = [count for metric, count in clear.items() if metric not in ORIGINS]
+    things = [count for metric, count in clear.items() if metric in ORIGINS]
+    wanted = max(wanted, *things, min(memory, default=0.0))
     if pace > 0:
         wanted = min(wanted, seconds / pace / WINDOWS)
     if most is not None:

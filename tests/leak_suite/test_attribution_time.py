@@ -28,6 +28,12 @@ def test_a_first_window_is_as_long_as_growth_needs_to_stand_out() -> None:
     assert window([grows("fds", "fds", 1.0)], 0.02, 9.0, None) == 4
 
 
+def test_the_clearest_of_several_findings_decides_of_memory_and_the_longest_of_things() -> None:
+    heap, blocks = grows("heap", "bytes", 8.0), grows("blocks", "blocks", 3.0)
+    assert window([heap, blocks], 0.01, 90.0, None) == 66
+    assert window([heap, blocks, grows("fds", "fds", 0.02)], 0.01, 90.0, None) == 200
+
+
 def test_both_windows_stay_within_the_time_and_within_what_is_harmless() -> None:
     assert window([grows("heap", "bytes", 8.0)], 0.01, 3.0, None) == 100
     assert window([grows("fds", "fds", 1.0)], 0.01, 9.0, 9) == 3
