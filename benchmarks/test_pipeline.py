@@ -1,4 +1,4 @@
-"""The pipeline against the same work bare, side by side in one run: `tox run -e bench`.
+"""The pipeline against the same work bare, side by side: `python -m benchmarks pipeline`.
 
 Machines differ and are noisy, so nothing is asked in seconds: every bar is on the median of
 ratios between runs that were made one after the other.

@@ -45,10 +45,10 @@ def _suite(seed: int, folder: Path) -> list[str]:
     ]
 
 
-def _torture(files: str, *more: str) -> Callable[[int, Path], list[str]]:
+def _faults(files: str, *more: str) -> Callable[[int, Path], list[str]]:
     def command(seed: int, folder: Path) -> list[str]:
-        tests = [f"tests/torture/{name}" for name in files.split()]
-        scope = ["--torture", "full", "--torture-seed", str(seed)]
+        tests = [f"tests/fault_injection/{name}" for name in files.split()]
+        scope = ["--fault-scope", "full", "--fault-seed", str(seed)]
         junit = f"--junitxml={folder / 'suite.xml'}"
         words = ["pytest", "-q", "-p", "no:cacheprovider", "-o", "junit_family=xunit1"]
         return [*words, *tests, *scope, *more, junit]
@@ -155,12 +155,12 @@ def _fits(folder: Path, jobs: int = 0) -> Figures:
     return figures
 
 
-def _rang(folder: Path) -> Figures:
+def _detected(folder: Path) -> Figures:
     rows = _json(folder / "defects.json")
     return {
         "defects": len([row for row in rows if row["name"] != "clean"]),
-        "rang": sum(row["rang"] for row in rows if row["name"] != "clean"),
-        "as expected": sum(row["right"] for row in rows if row["name"] != "clean"),
+        "detected": sum(row["detected"] for row in rows if row["name"] != "clean"),
+        "as expected": sum(row["as_expected"] for row in rows if row["name"] != "clean"),
         "sites named": sum(bool(row["site"]) for row in rows),
     }
 
@@ -191,44 +191,44 @@ def _broken(scenario: str, app: str, promise: str) -> Study:
 _ALL = (
     Study(
         "clean-suite",
-        "The whole suite on the clean app: nothing rings",
+        "The whole gate on the clean app: nothing grows",
         repetitions=50,
         command=_suite,
         figures=_verdicts,
         minutes=15,
     ),
     Study(
-        "torture",
+        "failing-calls",
         "Every fallible call of a job fails once in three ways, and nothing is left",
-        command=_torture("test_failing_calls.py"),
+        command=_faults("test_failing_calls.py"),
         figures=_tests,
         minutes=40,
     ),
     Study(
         "mutated-clips",
         "500 clips cut, flipped and spliced: the service lives, and nothing is left",
-        command=_torture("test_mutated_clips.py"),
+        command=_faults("test_mutated_clips.py"),
         figures=_tests,
         minutes=40,
     ),
     Study(
         "ends",
         "A job ends in every state, at every moment, and 100 workers are killed at random ones",
-        command=_torture("test_ends.py"),
+        command=_faults("test_ends.py"),
         figures=_tests,
         minutes=40,
     ),
     Study(
         "sequences",
         "Any sequence of requests, dying workers among them, keeps the service right",
-        command=_torture("test_sequences.py test_routes.py"),
+        command=_faults("test_sequences.py test_routes.py"),
         figures=_tests,
         minutes=40,
     ),
     Study(
         "checklist",
         "The checklist of the report on the service's model holds",
-        command=_torture("test_checklist.py"),
+        command=_faults("test_checklist.py"),
         figures=_tests,
         minutes=15,
     ),
@@ -241,9 +241,9 @@ _ALL = (
     ),
     Study(
         "defects",
-        "Every seeded defect rings as the catalogue says",
+        "Every seeded defect is detected as the catalogue says",
         command=_defects,
-        figures=_rang,
+        figures=_detected,
         minutes=60,
     ),
     Study(

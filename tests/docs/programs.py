@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from configparser import ConfigParser
 
+from benchmarks.__main__ import BENCHMARKS
 from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence.studies import STUDIES
 from benchmarks.leakbench import command as leakbench
@@ -33,7 +34,7 @@ def environments() -> set[str]:
     """The names of tox's environments, its factors multiplied out."""
     names = {name.partition(":")[2] for name in _tox().sections() if name.startswith("testenv:")}
     for name in tuple(names):
-        if found := re.fullmatch(r"(\w+)\{([\d,]+)\}", name):
+        if found := re.fullmatch(r"(\w*)\{([\w,]+)\}", name):
             names |= {found[1] + part for part in found[2].split(",")}
     return names
 
@@ -43,8 +44,8 @@ def inside(name: str, words: Sequence[str]) -> list[str]:
     assert name in environments(), f"tox has no environment {name}"
     section = f"testenv:{name}"
     if section not in _tox():  # one of several, made by factors
-        return []
-    line = _tox()[section]["commands"].replace("{/}", "/").strip()
+        section = next(one for one in _tox().sections() if re.search(rf"[{{,]{name}[,}}]", one))
+    line = _tox()[section]["commands"].replace("{/}", "/").replace("{env_name}", name).strip()
     given = shlex.join(words)
     return shlex.split(re.sub(r"\{posargs(?::(.*?))?\}", lambda it: given or it[1] or "", line))
 
@@ -63,6 +64,7 @@ _MODULES: dict[str, Callable[[Sequence[str]], object]] = {
     "fixtures.defects": lambda words: defects._parser().parse_args(words),
     "benchmarks.leakbench": lambda words: leakbench._parser().parse_args(words),
     "benchmarks.evidence": _evidence,
+    "benchmarks": lambda words: understood(["python", "-m", BENCHMARKS[words[0]][0], *words[1:]]),
     "gate.soak": _soak,
     "uvicorn": lambda _: None,
 }

@@ -107,10 +107,10 @@ def _settings() -> str:
 
 def _defects() -> str:
     rows = [
-        (f"`{name}`", defect.imitates, f"`{defect.metric or defect.invariant}`")
+        (f"`{name}`", defect.description, f"`{defect.metric or defect.invariant}`")
         for name, defect in DEFECTS.items()
     ]
-    return _table(("defect", "what it imitates", "what must ring"), rows)
+    return _table(("defect", "what is wrong", "what must be found"), rows)
 
 
 PARTS: Mapping[str, Callable[[], str]] = {

@@ -1,6 +1,6 @@
 """Every command line of README and docs is read by its own parser, and run or kept in a table.
 
-`rehearsals.py` says how each is run, and why the few that are not cannot be.
+`examples.py` says how each is run, and why the few that are not cannot be.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import pytest
 from leak_suite.fit.backends import select_backend
 from load.service import serve
 from tests.docs.blocks import PAGES, Command, commands
+from tests.docs.examples import DOC_EXAMPLES, NOT_RUN, SHORTER, STAND_INS, DocExample, reason
 from tests.docs.programs import understood
-from tests.docs.rehearsals import NOT_RUN, REHEARSALS, SHORTER, STAND_INS, Rehearsal, reason
-from tests.docs.stage import Stage
+from tests.docs.sandbox import Sandbox
 
 ALL = [command for page in PAGES for command in commands(page)]
 _END_SECONDS = 120.0
@@ -37,15 +37,15 @@ def test_a_command_line_is_understood(command: Command) -> None:
 
 @pytest.mark.parametrize("command", ALL, ids=str)
 def test_a_command_line_is_run_by_one_test_or_says_why_not(command: Command) -> None:
-    ways = [str(one) for one in REHEARSALS if one.covers(command)]
+    ways = [str(one) for one in DOC_EXAMPLES if one.covers(command)]
     ways = ways or [why for why in [reason(command)] if why]
-    assert ways, f"{command}: add it to a rehearsal, or to NOT_RUN with a reason"
+    assert ways, f"{command}: add it to a example, or to NOT_RUN with a reason"
     assert len(ways) == 1, f"{command} is run by several: {ways}"
 
 
 def test_no_entry_of_the_tables_is_without_a_line() -> None:
-    said = {str(one): one.lines() for one in REHEARSALS}
-    assert len(said) == len(REHEARSALS)
+    said = {str(one): one.lines() for one in DOC_EXAMPLES}
+    assert len(said) == len(DOC_EXAMPLES)
     assert [name for name, lines in said.items() if not lines] == []
     texts = [" ".join(command.words) for command in ALL]
     for begins in (*SHORTER, *NOT_RUN):
@@ -69,49 +69,49 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield running.url
 
 
-def _cases(stage: Stage) -> None:
+def _cases(sandbox: Sandbox) -> None:
     """A folder of one case for Leakbench, without requirements."""
-    case = stage.out / "cases" / "bounded_deque_fills"
+    case = sandbox.out / "cases" / "bounded_deque_fills"
     case.mkdir(parents=True)
     (case / "job.py").write_text("def job():\n    return bytes(100)\n")
     (case / "python.txt").write_text("3.11\n")
     (case / "clean.txt").write_text("")
 
 
-def _a_run(stage: Stage) -> None:
+def _a_run(sandbox: Sandbox) -> None:
     """The run files that a page takes for granted."""
     for file in ("run.json", "reports/out/run.json"):
-        stage.leak_suite("run", "shop.py:job", "--no-attribution", "-o", file)
+        sandbox.leak_suite("run", "shop.py:job", "--no-attribution", "-o", file)
 
 
-def _runs_of_two_branches(stage: Stage) -> None:
-    stage.leak_suite("run", "jobs.py:import_orders", "-o", "run.json")
-    text = (stage.folder / "run.json").read_text()
+def _runs_of_two_branches(sandbox: Sandbox) -> None:
+    sandbox.leak_suite("run", "jobs.py:import_orders", "-o", "run.json")
+    text = (sandbox.folder / "run.json").read_text()
     out = [f"reports/out/{number}" for number in range(1, 5)]
     for name in ("runs", "runs-of-this-branch", *out):
-        (stage.folder / name).mkdir(parents=True)
-        (stage.folder / name / "run.json").write_text(text)
+        (sandbox.folder / name).mkdir(parents=True)
+        (sandbox.folder / name / "run.json").write_text(text)
 
 
 #: What is there before the first line of a page.
-_BEFORE: dict[str, Callable[[Stage], None]] = {
+_BEFORE: dict[str, Callable[[Sandbox], None]] = {
     "reading-a-report.md": _a_run,
     "baselines.md": _runs_of_two_branches,
     "leakbench.md": _cases,
 }
 
 
-def rehearsal_case(one: Rehearsal) -> object:
+def example_case(one: DocExample) -> object:
     marks = [pytest.mark.slow, pytest.mark.timeout(600)] if one.slow else []
     return pytest.param(one, marks=marks, id=str(one))
 
 
-@pytest.mark.parametrize("rehearsal", [rehearsal_case(one) for one in REHEARSALS])
+@pytest.mark.parametrize("example", [example_case(one) for one in DOC_EXAMPLES])
 def test_command_lines_do_what_the_page_says(
-    rehearsal: Rehearsal, tmp_path: Path, request: pytest.FixtureRequest
+    example: DocExample, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     pytest.importorskip("jinja2")
-    lines = rehearsal.lines()
+    lines = example.lines()
     filled = {}
     if any(STAND_INS.get(word) == "{service}" for line in lines for word in line.words):
         filled["service"] = request.getfixturevalue("service")
@@ -121,27 +121,27 @@ def test_command_lines_do_what_the_page_says(
         from fixtures.clips import clip
 
         filled["clip"] = str(clip(width=320, height=240, seconds=0.3).path)
-    stage = Stage(rehearsal, tmp_path, filled)
-    if prepare := _BEFORE.get(rehearsal.page):
-        prepare(stage)
-    {"in turn": in_turn, "at once": at_once}[rehearsal.how](rehearsal, lines, stage)
+    sandbox = Sandbox(example, tmp_path, filled)
+    if prepare := _BEFORE.get(example.page):
+        prepare(sandbox)
+    {"in turn": in_turn, "at once": at_once}[example.how](example, lines, sandbox)
 
 
-def in_turn(rehearsal: Rehearsal, lines: list[Command], stage: Stage) -> None:
+def in_turn(example: DocExample, lines: list[Command], sandbox: Sandbox) -> None:
     """One after the other; each ends with the status that the page promises."""
     for command in lines:
-        status, said = stage.run(command)
-        finds = " ".join(command.words).startswith(rehearsal.finds)
+        status, said = sandbox.run(command)
+        finds = " ".join(command.words).startswith(example.finds)
         assert status == int(finds), f"{command}\n{said}"
 
 
-def at_once(rehearsal: Rehearsal, lines: list[Command], stage: Stage) -> None:
+def at_once(example: DocExample, lines: list[Command], sandbox: Sandbox) -> None:
     """All together: each ends with 0, by itself or when a server has answered and is asked to."""
     twice = [lines[-1]] if "--worker" in lines[-1].words else []
-    processes = [stage.start(command) for command in (*lines, *twice)]
+    processes = [sandbox.start(command) for command in (*lines, *twice)]
     try:
         if not twice:
-            until_it_answers(f"http://127.0.0.1:{stage.port}/health", processes[0])
+            until_it_answers(f"http://127.0.0.1:{sandbox.port}/health", processes[0])
             processes[0].send_signal(signal.SIGTERM)
         said = [process.communicate(timeout=_END_SECONDS)[0] for process in processes]
     finally:

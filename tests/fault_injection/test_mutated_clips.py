@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from fixtures.clips import clip
+from tests.fault_injection.conftest import Plan
+from tests.fault_injection.harness import tiny
 from tests.reference_app.conftest import Server, descriptors, served, until
-from tests.torture.conftest import Plan
-from tests.torture.rig import tiny
 
 REFUSALS = (413, 415, 422)
 
@@ -39,7 +39,7 @@ def mutated(seed: str) -> bytes:
     return bytes(data)
 
 
-def complaint(server: Server, name: str) -> str | None:
+def problem(server: Server, name: str) -> str | None:
     """Send one; what is wrong with what became of it."""
     answer = server.upload(mutated(name))
     if answer.status_code in REFUSALS:
@@ -64,11 +64,11 @@ def test_mutated_clips_neither_kill_the_service_nor_leave_anything(
     with served(tmp_path / "spool", "reference_app.main:app") as server:
         process = psutil.Process(server.process.pid)
         server.wait(server.upload(tiny()).json()["job_id"], "completed")
-        complaint(server, names[0])
+        problem(server, names[0])
         rest = (descriptors(process), len(server.tree()))
         before = server.memory()["memory"]["resting_bytes"]
-        complaints = [wrong for name in names if (wrong := complaint(server, name))]
-        assert complaints == []
+        problems = [wrong for name in names if (wrong := problem(server, name))]
+        assert problems == []
         until(lambda: (descriptors(process), len(server.tree())) == rest)
         for job in server.http.get("/api/jobs").json()["jobs"]:
             server.http.delete(f"/api/cleanup/{job['job_id']}")

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from tests.docs.blocks import PAGES, Command, commands
 
-__all__ = ["NOT_RUN", "REHEARSALS", "SHORTER", "STAND_INS", "VARIABLES", "Rehearsal", "reason"]
+__all__ = ["DOC_EXAMPLES", "NOT_RUN", "SHORTER", "STAND_INS", "VARIABLES", "DocExample", "reason"]
 
 ANY = "any page"
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class DocExample:
     """Command lines of one page, or one of any page, that are run in order, in one folder."""
 
     page: str
@@ -45,33 +45,33 @@ class Rehearsal:
 
 
 _OWN = ("leak-suite run", "leak-suite show", "pytest")
-REHEARSALS = (
-    Rehearsal("README.md", "leak-suite", finds=_OWN, slow=True),
-    Rehearsal("index.md", "leak-suite", finds=_OWN, slow=True),
-    Rehearsal("getting-started.md", "", finds=_OWN, slow=True),
-    Rehearsal("ci.md", "leak-suite", finds=_OWN, slow=True),
-    Rehearsal("reading-a-report.md", "leak-suite", finds=_OWN),
-    Rehearsal("baselines.md", "leak-suite"),
-    Rehearsal("flamegraphs.md", "leak-suite"),
-    Rehearsal("before-you-deploy.md", "leak-suite fit", checkout=True, slow=True),
+DOC_EXAMPLES = (
+    DocExample("README.md", "leak-suite", finds=_OWN, slow=True),
+    DocExample("index.md", "leak-suite", finds=_OWN, slow=True),
+    DocExample("getting-started.md", "", finds=_OWN, slow=True),
+    DocExample("ci.md", "leak-suite", finds=_OWN, slow=True),
+    DocExample("reading-a-report.md", "leak-suite", finds=_OWN),
+    DocExample("baselines.md", "leak-suite"),
+    DocExample("flamegraphs.md", "leak-suite"),
+    DocExample("before-you-deploy.md", "leak-suite fit", checkout=True, slow=True),
     # With a small clip the control fits; that it does not with its own is shown by the evidence.
-    Rehearsal("before-you-deploy.md", "WORKERS=thread", checkout=True, slow=True),
-    Rehearsal(ANY, "python -m load ci", checkout=True, slow=True),
-    Rehearsal("before-you-deploy.md", "python -m load burst --host", checkout=True, slow=True),
-    Rehearsal("load.md", "python -m load steady --host", checkout=True),
-    Rehearsal("load.md", "python -m load concurrency", checkout=True, slow=True),
-    Rehearsal("load.md", "python -m load soak", checkout=True, slow=True),
-    Rehearsal("load.md", "python -m load burst --app", slow=True),
-    Rehearsal("load.md", "LOAD_SCENARIO=burst locust", checkout=True, slow=True),
-    Rehearsal("load.md", "locust", checkout=True),
-    Rehearsal("load.md", "LOAD_ROUNDS=3 locust", checkout=True, how="at once", slow=True),
-    Rehearsal("defects.md", "python -m uvicorn", checkout=True, how="at once"),
-    Rehearsal("defects.md", "pytest", finds=("pytest",), checkout=True, slow=True),
-    Rehearsal("defects.md", "leak-suite", finds=("leak-suite",), checkout=True, slow=True),
-    Rehearsal("defects.md", "python -m fixtures.defects", checkout=True, slow=True),
-    Rehearsal("evidence.md", "tox run -e evidence -- --list", checkout=True),
-    Rehearsal("leakbench.md", "python -m benchmarks.leakbench", slow=True),
-    Rehearsal("leakbench.md", "LEAKBENCH_CASE", finds=("leak-suite",), checkout=True, slow=True),
+    DocExample("before-you-deploy.md", "WORKERS=thread", checkout=True, slow=True),
+    DocExample(ANY, "python -m load ci", checkout=True, slow=True),
+    DocExample("before-you-deploy.md", "python -m load burst --host", checkout=True, slow=True),
+    DocExample("load.md", "python -m load steady --host", checkout=True),
+    DocExample("load.md", "python -m load concurrency", checkout=True, slow=True),
+    DocExample("load.md", "python -m load soak", checkout=True, slow=True),
+    DocExample("load.md", "python -m load burst --app", slow=True),
+    DocExample("load.md", "LOAD_SCENARIO=burst locust", checkout=True, slow=True),
+    DocExample("load.md", "locust", checkout=True),
+    DocExample("load.md", "LOAD_ROUNDS=3 locust", checkout=True, how="at once", slow=True),
+    DocExample("defects.md", "python -m uvicorn", checkout=True, how="at once"),
+    DocExample("defects.md", "pytest", finds=("pytest",), checkout=True, slow=True),
+    DocExample("defects.md", "leak-suite", finds=("leak-suite",), checkout=True, slow=True),
+    DocExample("defects.md", "python -m benchmarks defects", checkout=True, slow=True),
+    DocExample("evidence.md", "python -m benchmarks evidence --list", checkout=True),
+    DocExample("leakbench.md", "python -m benchmarks leakbench", slow=True),
+    DocExample("leakbench.md", "LEAKBENCH_CASE", finds=("leak-suite",), checkout=True, slow=True),
 )
 
 #: Words that a line gets besides its own, by how it begins; the last of an option counts.
@@ -89,8 +89,8 @@ SHORTER: Mapping[str, tuple[str, ...]] = {
     "locust -f load/locustfile.py --tags burst --worker": ("--master-port", "{port}"),
     "python -m uvicorn": ("--port", "{port}"),
     "pytest gate": ("-k", "finished_job", "--out", "{out}"),
-    "python -m fixtures.defects": ("-o", "{out}/defects"),
-    "python -m benchmarks.leakbench": (
+    "python -m benchmarks defects": ("-o", "{out}/defects"),
+    "python -m benchmarks leakbench": (
         *("--repeat", "1", "--only", "bounded_deque_fills/clean", "--tools", "leak-suite"),
         *("-o", "{out}/leakbench"),
     ),
@@ -112,15 +112,16 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
     "leak-suite fit": {"FIT_CLIP": "{clip}", "LOAD_ROUNDS": "1"},
     "locust": {"LOAD_ROUNDS": "1", "LOAD_HEALTH_MS": "5000", "LOAD_OUT": "{out}"},
     "python -m load burst --app": {"PYTHONPATH": "{installed}"},
-    "python -m benchmarks.leakbench": {"XDG_CACHE_HOME": "{out}/cache"},
+    "python -m benchmarks leakbench": {"XDG_CACHE_HOME": "{out}/cache"},
 }
 
+_LONG = "takes hours: these are the long runs themselves"
 #: Looked at by their parser only. A new line has to be run, or come here with a reason.
 NOT_RUN: Mapping[str, str] = {
     "pip install": "needs the network; tests/packaging installs the wheel and reads the lock",
     "python3 dev.py": "builds environments for minutes; what they run is looked at word by word",
-    "tox run -e evidence": "takes hours: these are the long runs themselves",
-    "tox run -e evidence -- soak torture": "takes hours: these are the long runs themselves",
+    "python -m benchmarks evidence": _LONG,
+    "python -m benchmarks evidence soak failing-calls": _LONG,
 }
 
 
@@ -129,7 +130,7 @@ def reason(command: Command) -> str | None:
     for begins, why in NOT_RUN.items():
         # A long run is in the table word by word: with other words it may be a short one.
         if command.said == begins or (
-            not begins.startswith("tox") and command.said.startswith(f"{begins} ")
+            "evidence" not in begins and command.said.startswith(f"{begins} ")
         ):
             return why
     return None

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from reference_app.factories import ServiceFactories
+from tests.fault_injection.conftest import Plan
 from tests.reference_app.conftest import (
     FINAL,
     Client,
@@ -25,7 +26,6 @@ from tests.reference_app.conftest import (
     until,
 )
 from tests.reference_app.stand_in import FILES, make_engine
-from tests.torture.conftest import Plan
 
 BEHAVIOURS = ("quick", "hold", "broken", "unreadable")
 WHICH = st.integers(0, 99)

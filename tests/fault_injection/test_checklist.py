@@ -13,9 +13,9 @@ import pytest
 
 from fixtures.clips import clip
 from reference_app.factories import ServiceFactories
+from tests.fault_injection.harness import tiny
+from tests.fault_injection.test_ends import HandClock
 from tests.reference_app.conftest import Server, running, served, settings_for, until
-from tests.torture.rig import tiny
-from tests.torture.test_ends import HandClock
 
 MIB = 1024 * 1024
 TOLERANCE = 0.05

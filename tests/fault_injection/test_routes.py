@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.fault_injection.conftest import Plan
 from tests.reference_app.conftest import Running, running, settings_for
-from tests.torture.conftest import Plan
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 HEADERS = ("range", "if-range", "accept", "content-type", "transfer-encoding-x", "expect-x")

@@ -1,6 +1,6 @@
 """Every call of a job that can fail is made to fail, in three ways: nothing is ever left behind.
 
-Replay one: `pytest tests/torture/test_failing_calls.py --torture-k 17 --torture-kind enospc`.
+Replay one: `pytest tests/fault_injection -k failing_calls --fault-call 17 --fault-kind enospc`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import pytest
 from leak_suite.result import Outcome, Series
 from leak_suite.verdict import Tolerance, judge
 from reference_app.memory.allocator import release_memory
+from tests.fault_injection.conftest import Plan
+from tests.fault_injection.harness import Harness, harness, tiny
+from tests.fault_injection.injection import KINDS, chosen_turns
 from tests.reference_app.conftest import until
-from tests.torture.conftest import Plan
-from tests.torture.rig import Rig, rig, tiny
-from tests.torture.seams import KINDS, chosen_turns
 
 SAMPLE = 12
 ROUNDS = 20
@@ -31,18 +31,18 @@ BLOCKS_A_JOB = 24
 
 
 @pytest.fixture(scope="module")
-def tortured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("torture")
-    with rig(folder, frame_source="batch", detection_mode="smart") as made:
+def harnessed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    folder = tmp_path_factory.mktemp("injected")
+    with harness(folder, frame_source="batch", detection_mode="smart") as made:
         assert made.job(tiny())["status"] == "completed"
         yield made
 
 
 @pytest.fixture(scope="module")
-def calls(tortured: Rig) -> list[str]:
+def calls(harnessed: Harness) -> list[str]:
     """The names of all calls that one job makes, in their order."""
-    tortured.job(tiny())
-    return list(tortured.seams.calls)
+    harnessed.job(tiny())
+    return list(harnessed.faults.calls)
 
 
 @pytest.fixture
@@ -53,24 +53,24 @@ def unlogged() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def complaint(tortured: Rig, k: int, kind: str, rest: dict[str, Any]) -> str | None:
+def problem(harnessed: Harness, k: int, kind: str, rest: dict[str, Any]) -> str | None:
     """Let one call fail; what is wrong afterwards, with how to see it again."""
-    job = tortured.job(tiny(), k, kind)
-    name = tortured.seams.struck
+    job = harnessed.job(tiny(), k, kind)
+    name = harnessed.faults.failed_call
     wrong = judged(job, kind)
-    if job["status"] != "completed" and (files := tortured.service.files()):
+    if job["status"] != "completed" and (files := harnessed.service.files()):
         wrong.append(f"files of a job that has none: {files}")
-    tortured.forget_all()
+    harnessed.forget_all()
     try:
-        until(lambda: tortured.footprint() == rest, 5)
+        until(lambda: harnessed.footprint() == rest, 5)
     except AssertionError:
-        now = tortured.footprint()
+        now = harnessed.footprint()
         wrong += [f"{key}: {rest[key]} -> {now[key]}" for key in rest if rest[key] != now[key]]
-    after = tortured.job(tiny())
+    after = harnessed.job(tiny())
     if after["status"] != "completed":
         wrong.append(f"the next job: {after}")
-    tortured.forget_all()
-    replay = f"--torture-k {k} --torture-kind {kind}"
+    harnessed.forget_all()
+    replay = f"--fault-call {k} --fault-kind {kind}"
     return f"{name} ({replay}): {'; '.join(wrong)}" if wrong else None
 
 
@@ -91,7 +91,7 @@ def judged(job: dict[str, Any], kind: str) -> list[str]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.timeout(1500)
 def test_any_call_may_fail_and_nothing_is_left(
-    tortured: Rig,
+    harnessed: Harness,
     calls: list[str],
     plan: Plan,
     kind: str,
@@ -104,11 +104,11 @@ def test_any_call_may_fail_and_nothing_is_left(
         turns = sorted(plan.random(kind).sample(turns, SAMPLE))
     if plan.k is not None:
         turns = [plan.k]
-    tortured.forget_all()
-    rest = tortured.footprint()
+    harnessed.forget_all()
+    rest = harnessed.footprint()
     record_property("calls made to fail", len(turns))
-    complaints = [c for k in turns if (c := complaint(tortured, k, kind, rest))]
-    assert not complaints, f"of {len(calls)} calls, {len(turns)} tried:\n" + "\n".join(complaints)
+    problems = [c for k in turns if (c := problem(harnessed, k, kind, rest))]
+    assert not problems, f"of {len(calls)} calls, {len(turns)} tried:\n" + "\n".join(problems)
 
 
 def test_the_seams_see_every_part_of_a_job(calls: list[str]) -> None:
@@ -130,21 +130,21 @@ def test_the_seams_see_every_part_of_a_job(calls: list[str]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.timeout(1500)
 def test_jobs_that_fail_twenty_times_over_keep_no_memory(
-    tortured: Rig, calls: list[str], plan: Plan, kind: str, unlogged: None
+    harnessed: Harness, calls: list[str], plan: Plan, kind: str, unlogged: None
 ) -> None:
     turns = plan.random(f"memory/{kind}").sample(chosen_turns(calls), plan.amount(3, 12))
     heap, blocks = [], []
     for _ in range(ROUNDS + 4):
         for k in turns:
-            tortured.job(tiny(), k, kind)
-        tortured.forget_all()
-        tortured.seams.calls.clear()
+            harnessed.job(tiny(), k, kind)
+        harnessed.forget_all()
+        harnessed.faults.calls.clear()
         release_memory()
         gc.collect()
         used = psutil.heap_info()
         heap.append(used.heap_used + used.mmap_used)
         blocks.append(sys.getallocatedblocks())
-    replay = f"--torture-seed {plan.seed}, calls {turns}, {kind}"
+    replay = f"--fault-seed {plan.seed}, calls {turns}, {kind}"
     for unit, values, limit in (("bytes", heap, BYTES_A_JOB), ("blocks", blocks, BLOCKS_A_JOB)):
         assert growth(values[4:]) / len(turns) < limit, f"{replay}: {unit} {values}"
         metric = {"bytes": "heap"}.get(unit, unit)

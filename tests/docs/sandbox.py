@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from leak_suite.service_process import free_port
 from tests.docs.blocks import ROOT, Command
+from tests.docs.examples import SHORTER, STAND_INS, VARIABLES, DocExample
 from tests.docs.programs import inside
-from tests.docs.rehearsals import SHORTER, STAND_INS, VARIABLES, Rehearsal
 
-__all__ = ["Stage"]
+__all__ = ["Sandbox"]
 
 _Entry = TypeVar("_Entry")
 _TOOLS = {
@@ -44,20 +44,20 @@ _SHOP = {
 }
 
 
-class Stage:
+class Sandbox:
     """A reader's project, or this checkout, with everything of `{…}` in the tables filled in."""
 
-    def __init__(self, rehearsal: Rehearsal, folder: Path, filled: Mapping[str, str]) -> None:
+    def __init__(self, example: DocExample, folder: Path, filled: Mapping[str, str]) -> None:
         self._path = folder / "bin"
         self.out = folder / "out"
         self.out.mkdir()
         self.port = free_port()
-        self.folder = ROOT if rehearsal.checkout else folder / "project"
+        self.folder = ROOT if example.checkout else folder / "project"
         installed = os.pathsep.join([str(ROOT), str(self.folder)])
         own = {"out": str(self.out), "port": str(self.port), "installed": installed}
         self._filled = {**own, **filled}
-        if not rehearsal.checkout:
-            _project(rehearsal.lines()[0].page, self.folder)
+        if not example.checkout:
+            _project(example.lines()[0].page, self.folder)
         self._make_tools()
 
     def _make_tools(self) -> None:

@@ -17,6 +17,8 @@ import psutil
 import pytest
 
 from reference_app.factories import ServiceFactories
+from tests.fault_injection.conftest import Plan
+from tests.fault_injection.harness import harness, tiny
 from tests.reference_app.conftest import (
     FINAL,
     HandClock,
@@ -29,8 +31,6 @@ from tests.reference_app.conftest import (
     until,
 )
 from tests.reference_app.stand_in import clip, make_engine
-from tests.torture.conftest import Plan
-from tests.torture.rig import rig, tiny
 
 BOUNDARY = b"xxBOUNDARYxx"
 HEAD = (
@@ -197,9 +197,9 @@ def test_a_disk_that_fills_up_fails_what_needs_it_and_nothing_else(
     tmp_path: Path, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A quota: after so many writes below the spool there is no room, until files go."""
-    with rig(tmp_path) as made:
+    with harness(tmp_path) as made:
         quota = {"left": room}
-        count = made.seams._next
+        count = made.faults._next
 
         def full(name: str) -> BaseException | None:
             writes = (
@@ -214,7 +214,7 @@ def test_a_disk_that_fills_up_fails_what_needs_it_and_nothing_else(
                     return OSError(errno.ENOSPC, "No space left on device")
             return count(name)
 
-        monkeypatch.setattr(made.seams, "_next", full)
+        monkeypatch.setattr(made.faults, "_next", full)
         job = made.job(tiny())
         if room < 20:
             assert job["status"] in ("refused", "failed")

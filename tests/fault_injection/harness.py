@@ -14,8 +14,8 @@ import psutil
 
 from fixtures.clips import clip
 from reference_app.errors import NotFound
+from tests.fault_injection.injection import FaultInjector, app_parts, system_calls
 from tests.reference_app.conftest import Running, descriptors, running, settings_for, until
-from tests.torture.seams import Seams, app_parts, system_calls
 
 #: No turn of the background work: it would take numbers at moments of its own.
 QUIET = {"memory_interval_seconds": 3600, "expiry_interval_seconds": 3600}
@@ -27,16 +27,16 @@ def tiny() -> bytes:
 
 
 @dataclass
-class Rig:
+class Harness:
     """A service whose calls can be made to fail."""
 
     service: Running
-    seams: Seams
+    faults: FaultInjector
     loop: asyncio.AbstractEventLoop
 
     def job(self, content: bytes, at: int | None = None, kind: str = "error") -> dict[str, Any]:
         """Send a video while the call of this number fails; what became of it."""
-        with self.seams.armed(at, kind):
+        with self.faults.armed(at, kind):
             answer = self.service.upload(content)
             if answer.status_code != 202:
                 self._wait_until_idle()
@@ -115,12 +115,12 @@ def _open_parts() -> dict[str, int]:
 
 
 @contextmanager
-def rig(folder: Path, **changes: Any) -> Iterator[Rig]:
-    """A service under seams, warmed by one job."""
-    seams = Seams()
+def harness(folder: Path, **changes: Any) -> Iterator[Harness]:
+    """A service under faults, warmed by one job."""
+    faults = FaultInjector()
     settings = settings_for(folder / "spool", **{**QUIET, **changes})
-    with running(settings, app_parts(seams)) as service, system_calls(seams, folder / "spool"):
+    with running(settings, app_parts(faults)) as service, system_calls(faults, folder / "spool"):
         loop = service.service.pool._dispatcher.get_loop()  # type: ignore[union-attr]
-        made = Rig(service, seams, loop)
-        seams.cancel = made.cancel_now
+        made = Harness(service, faults, loop)
+        faults.cancel = made.cancel_now
         yield made

@@ -48,12 +48,12 @@ ENDS = ("close", "unlink", "remove")
 SYSTEM = ("open", "replace", "unlink", "mkdir", "iterdir")
 
 
-class Seams:
+class FaultInjector:
     """Numbers calls; where `at` is given, the call of that number fails in the way of `kind`."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.struck: str | None = None
+        self.failed_call: str | None = None
         self._lock = threading.Lock()
         self._at: int | None = None
         self._kind = ""
@@ -64,7 +64,7 @@ class Seams:
     @contextmanager
     def armed(self, at: int | None = None, kind: str = "error") -> Iterator[None]:
         """Number the calls inside the block from 1."""
-        self.calls, self.struck, self._at, self._kind, self._armed = [], None, at, kind, True
+        self.calls, self.failed_call, self._at, self._kind, self._armed = [], None, at, kind, True
         try:
             yield
         finally:
@@ -108,9 +108,9 @@ class Seams:
             self.calls.append(name)
             if len(self.calls) != self._at:
                 return None
-            self.struck = name
+            self.failed_call = name
         if self._kind == "cancel":
-            return None if self.cancel() else asyncio.CancelledError("torture")
+            return None if self.cancel() else asyncio.CancelledError("injected")
         if self._kind == "enospc":
             return OSError(errno.ENOSPC, "No space left on device")
         return own_error(name)
@@ -123,22 +123,22 @@ def own_error(name: str) -> Exception:
 
     part = name.partition(".")[0]
     if part in ("open_reader", "open_writer", "probe", "cut_preview"):
-        return av.FFmpegError(5, "torture")
+        return av.FFmpegError(5, "injected")
     if part in ("to_rgb", "draw", "plan", "write_thumbnail", "open_folder"):
-        return cv2.error("torture")
+        return cv2.error("injected")
     if part == "open_landmarks_csv":
-        return csv.Error("torture")
+        return csv.Error("injected")
     if part in ("artifacts", "system"):
-        return PermissionError(errno.EACCES, "torture")
-    return RuntimeError("torture")
+        return PermissionError(errno.EACCES, "injected")
+    return RuntimeError("injected")
 
 
 class CountedReader:
     """An open reader whose every picture is a call."""
 
-    def __init__(self, seams: Seams, reader: Any) -> None:
-        self._reader = seams.methods("open_reader", reader, OPENED["open_reader"])
-        self._seams = seams
+    def __init__(self, faults: FaultInjector, reader: Any) -> None:
+        self._reader = faults.methods("open_reader", reader, OPENED["open_reader"])
+        self._seams = faults
 
     def __iter__(self) -> Iterator[Any]:
         pictures = iter(self._reader)
@@ -150,37 +150,37 @@ class CountedReader:
         return getattr(self._reader, name)
 
 
-def pipeline_parts(seams: Seams) -> PipelineFactories:
+def pipeline_parts(faults: FaultInjector) -> PipelineFactories:
     """The pipeline's own parts, every call of them counted."""
     real = PipelineFactories()
     changed: dict[str, Any] = {
-        name: seams.factory(name, getattr(real, name), methods)
+        name: faults.factory(name, getattr(real, name), methods)
         for name, methods in OPENED.items()
         if name != "open_reader"
     }
-    changed |= {name: seams.wrap(name, getattr(real, name)) for name in CALLED}
-    opened = seams.wrap("open_reader", real.open_reader)
-    changed["open_reader"] = lambda *args, **kwargs: CountedReader(seams, opened(*args, **kwargs))
+    changed |= {name: faults.wrap(name, getattr(real, name)) for name in CALLED}
+    opened = faults.wrap("open_reader", real.open_reader)
+    changed["open_reader"] = lambda *args, **kwargs: CountedReader(faults, opened(*args, **kwargs))
     # Without time passing there is the same number of progress reports in every run.
     changed["clock"] = lambda: 0.0
     return dataclasses.replace(real, **changed)
 
 
-def app_parts(seams: Seams) -> ServiceFactories:
+def app_parts(faults: FaultInjector) -> ServiceFactories:
     """The service's own parts, every call of them counted."""
-    real = ServiceFactories(pipeline=pipeline_parts(seams))
+    real = ServiceFactories(pipeline=pipeline_parts(faults))
 
     def guard(*args: Any) -> Any:
         made = real.guard(*args)
-        made._measure = seams.wrap("guard.measure", measure)
+        made._measure = faults.wrap("guard.measure", measure)
         return made
 
     def workers(*args: Any) -> Any:
         make = real.workers(*args)
-        return seams.factory("workers", make, ("run",))
+        return faults.factory("workers", make, ("run",))
 
     def methods(label: str, make: Callable[..., Any], *names: str) -> Any:
-        return lambda *args: seams.methods(label, make(*args), names)
+        return lambda *args: faults.methods(label, make(*args), names)
 
     return dataclasses.replace(
         real,
@@ -195,21 +195,21 @@ def app_parts(seams: Seams) -> ServiceFactories:
 
 
 @contextmanager
-def system_calls(seams: Seams, below: Path) -> Iterator[None]:
+def system_calls(faults: FaultInjector, below: Path) -> Iterator[None]:
     """What is asked of the system below this folder counts as well."""
-    with mock.patch.multiple(Path, **{name: _guarded(seams, below, name) for name in SYSTEM}):
+    with mock.patch.multiple(Path, **{name: _guarded(faults, below, name) for name in SYSTEM}):
         yield
 
 
-def _guarded(seams: Seams, below: Path, name: str) -> Any:
+def _guarded(faults: FaultInjector, below: Path, name: str) -> Any:
     real = getattr(Path, name)
-    counted = seams.wrap(f"system.{name}", real)
+    counted = faults.wrap(f"system.{name}", real)
 
     def call(path: Path, *args: Any, **kwargs: Any) -> Any:
         ours = str(path).startswith(str(below))
         file = (counted if ours else real)(path, *args, **kwargs)
         if ours and name == "open" and "b" in str((*args, *kwargs.values())):
-            return _WrittenFile(seams, file)
+            return _WrittenFile(faults, file)
         return file
 
     return call
@@ -218,9 +218,9 @@ def _guarded(seams: Seams, below: Path, name: str) -> Any:
 class _WrittenFile:
     """A binary file whose writes can fail."""
 
-    def __init__(self, seams: Seams, file: Any) -> None:
+    def __init__(self, faults: FaultInjector, file: Any) -> None:
         self._file = file
-        self.write = seams.wrap("system.write", file.write)
+        self.write = faults.wrap("system.write", file.write)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)

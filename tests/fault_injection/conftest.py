@@ -1,4 +1,4 @@
-"""How much torture: a seeded sample by default, everything with `--torture full`."""
+"""How many faults to inject: a seeded sample by default, everything with `--fault-scope full`."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ class Plan:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("torture")
-    group.addoption("--torture", choices=("sampled", "full"), help="a sample, or everything")
-    group.addoption("--torture-seed", type=int, help="repeat the sample of that run")
-    group.addoption("--torture-k", type=int, help="let this one call fail, of all that can")
-    group.addoption("--torture-kind", help="let it fail in this way alone")
+    group = parser.getgroup("fault injection")
+    group.addoption("--fault-scope", choices=("sampled", "full"), help="a sample, or everything")
+    group.addoption("--fault-seed", type=int, help="repeat the sample of that run")
+    group.addoption("--fault-call", type=int, help="let this one call fail, of all that can")
+    group.addoption("--fault-kind", help="let it fail in this way alone")
 
 
 def plan_of(config: pytest.Config) -> Plan:
     """The options; the environment stands in where pytest was not started on this folder."""
-    scope = config.getoption("torture", None) or os.environ.get("TORTURE", "sampled")
-    seed = config.getoption("torture_seed", None) or os.environ.get("TORTURE_SEED")
-    if not hasattr(config, "_torture_seed"):
-        config._torture_seed = int(seed) if seed else random.SystemRandom().randrange(10**6)  # type: ignore[attr-defined]
+    scope = config.getoption("fault_scope", None) or os.environ.get("FAULT_SCOPE", "sampled")
+    seed = config.getoption("fault_seed", None) or os.environ.get("FAULT_SEED")
+    if not hasattr(config, "_fault_seed"):
+        config._fault_seed = int(seed) if seed else random.SystemRandom().randrange(10**6)  # type: ignore[attr-defined]
     return Plan(
         full=scope == "full",
-        seed=config._torture_seed,  # type: ignore[attr-defined]
-        k=config.getoption("torture_k", None),
-        kind=config.getoption("torture_kind", None),
+        seed=config._fault_seed,  # type: ignore[attr-defined]
+        k=config.getoption("fault_call", None),
+        kind=config.getoption("fault_kind", None),
     )
 
 
@@ -59,4 +59,4 @@ def pytest_terminal_summary(
 ) -> None:
     chosen = plan_of(config)
     scope = "full" if chosen.full else "sampled"
-    terminalreporter.write_line(f"torture: {scope}, --torture-seed {chosen.seed}")
+    terminalreporter.write_line(f"fault injection: {scope}, --fault-seed {chosen.seed}")
