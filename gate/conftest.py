@@ -8,7 +8,7 @@ import pytest
 
 from gate.runs import OUT, Runs
 from gate.target import VARIABLE, app_target
-from leak_suite.render import console as render
+from leak_suite.render import render
 
 _RUNS = pytest.StashKey[Runs]()
 

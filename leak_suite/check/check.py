@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -30,6 +31,7 @@ from leak_suite.verdict import Verdict, fold, judge_all
 __all__ = ["STILL_RUNNING", "Interrupted", "Progress", "check"]
 
 STILL_RUNNING = "still running"
+_log = logging.getLogger(__name__)
 _SOFT_STOPS = {"deadline", "growth", "interrupted"}
 
 
@@ -210,6 +212,7 @@ def _result(
         tolerances=dict(options.tolerances),
         budgets=dict(options.budgets),
         iteration="0.1 s of watching" if watched else "",
+        command=("leak-suite", "run", *words) if (words := spec.command()) else (),
     )
     return RunResult(
         subject=str(spec),
@@ -261,6 +264,7 @@ def _attributed(
                 pace=pace,
             )
     except Exception as error:  # the verdict stands without its sites
+        _log.debug("the search for the line failed", exc_info=True)
         failed = replace(result.details, attribution_error=f"{type(error).__name__}: {error}")
         return replace(result, details=failed)
     return replace(result, findings=findings)

@@ -9,14 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leak_suite.result_file import Result
+
+if TYPE_CHECKING:
+    from leak_suite.render import RenderSettings
 
 __all__ = [
     "OutputOptions",
     "add_output_flags",
     "format_result",
     "print_result",
+    "render_settings",
     "show_progress",
     "terminal_width",
     "write_or_print",
@@ -56,24 +61,23 @@ def print_result(result: Result, options: OutputOptions) -> None:
 
 def format_result(result: Result, options: OutputOptions) -> str:
     """What is printed of a result."""
-    from leak_suite.render import headline
+    from leak_suite.render import headline, render
 
     if options.json:
         return result.to_json()
     if options.quiet:
         return headline(result) + "\n"
-    return rendered(result, "console")
+    return render(result, "console", render_settings())
 
 
-def rendered(result: Result, form: str) -> str:
-    """The result in one of the formats of `leak-suite show`."""
-    from leak_suite.render import console, render, workflow_commands
+def render_settings(output: Path | None = None) -> RenderSettings:
+    """The settings for text that goes to `output`, or to this terminal."""
+    from leak_suite.render import RenderSettings
 
-    if form == "console":
-        return console(result, width=terminal_width(), colour=_use_colour())
-    if form == "annotations":
-        return workflow_commands(result, Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()))
-    return render(result, form)
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+    if output is not None:
+        return RenderSettings(root=root)
+    return RenderSettings(width=terminal_width(), colour=_use_colour(), root=root)
 
 
 def write_or_print(text: str, path: Path | None) -> None:

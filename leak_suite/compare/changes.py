@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from leak_suite.compare.profile import MEASURES, Growth, Level, Profile, difference
@@ -48,7 +49,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class Change:
-    """One measure of one workload. `seen_from` is the smallest change that would have counted."""
+    """One measure of one workload. `min_detectable`: the smallest change that would count."""
 
     workload: str
     measure: str
@@ -56,7 +57,7 @@ class Change:
     base: float | None
     head: float | None
     kind: Kind
-    seen_from: float | None = None
+    min_detectable: float | None = None
     reason: str = ""
 
     @property
@@ -72,6 +73,11 @@ class Comparison:
     changes: tuple[Change, ...]
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """The comparison as JSON: its fields, and `status`."""
+        data = {**asdict(self), "status": self.status}
+        return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def of_kind(self, kind: Kind) -> tuple[Change, ...]:
         """The changes of one kind."""
@@ -203,8 +209,8 @@ def _growth_change(
         return Change(name, measure, after.unit, 0.0, 0.0, "unchanged", floor.rate or None)
     old_rate = before.rate if grew and before is not None else 0.0
     new_rate = after.rate if grows else 0.0
-    kind, seen_from, reason = _faster(before, after, grew, grows, floor)
-    return Change(name, measure, after.unit, old_rate, new_rate, kind, seen_from, reason)
+    kind, min_detectable, reason = _faster(before, after, grew, grows, floor)
+    return Change(name, measure, after.unit, old_rate, new_rate, kind, min_detectable, reason)
 
 
 def _faster(

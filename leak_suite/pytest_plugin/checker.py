@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from leak_suite.pytest_plugin.isolated import write_target
 from leak_suite.pytest_plugin.options import resolve_options
 from leak_suite.pytest_plugin.plain_call import plain_call
 from leak_suite.pytest_plugin.records import without_records
-from leak_suite.render import failure_message, headline, properties
+from leak_suite.render import cause_lines, failure_message, headline, junit_properties
 from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import CallableSpec, InProcessSpec, Spec
 
@@ -78,11 +79,12 @@ class LeakChecker:
     def _judge(self, spec: Spec, options: Options) -> RunResult:
         hook = self._item.config.hook
         result: RunResult = hook.pytest_leak_check(spec=spec, options=options)
-        return result
+        details = replace(result.details, command=("pytest", self._item.nodeid))
+        return replace(result, details=details)
 
     def _keep(self, result: RunResult, options: Options) -> None:
-        self._checks.append({"outcome": result.outcome.value, "causes": [headline(result)]})
-        self._item.user_properties += properties(result)
+        self._checks.append({"outcome": result.outcome.value, "causes": list(cause_lines(result))})
+        self._item.user_properties += junit_properties(result)
         if options.output is not None:
             name = re.sub(r"[^\w.\[\]-]+", "_", self._item.nodeid)
             count = f"-{len(self._checks)}" if len(self._checks) > 1 else ""

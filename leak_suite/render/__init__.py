@@ -1,43 +1,27 @@
-"""Turns a run's result into text; nothing here measures, opens or prints."""
+"""Turns results into text; nothing here measures, opens or prints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from leak_suite.render.annotations import workflow_commands
-from leak_suite.render.console import console
-from leak_suite.render.junit import properties
-from leak_suite.render.markdown import markdown
-from leak_suite.render.summary import failure_message, headline
-from leak_suite.result_file import Result
+from leak_suite.render.junit import junit_properties
+from leak_suite.render.registry import RENDERERS
+from leak_suite.render.renderer import Renderable, Renderer, RenderSettings
+from leak_suite.render.summary import cause_lines, failure_message, headline
 
 __all__ = [
-    "FORMATS",
-    "console",
+    "RENDERERS",
+    "RenderSettings",
+    "Renderable",
+    "Renderer",
+    "cause_lines",
     "failure_message",
     "headline",
-    "markdown",
-    "properties",
+    "junit_properties",
     "render",
-    "workflow_commands",
 ]
 
 
-def _html(result: Result) -> str:
-    from leak_suite.render.html_page import html
-
-    return html(result)
-
-
-FORMATS: Mapping[str, Callable[[Result], str]] = {
-    "console": console,
-    "json": lambda result: result.to_json(),
-    "markdown": markdown,
-    "annotations": workflow_commands,
-    "html": _html,
-}
-
-
-def render(result: Result, form: str = "console") -> str:
-    """The text of `result` in one of FORMATS."""
-    return FORMATS[form](result)
+def render(
+    result: Renderable, name: str = "console", settings: RenderSettings | None = None
+) -> str:
+    """The text of a result, a fit or a comparison in one of the formats of RENDERERS."""
+    return RENDERERS[name].render(result, settings)

@@ -1,78 +1,96 @@
-"""A result as GitHub workflow commands: one for each failed finding, on the line it names."""
+"""Renders a result as GitHub workflow commands, which mark lines of a pull request."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from leak_suite.fit.result import FitResult
-from leak_suite.render.summary import format_site, outcome_name, sorted_findings, verdict_sentence
+from leak_suite.render.renderer import Renderer, RenderSettings
+from leak_suite.render.summary import (
+    failed_steps,
+    format_site,
+    grouped_by_cause,
+    outcome_name,
+    sorted_findings,
+    verdict_sentence,
+)
 from leak_suite.result import Finding, Outcome, RunResult, Site
 from leak_suite.result_file import Result
 from leak_suite.units import format_rate
 
-__all__ = ["workflow_commands"]
+__all__ = ["AnnotationsRenderer"]
 
-_MOST = 10  # of each kind; GitHub shows no more of one step
+_MOST = 10  # of each level; GitHub shows no more of one step
 _INSTALLED = {"site-packages", "dist-packages"}
-_KINDS = {
+_LEVELS = {
     Outcome.GROWING: "error",
     Outcome.OVER_BUDGET: "error",
     Outcome.INCONCLUSIVE: "warning",
 }
 
 
-def workflow_commands(results: Result | Iterable[Result], root: Path | None = None) -> str:
-    """The commands to print in a workflow step, or nothing where all is stable.
+class AnnotationsRenderer(Renderer):
+    """One error for each cause of growth, on its line; nothing where everything is stable.
 
-    Files under `root` (the repository, if given) are named relative to it. What could not be
-    judged is a warning, and stands there only if it decides a run's outcome.
+    What could not be judged is a warning, and only if it decides the outcome of the run.
     """
-    runs = [results] if isinstance(results, (RunResult, FitResult)) else list(results)
-    lines: dict[str, list[str]] = {"error": [], "warning": []}
-    for result in runs:
-        for kind, line in _lines(result, root):
-            if line not in lines[kind]:
-                lines[kind].append(line)
-    return "".join(f"{line}\n" for kind in lines for line in lines[kind][:_MOST])
+
+    name = "annotations"
+    extension = ".txt"
+
+    def render_run(self, result: RunResult, settings: RenderSettings) -> str:
+        """See Renderer."""
+        failed = [f for f in sorted_findings(result) if f.outcome.status == 1]
+        if result.outcome is Outcome.INCONCLUSIVE:
+            failed += [f for f in sorted_findings(result) if _is_undecided(f)]
+        commands = [_command(result, group, settings.root) for group in grouped_by_cause(failed)]
+        if not commands and result.outcome is not Outcome.STABLE:
+            commands = [_whole_run(result)]
+        for level in ("::error ", "::warning "):
+            of_level = [command for command in commands if command.startswith(level)]
+            commands = [one for one in commands if one not in of_level[_MOST:]]
+        return "".join(f"{command}\n" for command in commands)
+
+    def render_fit(self, result: FitResult, settings: RenderSettings) -> str:
+        """See Renderer."""
+        return "" if result.fits else f"{_whole_run(result)}\n"
 
 
-def _lines(result: Result, root: Path | None) -> list[tuple[str, str]]:
-    """Kind and text of what one run has to say."""
-    if isinstance(result, FitResult):
-        return [] if result.fits else [(_KINDS[result.outcome], _bare(result))]
-    failed = [f for f in sorted_findings(result) if f.outcome.status == 1]
-    if result.outcome is Outcome.INCONCLUSIVE:
-        failed += [
-            f for f in sorted_findings(result) if f.outcome is Outcome.INCONCLUSIVE and f.required
-        ]
-    if not failed and result.outcome is not Outcome.STABLE:
-        return [(_KINDS[result.outcome], _bare(result))]
-    return [(_KINDS[f.outcome], _line(result, f, root)) for f in failed]
+def _is_undecided(finding: Finding) -> bool:
+    return finding.outcome is Outcome.INCONCLUSIVE and finding.required
 
 
-def _bare(result: Result) -> str:
-    """A run that failed as a whole, with no finding to blame."""
+def _whole_run(result: Result) -> str:
+    """A run that failed as a whole, without a finding that failed."""
     title = f"leak-suite: {result.subject}: {outcome_name(result)}"
-    return f"::{_KINDS[result.outcome]} title={_property(title)}::{_data(verdict_sentence(result))}"
+    level = _LEVELS[result.outcome]
+    return f"::{level} title={_property(title)}::{_data(verdict_sentence(result))}"
 
 
-def _line(result: RunResult, finding: Finding, root: Path | None) -> str:
-    title = f"leak-suite: {finding.metric} {finding.outcome.value} in {result.subject}"
-    said = finding.reason or finding.cause_text or finding.outcome.value
+def _command(result: RunResult, group: Sequence[Finding], root: Path | None) -> str:
+    """One cause: the reason and site of its first finding, then the other metrics that show it."""
+    first, *others = group
+    metrics = ", ".join(finding.metric for finding in group)
+    title = f"leak-suite: {metrics} {first.outcome.value} in {result.subject}"
     properties = f"title={_property(title)}"
-    for site in finding.sites[:1]:
-        speed = format_rate(site.per_iteration, finding.unit)
-        said += f"\n{format_site(site)} {speed}".rstrip() + (f"\n{site.note}" if site.note else "")
-        file, line = _place(site, root)
-        place = f"file={_property(file)},line={max(1, line)}"
-        properties = f"{place},{properties}"
-    return f"::{_KINDS[finding.outcome]} {properties}::{_data(said)}"
+    lines = [first.reason or first.cause_text or first.outcome.value]
+    for site in first.sites[:1]:
+        speed = format_rate(site.per_iteration, first.unit)
+        lines += [f"{format_site(site)} {speed}".rstrip(), *([site.note] if site.note else [])]
+        file, line = _position(site, root)
+        if file:
+            properties = f"file={_property(file)},line={max(1, line)},{properties}"
+    for other in others:
+        speed = format_rate(other.rate, other.unit)
+        lines.append(f"also {other.outcome.value}: {other.metric} {speed}".rstrip())
+    lines += failed_steps(result)
+    return f"::{_LEVELS[first.outcome]} {properties}::{_data(chr(10).join(lines))}"
 
 
-def _place(site: Site, root: Path | None) -> tuple[str, int]:
-    """The line to write on: the site, or the nearest of its callers that lies in the repository."""
+def _position(site: Site, root: Path | None) -> tuple[str, int]:
+    """The line to mark: the site, or the nearest of its callers that lies in the repository."""
     if root is not None:
         for file, line in ((site.file, site.line), *_frames(site)):
             inside = _relative(file, root)
@@ -90,6 +108,8 @@ def _frames(site: Site) -> Iterator[tuple[str, int]]:
 
 def _relative(file: str, root: Path) -> str | None:
     """The path from the repository; None for a file outside, or of an environment inside it."""
+    if not file:
+        return None
     base = root.resolve()
     path = (base / file).resolve()
     if not path.is_relative_to(base) or _INSTALLED & set(path.parts):
@@ -98,10 +118,10 @@ def _relative(file: str, root: Path) -> str | None:
 
 
 def _data(text: str) -> str:
-    """Text as the message of a command: it stays on its line."""
+    """Text as the message of a command, in one line."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
-    """Text as a property of a command: it ends neither the property nor the list of them."""
+    """Text as a property of a command, which a colon or a comma would end."""
     return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import html
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Sequence
 
 from leak_suite.compare import Change, Comparison
 from leak_suite.units import format_value
 
-__all__ = ["COMPARISON_FORMATS", "comparison_headline"]
+__all__ = ["comparison_console", "comparison_headline", "comparison_markdown"]
 
 _ORDER = ("regression", "unknown", "improvement", "unchanged")
-_HEAD = ("", "measure", "base", "head", "change", "seen from")
+_HEAD = ("", "measure", "base", "head", "change", "min. detectable")
 _WORDS = {1: "REGRESSION", 2: "COULD NOT COMPARE", 0: "NO REGRESSION"}
 
 
@@ -23,18 +20,19 @@ def comparison_headline(comparison: Comparison) -> str:
     worse, better = comparison.of_kind("regression"), comparison.of_kind("improvement")
     word = _WORDS[comparison.status]
     if worse:
-        said = [f"{change.workload}: {change.measure} {_change(change)}" for change in worse]
-        return f"{word}: {'; '.join(said)}"
+        changes = [f"{change.workload}: {change.measure} {_change(change)}" for change in worse]
+        return f"{word}: {'; '.join(changes)}"
     if comparison.status == 2:
         unknown = [f"{c.workload}: {c.measure}: {c.reason}" for c in comparison.of_kind("unknown")]
-        reasons = [*comparison.problems, *unknown] or ["nothing was there to compare"]
+        reasons = [*comparison.problems, *unknown] or ["there was nothing to compare"]
         return f"{word}: {'; '.join(reasons)}"
     count = len(comparison.changes)
     more = f", {len(better)} improved" if better else ""
     return f"{word}: {count} measures compared{more}"
 
 
-def _console(comparison: Comparison) -> str:
+def comparison_console(comparison: Comparison) -> str:
+    """The verdict, a table for each workload, and remarks; as wide as the tables are."""
     lines = [comparison_headline(comparison)]
     for workload, rows in _tables(comparison):
         table = [_HEAD, *rows]
@@ -53,7 +51,8 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     return ("  " + "  ".join(cells)).rstrip()
 
 
-def _markdown(comparison: Comparison) -> str:
+def comparison_markdown(comparison: Comparison) -> str:
+    """The same as a comment on a pull request."""
     parts = [f"### leak-suite compare: {_text(comparison_headline(comparison))}"]
     for workload, rows in _tables(comparison):
         parts.append(f"`{workload.replace('`', '')}`")
@@ -62,18 +61,6 @@ def _markdown(comparison: Comparison) -> str:
     if remarks := _remarks(comparison, "- "):
         parts.append("\n".join(_text(line) for line in remarks if line))
     return "\n\n".join(parts) + "\n"
-
-
-def _json(comparison: Comparison) -> str:
-    data = {**asdict(comparison), "status": comparison.status}
-    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-COMPARISON_FORMATS: Mapping[str, Callable[[Comparison], str]] = {
-    "console": _console,
-    "markdown": _markdown,
-    "json": _json,
-}
 
 
 def _tables(comparison: Comparison) -> list[tuple[str, list[tuple[str, ...]]]]:
@@ -85,10 +72,10 @@ def _tables(comparison: Comparison) -> list[tuple[str, list[tuple[str, ...]]]]:
 
 
 def _rows(changes: Sequence[Change]) -> list[tuple[str, ...]]:
-    told = [c for c in changes if not _is_at_rest(c)]
-    rows = [_row(c) for c in sorted(told, key=lambda c: _ORDER.index(c.kind))]
-    if still := len(changes) - len(told):
-        rows.append(("unchanged", f"growth of {still} metrics", "none", "none", "", ""))
+    listed = [c for c in changes if not _is_at_rest(c)]
+    rows = [_row(c) for c in sorted(listed, key=lambda c: _ORDER.index(c.kind))]
+    if others := len(changes) - len(listed):
+        rows.append(("unchanged", f"growth of {others} metrics", "none", "none", "", ""))
     return rows
 
 
@@ -100,12 +87,12 @@ def _is_at_rest(change: Change) -> bool:
 def _row(change: Change) -> tuple[str, ...]:
     each = "/iteration" if change.measure.startswith("growth of ") else ""
 
-    def said(value: float | None) -> str:
+    def formatted(value: float | None) -> str:
         return f"{format_value(value, change.unit)}{each if value is not None else ''}"
 
-    seen = "" if change.seen_from is None else said(change.seen_from)
-    gained = _change(change)
-    return change.kind, change.measure, said(change.base), said(change.head), gained, seen
+    smallest = "" if change.min_detectable is None else formatted(change.min_detectable)
+    base, head = formatted(change.base), formatted(change.head)
+    return change.kind, change.measure, base, head, _change(change), smallest
 
 
 def _change(change: Change) -> str:
@@ -119,12 +106,12 @@ def _change(change: Change) -> str:
 
 
 def _remarks(comparison: Comparison, mark: str) -> list[str]:
-    said: dict[str, Any] = dict.fromkeys(comparison.problems)
+    lines = dict.fromkeys(comparison.problems)
     for change in comparison.changes:
         if change.reason:
-            said[f"{change.workload}: {change.measure}: {change.reason}"] = None
-    said |= dict.fromkeys(comparison.notes)
-    return ["", *(f"{mark}{line}" for line in said)] if said else []
+            lines[f"{change.workload}: {change.measure}: {change.reason}"] = None
+    lines |= dict.fromkeys(comparison.notes)
+    return ["", *(f"{mark}{line}" for line in lines)] if lines else []
 
 
 def _text(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A result as a terminal shows it: the verdict first, then metrics, sites and blind spots."""
+"""Renders a result for a terminal: the verdict first, then metrics, sites and blind spots."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
+from leak_suite.render.comparison import comparison_console
 from leak_suite.render.fit import fit_console
+from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.string_console import StringConsole
 from leak_suite.render.summary import (
+    bytes_only,
+    failed_steps,
     format_growth,
+    format_min_detectable,
     format_site,
     headline,
     not_observed,
     sorted_findings,
 )
-from leak_suite.result import Finding, Outcome
-from leak_suite.result_file import Result
+from leak_suite.result import Finding, Outcome, RunResult
 from leak_suite.units import format_duration, format_rate, format_value
 
-__all__ = ["console"]
+__all__ = ["ConsoleRenderer"]
 
 _FRAMES = 6
 """Frames of a stack that are shown; the run file has all of them."""
@@ -35,28 +40,41 @@ _STYLES = {
 }
 
 
-def console(result: Result, *, width: int = 80, colour: bool = False) -> str:
-    """The whole report, no line wider than `width`; plain text unless `colour`."""
-    if isinstance(result, FitResult):
-        return fit_console(result, width=width, colour=colour)
-    terminal = StringConsole(width=width, colour=colour)
-    findings = sorted_findings(result)
-    terminal.print(Text(headline(result), _STYLES[result.outcome]))
-    took = format_duration(result.seconds)
-    terminal.print(f"{result.subject}: {result.iterations:,} iterations in {took}")
-    if findings:
-        terminal.print()
-        terminal.print(_table(findings))
-    told: set[str] = set()
-    for finding in findings:
-        for line in _explained(finding, told):
-            terminal.print(line)
-    missed = not_observed(result)
-    if missed:
-        terminal.print(Text("\nThis run would not have seen", "bold"))
-    for sentence in missed:
-        terminal.print(_indented(2, sentence))
-    return terminal.text()
+class ConsoleRenderer(Renderer):
+    """The report that `leak-suite run` prints; no line is wider than asked."""
+
+    name = "console"
+    extension = ".txt"
+
+    def render_run(self, result: RunResult, settings: RenderSettings) -> str:
+        """See Renderer."""
+        terminal = StringConsole(width=settings.width, colour=settings.colour)
+        findings = sorted_findings(result)
+        terminal.print(Text(headline(result), _STYLES[result.outcome]))
+        took = format_duration(result.seconds)
+        terminal.print(Text(f"{result.subject}: {result.iterations:,} iterations in {took}"))
+        for sentence in failed_steps(result):
+            terminal.print(Text(sentence, "bold yellow"))
+        if findings:
+            terminal.print()
+            terminal.print(_table(findings))
+        shown: set[str] = set()
+        for finding in findings:
+            for line in _explained(finding, shown):
+                terminal.print(line)
+        if sentences := not_observed(result):
+            terminal.print(Text("\nThis run would not have seen", "bold"))
+            for sentence in sentences:
+                terminal.print(_indented(2, sentence))
+        return terminal.text()
+
+    def render_fit(self, result: FitResult, settings: RenderSettings) -> str:
+        """See Renderer."""
+        return fit_console(result, width=settings.width, colour=settings.colour)
+
+    def render_comparison(self, comparison: Comparison, settings: RenderSettings) -> str:
+        """See Renderer."""
+        return comparison_console(comparison)
 
 
 def _table(findings: Iterable[Finding]) -> Table:
@@ -64,17 +82,16 @@ def _table(findings: Iterable[Finding]) -> Table:
     table.add_column("metric", overflow="fold")
     table.add_column("outcome", no_wrap=True)
     table.add_column("rate", justify="right")
-    table.add_column("seen from", justify="right")
+    table.add_column("min.\ndetectable", justify="right")
     table.add_column("peak", justify="right")
     table.add_column("cause", overflow="fold")
     for finding in findings:
-        seen, peak = finding.detectable_rate, finding.peak
-        unit = finding.unit if finding.unit == "bytes" else ""  # the metric's name says the others
+        peak, unit = finding.peak, bytes_only(finding.unit)
         table.add_row(
             finding.metric,
             Text(finding.outcome.value, _STYLES[finding.outcome]),
             _rate(finding, unit),
-            "" if seen is None else format_value(seen, unit),
+            format_min_detectable(finding),
             "" if peak is None else format_value(peak, unit),
             # The cause of an inconclusive finding is a sentence, and stands below the table.
             "" if finding.outcome is Outcome.INCONCLUSIVE else finding.cause_text,
@@ -90,10 +107,10 @@ def _rate(finding: Finding, unit: str) -> str:
     return format_growth(known).replace(" [", "\n[")
 
 
-def _explained(finding: Finding, told: set[str]) -> list[Text | Padding]:
+def _explained(finding: Finding, shown: set[str]) -> list[Text | Padding]:
     """Why a metric is not stable and where its growth comes from.
 
-    One leak shows in several metrics: the stack of a place in `told` is not printed again.
+    One leak shows in several metrics: the stack of a place in `shown` is not printed again.
     """
     if finding.outcome is Outcome.STABLE and not finding.sites:
         return []
@@ -104,9 +121,9 @@ def _explained(finding: Finding, told: set[str]) -> list[Text | Padding]:
     for site in finding.sites:
         speed = format_rate(site.per_iteration, finding.unit)
         lines.append(_indented(2, f"{format_site(site)}  {speed}".rstrip()))
-        if format_site(site) in told:
+        if format_site(site) in shown:
             continue
-        told.add(format_site(site))
+        shown.add(format_site(site))
         if site.note:
             lines.append(_indented(4, site.note))
         frames = [frame for frame in site.stack if frame != format_site(site)]

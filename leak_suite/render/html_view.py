@@ -15,7 +15,11 @@ from leak_suite.metrics import Metric, metric_named
 from leak_suite.render.fit import fit_facts
 from leak_suite.render.html_charts import chart, thinned
 from leak_suite.render.summary import (
+    bytes_only,
+    failed_steps,
     format_growth,
+    format_min_detectable,
+    format_site,
     not_observed,
     outcome_name,
     sorted_findings,
@@ -90,7 +94,7 @@ class MetricView:
         """Growth per iteration, with its interval where it matters."""
         if self.finding is None:
             return ""
-        return format_growth(replace(self.finding, unit=_bytes_only(self.unit)))
+        return format_growth(replace(self.finding, unit=bytes_only(self.unit)))
 
     @property
     def rate_unit(self) -> str:
@@ -104,17 +108,12 @@ class MetricView:
         """Growth per iteration alone, for a table whose rows name the unit."""
         if self.finding is None or self.finding.rate is None:
             return self.rate
-        return format_value(self.finding.rate, _bytes_only(self.unit))
+        return format_value(self.finding.rate, bytes_only(self.unit))
 
     @property
-    def seen_from(self) -> str:
+    def min_detectable(self) -> str:
         """The smallest growth per iteration that would have been seen."""
-        seen = None if self.finding is None else self.finding.detectable_rate
-        if seen is None:
-            return ""
-        if self.unit != "bytes" and 0 < seen < 0.01:
-            return f"1 in {round(1 / seen):,}"
-        return format_value(seen, _bytes_only(self.unit))
+        return "" if self.finding is None else format_min_detectable(self.finding)
 
     @property
     def period(self) -> str:
@@ -128,7 +127,7 @@ class MetricView:
         peak = None if self.finding is None else self.finding.peak
         if peak is None and self.series is not None:
             peak = max((v for _, v in self.series.samples if v is not None), default=None)
-        return "" if peak is None else format_value(peak, _bytes_only(self.unit))
+        return "" if peak is None else format_value(peak, bytes_only(self.unit))
 
     @property
     def sites(self) -> tuple[SiteView, ...]:
@@ -173,6 +172,7 @@ class RunView:
     missed: tuple[str, ...]
     pages: tuple[tuple[str, str], ...]
     command: str
+    failed_steps: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
 
     @property
@@ -199,7 +199,8 @@ def view(result: Result, number: int) -> RunView:
         metrics=_metrics(result, name),
         missed=not_observed(result),
         pages=_pages(result.details.flamegraphs),
-        command=_command(result),
+        command=shlex.join(result.details.command),
+        failed_steps=failed_steps(result),
         facts=tuple(_facts(result)),
     )
 
@@ -222,6 +223,7 @@ def _fit_view(result: FitResult, name: str) -> RunView:
         missed=(),
         pages=(),
         command=shlex.join(result.command),
+        failed_steps=(),
         facts=(*facts, *fit_facts(result)),
     )
 
@@ -263,18 +265,13 @@ def _tolerance(metric: Metric | None, floor: float | None) -> Tolerance | None:
     )
 
 
-def _bytes_only(unit: str) -> str:
-    return unit if unit == "bytes" else ""
-
-
 def _site(site: Site, unit: str) -> SiteView:
-    own = f"{site.file}:{site.line} {site.function}".rstrip()
     return SiteView(
-        place=f"{site.file}:{site.line}",
+        place=f"{site.file}:{site.line}" if site.file else "",
         function=site.function,
         speed=format_rate(site.per_iteration, unit),
         note=site.note,
-        stack=tuple(frame for frame in site.stack if frame != own),
+        stack=tuple(frame for frame in site.stack if frame != format_site(site)),
     )
 
 
@@ -304,26 +301,6 @@ def _is_local(path: str) -> bool:
     return not parts.scheme and not parts.netloc
 
 
-def _command(result: RunResult) -> str:
-    """The command that makes this run again: as it was given, or told by the subject's name."""
-    if result.details.command:
-        return shlex.join(result.details.command)
-    subject, under, workload = result.subject.partition(" under ")
-    if "::" in subject:
-        return shlex.join(["pytest", subject])
-    if subject.startswith("pid "):
-        return ""
-    if subject.startswith(("http://", "https://")):
-        url, _, path = subject.partition(" (")
-        return shlex.join(["leak-suite", "run", "--url", url, "--metric", path.rstrip(")")])
-    if not under:
-        return shlex.join(["leak-suite", "run", subject])
-    driven = ["leak-suite", "run", "--workload", workload]
-    if " " in subject or ":" not in subject:
-        return f"{shlex.join(driven)} -- {subject}"
-    return shlex.join(["leak-suite", "run", "--app", subject, "--workload", workload])
-
-
 def _facts(result: RunResult) -> list[tuple[str, str]]:
     """Environment and measuring, as names and values."""
     facts = [(_name(name), _value(value)) for name, value in result.environment.items()]
@@ -335,7 +312,6 @@ def _facts(result: RunResult) -> list[tuple[str, str]]:
         ("time spent reading", _seconds(details.overhead_seconds)),
         ("self-check", _self_check(details.self_check)),
         ("iteration", details.iteration),
-        ("attribution failed", details.attribution_error),
         ("run file", f"schema version {result.schema_version}"),
     )
     return facts + [(name, str(value)) for name, value in told if value not in (None, "")]

@@ -1,32 +1,30 @@
-"""What a JUnit file says of a leak check: plain name and value pairs."""
+"""What a JUnit file says of a leak check: pairs of a name and a value."""
 
 from __future__ import annotations
 
-from leak_suite.fit.result import FitResult
-from leak_suite.render.summary import format_growth, format_site, sorted_findings, verdict_sentence
-from leak_suite.result import Outcome
-from leak_suite.result_file import Result
+from leak_suite.render.summary import (
+    failed_steps,
+    format_growth,
+    format_site,
+    sorted_findings,
+    verdict_sentence,
+)
+from leak_suite.result import Outcome, RunResult
 
-__all__ = ["properties"]
+__all__ = ["junit_properties"]
+
+_SITES = 3  # of each metric
 
 
-def properties(result: Result) -> tuple[tuple[str, str], ...]:
-    """The outcome and reason; then metric, rate and site of each finding that is not stable."""
-    said = [
-        ("leak_suite.outcome", result.outcome.value),
-        ("leak_suite.reason", verdict_sentence(result)),
-    ]
-    if isinstance(result, FitResult):
-        return tuple(said)
+def junit_properties(result: RunResult) -> tuple[tuple[str, str], ...]:
+    """The outcome and reason; then metric, rate and sites of each finding that is not stable."""
+    pairs = [("outcome", result.outcome.value), ("reason", verdict_sentence(result))]
     for finding in sorted_findings(result):
         if finding.outcome is Outcome.STABLE:
             continue
-        said.append(("leak_suite.metric", f"{finding.metric}: {finding.outcome.value}"))
+        pairs.append(("metric", f"{finding.metric}: {finding.outcome.value}"))
         if finding.rate is not None:
-            said.append(
-                ("leak_suite.rate", f"{finding.metric}: {format_growth(finding)} per iteration")
-            )
-        said += [
-            ("leak_suite.site", f"{finding.metric}: {format_site(s)}") for s in finding.sites[:3]
-        ]
-    return tuple(said)
+            pairs.append(("rate", f"{finding.metric}: {format_growth(finding)} per iteration"))
+        pairs += [("site", f"{finding.metric}: {format_site(s)}") for s in finding.sites[:_SITES]]
+    pairs += [("failed_step", sentence) for sentence in failed_steps(result)]
+    return tuple((f"leak_suite.{name}", value) for name, value in pairs)

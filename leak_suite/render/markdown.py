@@ -1,4 +1,4 @@
-"""A result as Markdown, in the form of a comment on a pull request."""
+"""Renders a result as Markdown, in the form of a comment on a pull request."""
 
 from __future__ import annotations
 
@@ -6,44 +6,65 @@ import html
 import re
 from collections.abc import Iterable
 
+from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
+from leak_suite.render.comparison import comparison_markdown
 from leak_suite.render.fit import fit_facts
+from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import (
+    failed_steps,
     format_growth,
+    format_min_detectable,
     format_site,
     not_observed,
     outcome_name,
     sorted_findings,
     verdict_sentence,
 )
-from leak_suite.result import Finding, Outcome
+from leak_suite.result import Finding, Outcome, RunResult
 from leak_suite.result_file import Result
 from leak_suite.units import format_duration, format_rate, format_value
 
-__all__ = ["markdown"]
+__all__ = ["MarkdownRenderer"]
 
-_HEAD = ("metric", "outcome", "per iteration", "seen from", "peak", "cause")
+_HEAD = ("metric", "outcome", "per iteration", "min. detectable", "peak", "cause")
 
 
-def markdown(result: Result) -> str:
+class MarkdownRenderer(Renderer):
     """The verdict as a heading, the metrics as a table, sites and blind spots folded in below."""
+
+    name = "markdown"
+    extension = ".md"
+
+    def render_run(self, result: RunResult, settings: RenderSettings) -> str:
+        """See Renderer."""
+        parts = _opening(result)
+        parts += [f"**{_text(sentence)}**" for sentence in failed_steps(result)]
+        findings = sorted_findings(result)
+        if findings:
+            parts.append(_table(findings))
+        parts += [_sites(finding) for finding in findings if finding.sites]
+        if sentences := [f"- {_text(line)}" for line in not_observed(result)]:
+            parts.append(_folded("What this run would not have seen", sentences))
+        return "\n\n".join(parts) + "\n"
+
+    def render_fit(self, result: FitResult, settings: RenderSettings) -> str:
+        """See Renderer."""
+        facts = [f"- {_text(name)}: {_text(value)}" for name, value in fit_facts(result)]
+        return "\n\n".join([*_opening(result), "\n".join(facts)]) + "\n"
+
+    def render_comparison(self, comparison: Comparison, settings: RenderSettings) -> str:
+        """See Renderer."""
+        return comparison_markdown(comparison)
+
+
+def _opening(result: Result) -> list[str]:
     took = format_duration(result.seconds)
-    parts = [
+    return [
         f"### leak-suite: {outcome_name(result)}",
         f"{_code(result.subject)}, {result.iterations:,} iterations in {took}: "
         f"{_text(verdict_sentence(result))}",
     ]
-    if isinstance(result, FitResult):
-        facts = [f"- {_text(name)}: {_text(value)}" for name, value in fit_facts(result)]
-        return "\n\n".join([*parts, "\n".join(facts)]) + "\n"
-    findings = sorted_findings(result)
-    if findings:
-        parts.append(_table(findings))
-    parts += [_sites(finding) for finding in findings if finding.sites]
-    missed = [f"- {_text(line)}" for line in not_observed(result)]
-    if missed:
-        parts.append(_folded("What this run would not have seen", missed))
-    return "\n\n".join(parts) + "\n"
 
 
 def _table(findings: Iterable[Finding]) -> str:
@@ -52,13 +73,12 @@ def _table(findings: Iterable[Finding]) -> str:
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
-    seen = finding.detectable_rate
     outcome = finding.outcome.value
     cells = (
         finding.metric,
         outcome,
         format_growth(finding),
-        "" if seen is None else format_value(seen, finding.unit),
+        format_min_detectable(finding),
         "" if finding.peak is None else format_value(finding.peak, finding.unit),
         finding.cause_text,
     )

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from leak_suite.fit.result import FitResult
-from leak_suite.metrics import priority
+from leak_suite.metrics import METRICS, priority
 from leak_suite.render.fit import FIT_WORDS
 from leak_suite.result import Finding, Outcome, RunResult, Site
 from leak_suite.result_file import Result
 from leak_suite.units import display_unit, format_number, format_rate, format_value
 
 __all__ = [
+    "cause_lines",
+    "failed_steps",
     "failure_message",
     "format_growth",
+    "format_min_detectable",
     "format_site",
+    "grouped_by_cause",
     "headline",
     "not_observed",
     "outcome_name",
@@ -24,6 +28,7 @@ __all__ = [
     "verdict_sentence",
 ]
 
+_RARE = 0.2  # a count that grows more slowly is easier to read as one in so many iterations
 _SITES = 3
 _FRAMES = 4
 _WIDTH = 80
@@ -43,8 +48,8 @@ def format_growth(finding: Finding) -> str:
 
 
 def format_site(site: Site) -> str:
-    """Where a site is: `app.py:12 handler`."""
-    return f"{site.file}:{site.line} {site.function}".rstrip()
+    """Where a site is: `app.py:12 handler`; only the function where the file is not known."""
+    return f"{site.file}:{site.line} {site.function}".rstrip() if site.file else site.function
 
 
 def sorted_findings(result: RunResult) -> tuple[Finding, ...]:
@@ -85,22 +90,99 @@ def _cause_sentence(found: Sequence[Finding]) -> str:
     return f"{first.metric}: {first.reason or first.cause_text or first.outcome.value}"
 
 
+def format_min_detectable(finding: Finding) -> str:
+    """The smallest growth per iteration that the run would have seen: `64 B`, `1 in 56,607`."""
+    rate = finding.detectable_rate
+    if rate is None:
+        return ""
+    if finding.unit != "bytes" and 0 < rate < _RARE:
+        return f"1 in {round(1 / rate):,}"
+    return format_value(rate, bytes_only(finding.unit))
+
+
+def bytes_only(unit: str) -> str:
+    """The unit for a table whose rows begin with the metric: its name says all but bytes."""
+    return unit if unit == "bytes" else ""
+
+
 def not_observed(result: RunResult) -> tuple[str, ...]:
     """Sentences on what this run could not have seen."""
     periods: dict[int, list[str]] = {}
     for finding in sorted_findings(result):
         if finding.longest_period is not None:
             periods.setdefault(finding.longest_period, []).append(finding.metric)
-    said = [
-        f"a jump rarer than 1 in {period:,} iterations, of {', '.join(metrics)}"
+    sentences = [
+        f"growth in jumps rarer than 1 in {period:,} iterations, of {', '.join(metrics)}"
         for period, metrics in periods.items()
     ]
     if any(finding.detectable_rate is not None for finding in result.findings):
-        said.insert(0, 'growth per iteration below what stands under "seen from"')
-    said += [f"{metric}: {why}" for metric, why in result.details.blind.items()]
-    if inner := result.details.not_observed:
-        said.append(f"what only these tell, which cannot be read here: {', '.join(inner)}")
-    return tuple(said)
+        sentences.insert(0, 'growth per iteration below "min. detectable"')
+    sentences += [f"{metric}: {why}" for metric, why in result.details.blind.items()]
+    if names := result.details.not_observed:
+        sentences.append(f"metrics that can be read from inside only: {', '.join(names)}")
+    return tuple(sentences)
+
+
+def failed_steps(result: RunResult) -> tuple[str, ...]:
+    """A sentence for each step after the verdict that failed; the verdict holds without it."""
+    steps = (
+        ("the search for the line failed", result.details.attribution_error),
+        ("the flamegraphs failed", result.details.flamegraph_error),
+    )
+    return tuple(
+        f"{step}: {' '.join(error.split())} (run with --debug for the traceback)"
+        for step, error in steps
+        if error
+    )
+
+
+def grouped_by_cause(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], ...]:
+    """The findings in groups of one cause: the same outcome, and the same first site or holder.
+
+    A memory metric that grows without a site belongs to the first group with a memory metric,
+    because one leak shows in all of them.
+    """
+    groups: list[list[Finding]] = []
+    for finding in findings:
+        group = next((one for one in groups if any(_one_cause(f, finding) for f in one)), None)
+        if group is None:
+            groups.append([finding])
+        else:
+            group.append(finding)
+    return tuple(map(tuple, groups))
+
+
+def _one_cause(one: Finding, other: Finding) -> bool:
+    if one.outcome is not other.outcome or one.outcome is not Outcome.GROWING:
+        return False
+    if not one.sites or not other.sites:
+        return _is_memory(one) and _is_memory(other) and one.process == other.process
+    first, second = one.sites[0], other.sites[0]
+    same_holder = bool(first.holder) and first.holder == second.holder
+    return same_holder or format_site(first) == format_site(second)
+
+
+def _is_memory(finding: Finding) -> bool:
+    metric = METRICS.get(finding.metric)
+    return metric is not None and (metric.live or metric.resident)
+
+
+def cause_lines(result: RunResult) -> tuple[str, ...]:
+    """One line for each cause of the outcome: the site, the growth, and the metrics that show it.
+
+    A run without a finding of its outcome has one line with the reason.
+    """
+    decisive = [f for f in sorted_findings(result) if f.outcome is result.outcome]
+    if result.outcome.status != 1 or not decisive:
+        return (verdict_sentence(result),)
+    return tuple(_cause_line(group) for group in grouped_by_cause(decisive))
+
+
+def _cause_line(group: Sequence[Finding]) -> str:
+    first, *others = group
+    site = f"{format_site(first.sites[0])}: " if first.sites else ""
+    also = f" (also {', '.join(other.metric for other in others)})" if others else ""
+    return f"{site}{_cause_sentence(group)}{also}"
 
 
 def headline(result: Result) -> str:
@@ -108,25 +190,23 @@ def headline(result: Result) -> str:
     return f"{outcome_name(result).upper()}: {verdict_sentence(result)}"
 
 
-def failure_message(result: Result) -> str:
-    """The headline, the reason and the first sites of the worst metric, and what else there is."""
+def failure_message(result: RunResult) -> str:
+    """The headline; the sites and reason of the first finding; a line for each other finding."""
     lines = [headline(result)]
-    if isinstance(result, FitResult):
-        return lines[0]
     found = [f for f in sorted_findings(result) if f.outcome is not Outcome.STABLE]
-    if not found:
-        return lines[0]
-    first, *others = found
-    lines += _site_block(first)
-    if first.reason and first.reason not in lines[0]:
-        lines += textwrap.wrap(first.reason, _WIDTH)
-    for other in others:
-        if other.outcome is Outcome.INCONCLUSIVE and first.outcome is not Outcome.INCONCLUSIVE:
-            break  # it grows: what else could not be told is no matter here
-        speed = format_rate(other.rate, other.unit)
-        lines.append(f"{other.outcome.value}: {other.metric}  {speed}".rstrip())
-        if other.sites and (not first.sites or _first_site(other) != _first_site(first)):
-            lines += _site_block(replace(other, sites=other.sites[:1]))
+    if found:
+        first, *others = found
+        lines += _site_block(first)
+        if first.reason and first.reason not in lines[0]:
+            lines += textwrap.wrap(first.reason, _WIDTH)
+        for other in others:
+            if other.outcome is Outcome.INCONCLUSIVE and first.outcome is not Outcome.INCONCLUSIVE:
+                break  # the test failed for what grows, not for what could not be judged
+            speed = format_rate(other.rate, other.unit)
+            lines.append(f"{other.outcome.value}: {other.metric}  {speed}".rstrip())
+            if other.sites and (not first.sites or _first_site(other) != _first_site(first)):
+                lines += _site_block(replace(other, sites=other.sites[:1]))
+    lines += failed_steps(result)
     return "\n".join(lines)
 
 

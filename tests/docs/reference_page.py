@@ -47,7 +47,7 @@ def _commands() -> str:
         arguments = [a for a in parser._actions if a.dest != "help"]
         if any(isinstance(a, argparse._SubParsersAction) for a in arguments):
             continue
-        rows = [(_spelled(a), (a.help or "").replace("%%", "%")) for a in arguments]
+        rows = [(_spelled(a), (a.help or "") % vars(a)) for a in arguments]
         parts.append(f"### `{prog}`\n\n{said}.\n\n" + _table(("option", ""), rows))
     return "\n\n".join(parts)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from leak_suite.clauses import plain
-from leak_suite.render.annotations import workflow_commands
+from leak_suite.render import RenderSettings, render
 from leak_suite.result import Cause, Finding, Outcome, RunResult, Site
 
 SITE = Site("src/jobs.py", 12, "run", 1024.0, ("src/app.py:7 handler",), "list of bytes")
@@ -16,6 +16,10 @@ HEAP = Finding(
 FDS = Finding("fds", "files", Outcome.STABLE, rate=0.0)
 BLIND = Finding("rss", "bytes", Outcome.INCONCLUSIVE, Cause.BLIND, clauses=plain("smaps is closed"))
 RESULT = RunResult("jobs:run", {}, Outcome.GROWING, 4000, 3.2, findings=(FDS, BLIND, HEAP))
+
+
+def workflow_commands(result: RunResult, root: Path | None = None) -> str:
+    return render(result, "annotations", RenderSettings(root=root))
 
 
 def test_a_growing_metric_is_an_error_on_its_line() -> None:
@@ -74,10 +78,37 @@ def test_a_site_in_a_library_is_written_on_the_caller_in_the_repository(tmp_path
         assert f"{file}:12 run" in text
 
 
-def test_no_more_than_ten_of_a_kind_over_all_runs() -> None:
-    runs = [replace(RESULT, subject=f"jobs:run{k}") for k in range(30)]
-    assert workflow_commands(runs).count("::error ") == 10
+def test_no_more_than_ten_of_a_level() -> None:
+    findings = tuple(
+        replace(HEAP, metric=f"counter:{k}", sites=(replace(SITE, line=k),)) for k in range(30)
+    )
+    assert workflow_commands(replace(RESULT, findings=findings)).count("::error ") == 10
 
 
-def test_the_same_command_is_given_once() -> None:
-    assert workflow_commands([RESULT, RESULT]).count("\n") == 1
+def test_one_leak_that_shows_in_five_metrics_is_one_annotation() -> None:
+    names = ("heap", "blocks", "gc_objects", "rss", "rss_anon")
+    findings = tuple(replace(HEAP, metric=name) for name in names)
+    (line,) = workflow_commands(replace(RESULT, findings=findings)).splitlines()
+    assert "title=leak-suite%3A heap%2C blocks%2C gc_objects%2C rss%2C rss_anon growing" in line
+    assert "also growing: rss 1 KiB per iteration" in line
+
+
+def test_leaks_with_the_same_holder_are_one_and_those_of_other_lines_are_not() -> None:
+    held = replace(HEAP, sites=(replace(SITE, holder="shop.SEEN"),))
+    objects = replace(HEAP, metric="tracked:Order", sites=(replace(SITE, line=90),))
+    same = replace(objects, sites=(replace(objects.sites[0], holder="shop.SEEN"),))
+    assert workflow_commands(replace(RESULT, findings=(held, same))).count("::error ") == 1
+    assert workflow_commands(replace(RESULT, findings=(held, objects))).count("::error ") == 2
+
+
+def test_memory_without_a_line_belongs_to_the_leak_that_has_one_and_a_handle_does_not() -> None:
+    rss, fds = replace(HEAP, metric="rss", sites=()), replace(HEAP, metric="fds", sites=())
+    assert workflow_commands(replace(RESULT, findings=(HEAP, rss))).count("::error ") == 1
+    assert workflow_commands(replace(RESULT, findings=(HEAP, fds))).count("::error ") == 2
+
+
+def test_a_site_without_a_file_marks_no_line() -> None:
+    unknown = replace(HEAP, sites=(replace(SITE, file="", line=0),))
+    (line,) = workflow_commands(replace(RESULT, findings=(unknown,))).splitlines()
+    assert line.startswith("::error title=")
+    assert ":0" not in line

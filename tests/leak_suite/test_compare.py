@@ -102,15 +102,15 @@ def test_what_is_large_but_within_the_repeats_does_not_count() -> None:
     found = compared(wild, [run(52 * MIB + shift) for shift in (-4 * MIB, 0, 4 * MIB)])
     assert found.status == 0
     (peak,) = (c for c in found.changes if c.measure == "peak")
-    assert peak.seen_from is not None
-    assert peak.seen_from > 4 * MIB
+    assert peak.min_detectable is not None
+    assert peak.min_detectable > 4 * MIB
 
 
 def test_repeats_that_agree_to_the_byte_still_have_a_tolerance() -> None:
     exact = [run(300 * MIB, noise=0)] * 3
     (peak, *_) = (c for c in compared(exact, exact).changes if c.measure == "peak")
-    assert peak.seen_from is not None
-    assert 256 * KIB <= peak.seen_from <= MIB
+    assert peak.min_detectable is not None
+    assert 256 * KIB <= peak.min_detectable <= MIB
 
 
 def test_a_single_run_is_judged_by_the_noise_of_its_own_series() -> None:

@@ -14,7 +14,7 @@ from leak_suite.errors import ConfigurationError
 from leak_suite.fit import FitResult
 from leak_suite.fit.load_generator import ClientPool, load_workload
 from leak_suite.fit.trial import service_command
-from leak_suite.render import FORMATS, render
+from leak_suite.render import RENDERERS, render
 from leak_suite.result_file import read_result
 from leak_suite.subject import AppSpec, CallableSpec
 
@@ -50,7 +50,7 @@ def test_an_app_is_started_and_loaded_by_an_async_workload(in_folder: Path, app:
     assert result.command[:3] == ("leak-suite", "fit", "--memory")
     jsonschema.validate(json.loads(result.to_json()), json.loads(SCHEMA.read_text()))
     # The pages need the report extra, and have tests of their own.
-    assert all(render(result, form) for form in FORMATS if form != "html")
+    assert all(render(result, form) for form in RENDERERS if form != "html")
 
 
 def test_what_is_no_service_cannot_be_tried() -> None:

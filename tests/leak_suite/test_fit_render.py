@@ -8,7 +8,7 @@ import pytest
 
 from leak_suite.fit import FitResult
 from leak_suite.fit.result import FitCause, Headroom, MemoryLimit, MinimumSearch, Peak
-from leak_suite.render import headline, render, workflow_commands
+from leak_suite.render import headline, render
 from leak_suite.render.html_page import render_many
 from leak_suite.render.index import Entry, index
 from leak_suite.units import MIB
@@ -69,7 +69,7 @@ def test_the_headline_is_the_verdict() -> None:
 
 
 def test_a_pull_request_is_annotated_that_it_does_not_fit_and_not_with_a_budget() -> None:
-    (line,) = workflow_commands(KILLED).splitlines()
+    (line,) = render(KILLED, "annotations").splitlines()
     assert line.startswith("::error title=leak-suite%3A shop%3Aapp%3A does not fit::")
     assert "budget" not in line
-    assert workflow_commands(FITS) == ""
+    assert render(FITS, "annotations") == ""

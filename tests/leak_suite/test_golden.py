@@ -15,8 +15,15 @@ pytest.importorskip("jinja2", reason="HTML reports need the report extra")
 
 from leak_suite import __version__
 from leak_suite.compare import compare, profiles
-from leak_suite.render import failure_message, headline, properties, render
-from leak_suite.render.comparison import COMPARISON_FORMATS
+from leak_suite.render import (
+    RENDERERS,
+    cause_lines,
+    failure_message,
+    headline,
+    junit_properties,
+    render,
+)
+from leak_suite.result import RunResult
 from leak_suite.result_file import Result, read_result
 from tests.leak_suite.html_text import visible_text
 
@@ -35,8 +42,11 @@ TEXTS: dict[str, Callable[[Result], str]] = {
     "run.json": lambda result: render(result, "json"),
     "html.txt": _html,
     "headline.txt": lambda result: headline(result) + "\n",
+}
+RUN_TEXTS: dict[str, Callable[[RunResult], str]] = {
     "short.txt": lambda result: failure_message(result) + "\n",
-    "junit.txt": lambda result: "".join(f"{n} = {value}\n" for n, value in properties(result)),
+    "causes.txt": lambda result: "".join(f"{line}\n" for line in cause_lines(result)),
+    "junit.txt": lambda result: "".join(f"{n} = {text}\n" for n, text in junit_properties(result)),
 }
 
 
@@ -57,8 +67,19 @@ def test_a_run_file_gives_the_committed_text(
     _compare(TEXTS[form](result), f"{run}.{form}", request.config.getoption("--update-golden"))
 
 
-@pytest.mark.parametrize("form", COMPARISON_FORMATS)
+@pytest.mark.parametrize("form", RUN_TEXTS)
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_gives_the_committed_message(
+    run: str, form: str, request: pytest.FixtureRequest
+) -> None:
+    result = read_result(GOLDEN / "runs" / f"{run}.json")
+    if isinstance(result, RunResult):
+        text = RUN_TEXTS[form](result)
+        _compare(text, f"{run}.{form}", request.config.getoption("--update-golden"))
+
+
+@pytest.mark.parametrize("form", [name for name, one in RENDERERS.items() if one.shows_comparisons])
 def test_a_comparison_gives_the_committed_text(form: str, request: pytest.FixtureRequest) -> None:
     base, head = profiles(GOLDEN / "base"), profiles(GOLDEN / "runs" / "growing.json")
-    text = COMPARISON_FORMATS[form](compare(base, head))
+    text = render(compare(base, head), form)
     _compare(text, f"comparison.{form}.txt", request.config.getoption("--update-golden"))

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from leak_suite.clauses import plain
-from leak_suite.render import FORMATS, console, headline, properties, render
+from leak_suite.compare import Comparison
+from leak_suite.errors import ConfigurationError
+from leak_suite.render import (
+    RENDERERS,
+    RenderSettings,
+    cause_lines,
+    failure_message,
+    headline,
+    junit_properties,
+    render,
+)
 from leak_suite.result import Cause, Details, Finding, Outcome, RunResult, Site
 
 HEAP = Finding(
@@ -33,41 +45,41 @@ RESULT = RunResult("jobs:run", {}, Outcome.GROWING, 4000, 3.2, findings=(FDS, BL
 
 
 def test_the_first_line_is_the_verdict() -> None:
-    first = console(RESULT).splitlines()[0]
+    first = render(RESULT).splitlines()[0]
     assert first == headline(RESULT) == "GROWING: heap grows by 1.02 KiB per iteration"
 
 
 def test_the_worst_metric_stands_first() -> None:
-    text = console(RESULT)
+    text = render(RESULT)
     assert text.index("heap  ") < text.index("pss  ") < text.index("fds  ")
 
 
 def test_the_site_stands_under_its_metric_with_its_stack_and_note() -> None:
-    text = console(RESULT)
+    text = render(RESULT)
     site = text.index("src/jobs.py:12 run  1 KiB per iteration")
     assert site < text.index("list of bytes") < text.index("src/base.py:20 outer")
 
 
-def test_what_would_not_have_been_seen_is_said() -> None:
+def test_the_report_names_what_the_run_could_not_have_seen() -> None:
     details = Details(blind={"blocks": "PYTHONMALLOC is malloc"}, not_observed=("tasks",))
-    lines = " ".join(console(replace(RESULT, details=details)).split())
-    assert "a jump rarer than 1 in 400 iterations, of heap" in lines
+    lines = " ".join(render(replace(RESULT, details=details)).split())
+    assert "growth in jumps rarer than 1 in 400 iterations, of heap" in lines
     assert "12.3 B" in lines
     assert "blocks: PYTHONMALLOC is malloc" in lines
-    assert "cannot be read here: tasks" in lines
+    assert "from inside only: tasks" in lines
     assert "smaps cannot be read" in lines
 
 
 def test_plain_text_has_no_escape_codes_and_colour_has() -> None:
-    assert "\x1b" not in console(RESULT)
-    assert "\x1b[" in console(RESULT, colour=True)
+    assert "\x1b" not in render(RESULT)
+    assert "\x1b[" in render(RESULT, "console", RenderSettings(colour=True))
 
 
 def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = console(RESULT)
+    before = render(RESULT)
     monkeypatch.setenv("COLUMNS", "30")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert console(RESULT) == before
+    assert render(RESULT) == before
 
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)
@@ -82,7 +94,7 @@ def test_no_line_is_wider_than_asked(metric: str, unit: str, rate: float | None,
     finding = replace(
         HEAP, metric=metric, unit=unit, rate=rate, sites=(site,), clauses=plain(name * 9)
     )
-    text = console(replace(RESULT, findings=(finding, replace(BLIND, rate=rate))))
+    text = render(replace(RESULT, findings=(finding, replace(BLIND, rate=rate))))
     assert max(cell_len(line) for line in text.split("\n")) <= 80
 
 
@@ -112,14 +124,14 @@ def test_json_is_the_run_file_itself() -> None:
     assert RunResult.from_json(render(RESULT, "json")) == RESULT
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", RENDERERS)
 def test_a_result_without_findings_is_rendered_too(form: str) -> None:
     nothing = RunResult("a:b", {}, Outcome.INCONCLUSIVE, 0, 0.0)
     assert "inconclusive" in render(nothing, form).lower()
 
 
 def test_junit_gets_outcome_metric_rate_and_site() -> None:
-    said = properties(RESULT)
+    said = junit_properties(RESULT)
     assert ("leak_suite.outcome", "growing") in said
     assert ("leak_suite.metric", "heap: growing") in said
     assert ("leak_suite.rate", "heap: 1.02 KiB [1.01, 1.03] per iteration") in said
@@ -133,7 +145,51 @@ def test_the_stack_of_a_place_that_two_metrics_name_is_told_once() -> None:
         Finding(metric, "bytes", Outcome.GROWING, Cause.LEAK, 1.0, sites=(site,))
         for metric in ("heap", "rss")
     )
-    text = console(RunResult("a", {}, Outcome.GROWING, 1, 1.0, findings=findings))
+    text = render(RunResult("a", {}, Outcome.GROWING, 1, 1.0, findings=findings))
     assert text.count("shop.py:7 recommend") >= 2
     assert text.count("main.py:3 serve") == 1
     assert text.count("held by shop.SEEN") == 1
+
+
+FAILED = replace(
+    RESULT, details=Details(attribution_error="KeyError: 'x'", flamegraph_error="no space left")
+)
+
+
+@pytest.mark.parametrize("form", [name for name in RENDERERS if name != "json"])
+def test_a_step_that_failed_after_the_verdict_is_named_in_every_form(form: str) -> None:
+    text = " ".join(html.unescape(render(FAILED, form).replace("\\", "")).split())
+    assert "the search for the line failed: KeyError: 'x' (run with --debug" in text
+    assert "the flamegraphs failed: no space left (run with --debug" in text
+
+
+def test_a_failed_test_and_its_junit_properties_name_the_step_that_failed() -> None:
+    assert "the search for the line failed: KeyError: 'x'" in failure_message(FAILED)
+    steps = [value for name, value in junit_properties(FAILED) if name == "leak_suite.failed_step"]
+    assert len(steps) == 2
+
+
+def test_a_metric_with_a_line_comes_before_one_without() -> None:
+    blocks = replace(HEAP, metric="blocks", unit="blocks", rate=3.0)
+    result = replace(RESULT, findings=(replace(HEAP, sites=()), blocks))
+    assert headline(result).startswith("GROWING: blocks grows by 3 blocks per iteration")
+    assert failure_message(result).splitlines()[1].startswith("  src/jobs.py:12 run")
+
+
+def test_a_cause_is_one_line_with_its_site_and_all_its_metrics() -> None:
+    rss = replace(HEAP, metric="rss", sites=())
+    assert cause_lines(replace(RESULT, findings=(rss, HEAP))) == (
+        "src/jobs.py:12 run: heap grows by 1.02 KiB per iteration (also rss)",
+    )
+
+
+def test_a_format_that_cannot_show_something_says_so() -> None:
+    with pytest.raises(ConfigurationError, match="--format html does not show comparisons"):
+        render(Comparison(()), "html")
+
+
+def test_only_html_shows_a_folder(tmp_path: Path) -> None:
+    for name, renderer in RENDERERS.items():
+        if name != "html":
+            with pytest.raises(ConfigurationError, match="only --format html"):
+                renderer.write_pages(tmp_path, None)

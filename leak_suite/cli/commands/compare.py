@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leak_suite.cli.command import Command
-from leak_suite.cli.output import write_or_print
+from leak_suite.cli.output import render_settings, write_or_print
 
 if TYPE_CHECKING:
     from leak_suite.compare import Floor, Profile
 
 __all__ = ["CompareCommand"]
-
-_FORMATS = ("console", "markdown", "json")
 
 
 class CompareCommand(Command):
@@ -25,6 +23,8 @@ class CompareCommand(Command):
 
     def prepare_parser(self, parser: ArgumentParser) -> None:
         """See Command."""
+        from leak_suite.render import RENDERERS
+
         forms = "a run.json, a baseline, or a folder of them"
         parser.add_argument(
             "base", type=Path, help=f"{forms}; several runs of a workload are repeats"
@@ -33,20 +33,23 @@ class CompareCommand(Command):
         parser.add_argument(
             "-o", "--output", metavar="PATH", type=Path, help="write there instead of printing"
         )
+        formats = [name for name, one in RENDERERS.items() if one.shows_comparisons]
         parser.add_argument(
-            "--format", choices=_FORMATS, default="console", help="default: %(default)s"
+            "--format", choices=formats, default="console", help="default: %(default)s"
         )
         parser.add_argument("--quiet", action="store_true", help="print the verdict only")
 
     def run(self, arguments: Namespace) -> int:
         """See Command."""
         from leak_suite.compare import compare, profiles
-        from leak_suite.render.comparison import COMPARISON_FORMATS, comparison_headline
+        from leak_suite.render import render
+        from leak_suite.render.comparison import comparison_headline
 
         base, head = profiles(arguments.base), profiles(arguments.head)
         comparison = compare(base, head, _floors((*base, *head)))
         if arguments.output is not None or not arguments.quiet:
-            write_or_print(COMPARISON_FORMATS[arguments.format](comparison), arguments.output)
+            text = render(comparison, arguments.format, render_settings(arguments.output))
+            write_or_print(text, arguments.output)
         if arguments.quiet != (arguments.output is not None):
             print(comparison_headline(comparison), flush=True)
         return comparison.status

@@ -6,13 +6,10 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from leak_suite.cli.command import Command
-from leak_suite.cli.output import rendered, write_or_print
-from leak_suite.errors import ConfigurationError
+from leak_suite.cli.output import render_settings, write_or_print
 from leak_suite.result_file import read_result
 
 __all__ = ["ShowCommand"]
-
-FORMATS = ("console", "json", "markdown", "annotations", "html")
 
 
 class ShowCommand(Command):
@@ -22,6 +19,8 @@ class ShowCommand(Command):
 
     def prepare_parser(self, parser: ArgumentParser) -> None:
         """See Command."""
+        from leak_suite.render import RENDERERS
+
         parser.add_argument(
             "file", type=Path, help="a run.json, or a folder of them for --format html"
         )
@@ -33,23 +32,17 @@ class ShowCommand(Command):
             help="write there instead of printing (for a folder: the folder of the pages)",
         )
         parser.add_argument(
-            "--format", choices=FORMATS, default="console", help="default: %(default)s"
+            "--format", choices=tuple(RENDERERS), default="console", help="default: %(default)s"
         )
 
     def run(self, arguments: Namespace) -> int:
         """See Command."""
+        from leak_suite.render import RENDERERS
+
+        renderer = RENDERERS[arguments.format]
         if arguments.file.is_dir():
-            return _show_folder(arguments)
+            return renderer.write_pages(arguments.file, arguments.output).status
         result = read_result(arguments.file)
-        write_or_print(rendered(result, arguments.format), arguments.output)
+        text = renderer.render(result, render_settings(arguments.output))
+        write_or_print(text, arguments.output)
         return result.outcome.status
-
-
-def _show_folder(arguments: Namespace) -> int:
-    if arguments.format != "html":
-        raise ConfigurationError(
-            f"{arguments.file} is a folder: only --format html shows all of its run files"
-        )
-    from leak_suite.render.index import write_pages
-
-    return write_pages(arguments.file, arguments.output).status

@@ -1,0 +1,84 @@
+"""The base class of renderers: a result goes in, text comes out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from leak_suite.compare import Comparison
+from leak_suite.errors import ConfigurationError
+from leak_suite.fit.result import FitResult
+from leak_suite.result import Outcome, RunResult
+
+__all__ = ["RenderSettings", "Renderable", "Renderer"]
+
+Renderable = RunResult | FitResult | Comparison
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """What a text is for: a terminal of `width` columns, with or without `colour`.
+
+    Files under `root`, the folder of the repository, are named relative to it where that matters.
+    """
+
+    width: int = 80
+    colour: bool = False
+    root: Path | None = None
+
+
+class Renderer(ABC):
+    """One format. It measures, opens and prints nothing.
+
+    A renderer of fits or comparisons overrides `render_fit` or `render_comparison`; what is not
+    overridden is refused with a message.
+    """
+
+    name: ClassVar[str]
+    """What a user types after `--format`."""
+    extension: ClassVar[str]
+    """The usual end of a file name, with the dot."""
+
+    def render(self, result: Renderable, settings: RenderSettings | None = None) -> str:
+        """The text of a result, a fit or a comparison.
+
+        Raises:
+            ConfigurationError: this format cannot show it.
+        """
+        settings = settings or RenderSettings()
+        if isinstance(result, RunResult):
+            return self.render_run(result, settings)
+        if isinstance(result, FitResult):
+            return self.render_fit(result, settings)
+        return self.render_comparison(result, settings)
+
+    @abstractmethod
+    def render_run(self, result: RunResult, settings: RenderSettings) -> str:
+        """The text of one run."""
+
+    def render_fit(self, result: FitResult, settings: RenderSettings) -> str:
+        """The text of one fit."""
+        raise self._refused("fits")
+
+    def render_comparison(self, comparison: Comparison, settings: RenderSettings) -> str:
+        """The text of one comparison."""
+        raise self._refused("comparisons")
+
+    def write_pages(self, folder: Path, output: Path | None) -> Outcome:
+        """Write pages about all run files of `folder` to `output` or beside them.
+
+        Returns the worst outcome.
+        """
+        raise ConfigurationError(
+            f"{folder} is a folder: only --format html shows all of its run files"
+        )
+
+    @property
+    def shows_comparisons(self) -> bool:
+        """Whether `render_comparison` is overridden."""
+        return type(self).render_comparison is not Renderer.render_comparison
+
+    def _refused(self, what: str) -> ConfigurationError:
+        return ConfigurationError(f"--format {self.name} does not show {what}")
