@@ -122,6 +122,16 @@ NOT_RUN: Mapping[str, str] = {
     "python3 dev.py": "builds environments for minutes; what they run is looked at word by word",
     "python -m benchmarks evidence": _LONG,
     "python -m benchmarks evidence soak failing-calls": _LONG,
+    **{
+        f"leak-suite run {begins}": "run by tests/examples/test_front_doors.py, twins and all"
+        for begins in (
+            *("batch.py:job", "batch_leaky.py:job"),
+            *(f"--workload workload.py:{name} -- gunicorn" for name in ("visit", "read")),
+            *("--workload workload.py:vote -- uvicorn", "--workload workload.py:ask -- python"),
+            *("--workload push.py:push -- celery", "--workload push.py:push -- dramatiq"),
+            *("--workload push.py:push -- rq", "--workload push.py:push_leaky -- rq"),
+        )
+    },
 }
 
 
