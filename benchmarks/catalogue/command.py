@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.catalogue", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks catalogue", description=__doc__)
     add = parser.add_argument
     add("names", nargs="*", metavar="CASE", help="web, workers, or cases by name (default: all)")
     add("--verify", action="store_true", help="prove the cases themselves, without the gate")
