@@ -18,9 +18,12 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks.proportions import wilson
 from benchmarks.verdict_picture import draw
 from benchmarks.verdict_series import BEYOND, CLEAN, LEAKS, Kind, Random, Value, linear, plus, white
+from leak_suite.metrics import metric_named
 from leak_suite.result import Outcome, Series
+from leak_suite.runner.runner import ROUND_JITTER, ROUND_SECONDS, ROUND_SHARE
 from leak_suite.verdict import Tolerance, judge
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,11 +31,14 @@ PAGE = ROOT / "docs" / "verdicts.md"
 PICTURE = ROOT / "docs" / "img" / "verdict_power.png"
 BUDGET_SECONDS = 30.0
 
-TOLERANCES = {
-    "heap": Tolerance(exact=False, unit="bytes", floor=2.0),
-    "blocks": Tolerance(exact=False, unit="blocks", floor=0.02),
-    "fds": Tolerance(exact=True, unit="descriptors"),
-}
+
+def _tolerance(name: str) -> Tolerance:
+    """What the gate allows the metric where no option says otherwise."""
+    metric = metric_named(name)
+    return Tolerance(exact=metric.exact, unit=metric.unit, floor=metric.min_rate)
+
+
+TOLERANCES = {name: _tolerance(name) for name in ("heap", "blocks", "fds")}
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,11 @@ class Run:
 
 
 def rounds(milliseconds: float, random: Random) -> Iterator[tuple[int, float, bool]]:
-    """(iterations, seconds, last) after each round: 60 ms at least, then 8% of what went before."""
+    """(iterations, seconds, last) after each round, as long as the runner makes them."""
     n, seconds = 0, 0.0
     while seconds < BUDGET_SECONDS:
-        length = max(0.06, 0.08 * seconds) * random.uniform(0.9, 1.1)
+        usual = max(ROUND_SECONDS, ROUND_SHARE * seconds)
+        length = usual * random.uniform(1 - ROUND_JITTER, 1 + ROUND_JITTER)
         count = max(1, int(length * 1000 / milliseconds))
         n, seconds = n + count, seconds + count * milliseconds / 1000
         yield n, seconds, seconds >= BUDGET_SECONDS
@@ -71,15 +78,6 @@ def simulate(kind: Kind, seed: int) -> Run:
 
 
 # --- counting -------------------------------------------------------------------------------
-
-
-def wilson(hits: int, runs: int) -> tuple[float, float]:
-    """The 95% interval of a proportion (Wilson 1927)."""
-    z, share = 1.96, hits / runs
-    middle = (share + z * z / (2 * runs)) / (1 + z * z / runs)
-    reach = z * math.sqrt(share * (1 - share) / runs + z * z / (4 * runs * runs))
-    reach /= 1 + z * z / runs
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def many(index: int, leaks: bool, runs: int, seed: int) -> list[Run]:

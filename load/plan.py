@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ __all__ = ["MIB", "ROOT", "Plan"]
 MIB = 1024 * 1024
 ROOT = Path(__file__).resolve().parents[1]
 _PREFIX = "LOAD_"
+_OLD_STALL = "LOAD_PATIENCE_SECONDS"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Plan:
     @classmethod
     def from_environment(cls, variables: Mapping[str, str] | None = None) -> Plan:
         """The plan that the variables LOAD_SCENARIO, LOAD_SLOTS … describe."""
-        variables = os.environ if variables is None else variables
+        variables = _renamed(os.environ if variables is None else variables)
         given: dict[str, Any] = {}
         for field in _FIELDS:
             name = _PREFIX + field.name.upper()
@@ -79,6 +81,15 @@ class Plan:
                 except ValueError:
                     raise ValueError(f"{name}={variables[name]!r}: give {field.type}") from None
         return cls(**given)
+
+
+def _renamed(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables with a deprecated name replaced by the one of today."""
+    if _OLD_STALL not in variables:
+        return variables
+    message = f"{_OLD_STALL} is deprecated; use LOAD_STALL_SECONDS"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return {"LOAD_STALL_SECONDS": variables[_OLD_STALL], **variables}
 
 
 _FIELDS = fields(Plan)

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.catalogue.case import Case
 from benchmarks.catalogue.start import LEAKY
-from benchmarks.leakbench.score import wilson
+from benchmarks.proportions import wilson
 
 __all__ = ["Score", "TwinRun", "judge_run", "score"]
 

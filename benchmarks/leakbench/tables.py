@@ -8,7 +8,8 @@ from statistics import median
 
 from rich.table import Table
 
-from benchmarks.leakbench.score import Run, ToolScore, score, wilson
+from benchmarks.leakbench.score import Run, ToolScore, score
+from benchmarks.proportions import wilson
 
 __all__ = ["case_rows", "markdown", "rich_table", "tool_rows"]
 

@@ -20,15 +20,15 @@ __all__ = ["Runner", "Stop"]
 
 _WARM_UP_SECONDS = 0.15
 _WARM_UP_ROUNDS = 2
-_ROUND_SECONDS = 0.06
+ROUND_SECONDS = 0.06
 _ROUNDS_AT_LEAST = 14
 # Each round after the first ones is this part of all before it: sample counts stay small.
-_ROUND_SHARE = 0.08
+ROUND_SHARE = 0.08
 # A long run is still looked at every few seconds, and leaves some thousand readings at most.
 _LONGEST_ROUND_SECONDS = 5.0
 _ROUNDS_AT_MOST = 2000
 # Rounds of equal length would see a saw-tooth always at the same height.
-_JITTER = 0.1
+ROUND_JITTER = 0.1
 _WIDEST_GUARD = 64.0
 # Where a reading is dear, growth that is real may go on for so many times longer between two.
 _WIDEST_WHILE_GROWING = 8.0
@@ -124,16 +124,16 @@ class Runner:
         remaining = self._until - self._clock()
         if self.stop is not None:
             return
-        if remaining <= max(self._pace, _ROUND_SECONDS):
+        if remaining <= max(self._pace, ROUND_SECONDS):
             self._end("deadline", f"the {self._limits.seconds:g} s for the run were up")
             return
-        seconds = max(_ROUND_SECONDS, self._settling / self._subject.overhead_share)
+        seconds = max(ROUND_SECONDS, self._settling / self._subject.overhead_share)
         seconds = max(min(seconds, self._limits.seconds / _ROUNDS_AT_LEAST), self._usual_round)
-        uneven = self._random.uniform(1 - _JITTER, 1 + _JITTER)
+        uneven = self._random.uniform(1 - ROUND_JITTER, 1 + ROUND_JITTER)
         count = _UNBOUNDED if more_iterations is None else more_iterations
         if (most := self._processes.longest_round()) is not None:
             count = min(count, most)
-        fewer = round(count * uneven / (1 + _JITTER))
+        fewer = round(count * uneven / (1 + ROUND_JITTER))
         self._round(max(1, min(fewer, _UNBOUNDED)), min(seconds * uneven, remaining))
 
     def interrupt(self) -> None:
@@ -143,7 +143,7 @@ class Runner:
     @property
     def _usual_round(self) -> float:
         longest = max(_LONGEST_ROUND_SECONDS, self._limits.seconds / _ROUNDS_AT_MOST)
-        return min(_ROUND_SHARE * self.seconds, longest)
+        return min(ROUND_SHARE * self.seconds, longest)
 
     def _round(self, count: int, seconds: float) -> Round | None:
         patience = max(0.0, self._until - self._clock()) + _GRACE_SECONDS

@@ -15,9 +15,9 @@ from benchmarks.leakbench.score import (
     Run,
     score,
     scored,
-    wilson,
 )
 from benchmarks.leakbench.tables import case_rows, markdown, tool_rows
+from benchmarks.proportions import wilson
 
 LEAKY = Case(
     "list",

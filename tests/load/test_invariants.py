@@ -228,6 +228,11 @@ def test_only_requests_around_which_the_observer_woke_in_time_are_undisturbed() 
     assert observations.undisturbed(10) == [3]
 
 
+def test_a_deprecated_variable_is_read_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match="use LOAD_STALL_SECONDS"):
+        assert Plan.from_environment({"LOAD_PATIENCE_SECONDS": "7"}).stall_seconds == 7
+
+
 def test_a_plan_travels_through_the_environment() -> None:
     plan = Plan(scenario="burst", slots=3, seconds=4.5, spool="somewhere", pid=7)
     assert Plan.from_environment(plan.to_environment()) == plan
