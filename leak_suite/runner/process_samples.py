@@ -11,11 +11,14 @@ from leak_suite.subject import Life, ProcessReading
 
 __all__ = ["ProcessSamples"]
 
-FIRST_USE_SHARE, FIRST_USE_READINGS = 0.25, 8
-"""A process that begins during the run has first use of its own: this share of its readings, and
-no more than so many, are left out."""
+FIRST_USE_SHARE, FIRST_USE_READINGS = 0.5, 30
+"""A process that begins during the run has first use of its own, which fades over hundreds of calls
+(the interpreter adapts code that runs often): this share of its readings, and no more than so many,
+say nothing of its pace."""
 LEAST_READINGS = 3
 """What a life must have left to count: with fewer its growth is a guess."""
+REPLACED = 3
+"""So many processes of a group have ended, and it counts as one whose processes are replaced."""
 PASSING_ITERATIONS = 2
 """A process that was there for no more than so many iterations served one of them."""
 READINGS_PER_LIFE = 10
@@ -78,65 +81,106 @@ class ProcessSamples:
         ended = [length for length in ended if length > PASSING_ITERATIONS]
         return max(1, int(median(ended)) // READINGS_PER_LIFE) if ended else None
 
-    def series(self) -> dict[str, tuple[Series, ...]]:
+    def series(self, minimum_of: Callable[[str], float]) -> dict[str, tuple[Series, ...]]:
         """For each group one series a metric: its level at the start, and what its lives grew by.
 
-        A life that ends takes nothing back: replaced workers that each leak are a leak. Where most
-        readings are of lives too short to tell, every value is unknown.
+        A life that ends takes nothing back: replaced workers that each leak are a leak. Where
+        workers are replaced again and again, all lives are taken to grow at the median of their
+        paces, if a whole life at that pace adds `minimum_of` the metric: what a process loads
+        differs from life to life, what leaks does not. Where most readings are of lives too short
+        to tell, every value is unknown.
         """
+        return {
+            group: tuple(
+                self._one_series(group, metric, lives, minimum_of(metric))
+                for metric in dict.fromkeys(metric for life in lives for metric in life.values)
+            )
+            for group, lives in self._groups().items()
+        }
+
+    def coarsest(self, group: str) -> float | None:
+        """Iterations that a replaced process of `group` lives for; None where none is replaced.
+
+        Growth that adds less than a metric's minimum in so many iterations is not seen.
+        """
+        lives = self._groups().get(group, [])
+        return self._usual_span(lives) if self._is_replaced(lives) else None
+
+    def _groups(self) -> dict[str, list[_LifeSamples]]:
         groups: dict[str, list[_LifeSamples]] = {}
         for life in self._lives.values():
             if not self._is_passing(life):
                 groups.setdefault(life.group, []).append(life)
-        return {group: self._group_series(group, lives) for group, lives in groups.items()}
+        return groups
+
+    def _span(self, life: _LifeSamples) -> int:
+        return self._iterations[life.last] - self._iterations[life.first]
+
+    def _usual_span(self, lives: list[_LifeSamples]) -> float:
+        return median(self._span(life) for life in lives)
+
+    def _is_replaced(self, lives: list[_LifeSamples]) -> bool:
+        """Whether processes of this group end and others take their place."""
+        now = len(self._iterations) - 1
+        return sum(life.last < now for life in lives) >= REPLACED
 
     def _is_passing(self, life: _LifeSamples) -> bool:
-        span = self._iterations[life.last] - self._iterations[life.first]
-        return span <= PASSING_ITERATIONS and life.last < len(self._iterations) - 1
+        gone = life.last < len(self._iterations) - 1
+        return self._span(life) <= PASSING_ITERATIONS and gone
 
-    def _group_series(self, group: str, lives: list[_LifeSamples]) -> tuple[Series, ...]:
-        metrics = list(dict.fromkeys(metric for life in lives for metric in life.values))
-        return tuple(self._one_series(group, metric, lives) for metric in metrics)
-
-    def _one_series(self, group: str, metric: str, lives: list[_LifeSamples]) -> Series:
-        size = len(self._iterations)
-        total: list[float] = [0.0] * size
-        judged = known = 0
+    def _one_series(
+        self, group: str, metric: str, lives: list[_LifeSamples], minimum: float
+    ) -> Series:
+        total: list[float] = [0.0] * len(self._iterations)
+        known = 0
+        judged: list[tuple[list[tuple[int, float]], list[tuple[int, float]]]] = []
         for life in lives:
             column = life.values.get(metric, [])
             readings = [(life.first + i, v) for i, v in enumerate(column) if v is not None]
             known += len(readings)
             kept = readings[self._first_use(life, len(readings)) :]
-            if len(kept) < LEAST_READINGS and life.first > self._warm_up:
-                continue
-            judged += len(readings)
-            _add_growth(total, self._with_first_use(readings[: -len(kept) or None], kept))
+            if len(kept) >= LEAST_READINGS or (kept and life.first <= self._warm_up):
+                judged.append((readings, kept))
+        if self._is_replaced(lives) and len(judged) >= REPLACED:
+            pace = median(self._pace(kept) for _, kept in judged)
+            pace = pace if abs(pace) * self._usual_span(lives) >= minimum else 0.0
+            grown = [self._at_pace(readings, pace) for readings, _ in judged]
+        else:
+            grown = [self._at_pace(r[: -len(kept)], self._pace(kept), kept) for r, kept in judged]
+        for readings in grown:
+            _add_growth(total, readings)
         base = sum(
             column[0] or 0.0
             for life in lives
             if life.first <= self._warm_up and (column := life.values.get(metric, []))
         )
-        enough = known > 0 and judged >= known / 2
+        enough = known > 0 and sum(len(readings) for readings, _ in judged) >= known / 2
         samples = tuple(
             (n, base + value if enough else None)
             for n, value in zip(self._iterations, total, strict=True)
         )
         return Series(metric, self._unit_of(metric), samples, self._warm_up, process=group)
 
-    def _with_first_use(
-        self, left_out: list[tuple[int, float]], kept: list[tuple[int, float]]
+    def _pace(self, readings: list[tuple[int, float]]) -> float:
+        """Growth per iteration from the first of the readings to the last."""
+        (first, low), (last, high) = readings[0], readings[-1]
+        span = self._iterations[last] - self._iterations[first]
+        return (high - low) / span if span > 0 else 0.0
+
+    def _at_pace(
+        self,
+        left_out: list[tuple[int, float]],
+        pace: float,
+        kept: list[tuple[int, float]] | None = None,
     ) -> list[tuple[int, float]]:
-        """The kept readings, and before them what the life did at the pace that it had later.
+        """The kept readings; those that were left out as if the life had had `pace` from the start.
 
         Else the growth of lives that are short would be missing for the part that is left out.
         """
-        if not left_out or len(kept) < LEAST_READINGS or left_out[-1][0] >= kept[0][0]:
-            return kept
+        kept = kept or []
         n = self._iterations
-        (first, low), (last, high) = kept[0], kept[-1]
-        span = n[last] - n[first]
-        pace = (high - low) / span if span > 0 else 0.0
-        return [*((i, low - pace * (n[first] - n[i])) for i, _ in left_out), *kept]
+        (end, level) = kept[0] if kept else (left_out[-1][0], 0.0)
+        return [*((i, level - pace * (n[end] - n[i])) for i, _ in left_out), *kept]
 
     def _first_use(self, life: _LifeSamples, readings: int) -> int:
         """How many readings of a life belong to its first use."""

@@ -84,10 +84,13 @@ class Runner:
         """Everything read so far."""
         return self._samples.series()
 
-    @property
-    def process_series(self) -> dict[str, tuple[Series, ...]]:
-        """By group, what was read of the subject's other processes."""
-        return self._processes.series()
+    def process_series(self, minimum_of: Callable[[str], float]) -> dict[str, tuple[Series, ...]]:
+        """By group, what was read of the subject's other processes; see `ProcessSamples.series`."""
+        return self._processes.series(minimum_of)
+
+    def replaced_after(self, group: str) -> float | None:
+        """Iterations that processes of `group` live for, where they are replaced; else None."""
+        return self._processes.coarsest(group)
 
     @property
     def rounds(self) -> int:

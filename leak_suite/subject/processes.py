@@ -226,6 +226,7 @@ class Processes:
     def _prepare(self, links: list[AgentLink]) -> None:
         """Have new agents check what they can see, one in each group, and freeze what is there."""
         checked = {self._members[life].group for life in self._members if self._members[life].ready}
+        new = []
         for link in links:
             member = self._members[link.life]
             if member.ready:
@@ -239,6 +240,8 @@ class Processes:
                 link.about = answer
             if self._frozen:
                 self._hub.ask([link], "freeze", _READ_SECONDS)
+            new.append(link)
+        self._hub.ask(new, "prewarm", _READ_SECONDS)
 
     def _refresh(self) -> list[Member]:
         """The processes that are there now, root first; new ones get their group."""
