@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from leak_suite.metrics import metric_named
 from leak_suite.options import Options
 from leak_suite.result import Series
-from leak_suite.verdict import Tolerance
+from leak_suite.verdict import Tolerance, scale_of
 
-__all__ = ["tolerances"]
+__all__ = ["minimum_growth", "tolerances"]
 
 _MIB = 1 << 20
 
@@ -18,6 +18,11 @@ def tolerances(series: Iterable[Series], options: Options) -> dict[str, Toleranc
     """The tolerance of each metric; the peak has none, only budgets."""
     names = (one.metric for one in series if one.metric != "peak")
     return {name: _tolerance(name, options.tolerances.get(name)) for name in names}
+
+
+def minimum_growth(metric: str, options: Options) -> float:
+    """Growth in all, in the metric's unit, below which nothing is claimed."""
+    return scale_of(metric, _tolerance(metric, options.tolerances.get(metric))).minimum_growth
 
 
 def _tolerance(metric: str, floor: float | None) -> Tolerance:

@@ -9,8 +9,8 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from leak_suite.check.allowed import tolerances
-from leak_suite.check.groups import combined, within_coverage
+from leak_suite.check.allowed import minimum_growth, tolerances
+from leak_suite.check.groups import combined, seen_over, within_coverage
 from leak_suite.environment import environment
 from leak_suite.errors import SubjectError
 from leak_suite.metrics import metric_named
@@ -145,7 +145,8 @@ def _rehearse(metrics: Iterable[str], options: Options) -> None:
 
 
 def _judged(runner: Runner, options: Options, *, final: bool) -> Verdict:
-    measured = {"": runner.series, **runner.process_series}
+    minimum_of = partial(minimum_growth, options=options)
+    measured = {"": runner.series, **runner.process_series(minimum_of)}
 
     def judged(group: str, final: bool) -> Verdict:
         series = measured[group]
@@ -161,7 +162,14 @@ def _judged(runner: Runner, options: Options, *, final: bool) -> Verdict:
     if any(v.done and v.outcome is Outcome.GROWING for v in verdicts.values()):
         # One has seen enough: of the others stays what can be said of them by now.
         verdicts = {group: v if v.done else judged(group, True) for group, v in verdicts.items()}
-    return combined(verdicts)
+    return combined(
+        {
+            group: verdict
+            if (life := runner.replaced_after(group)) is None
+            else seen_over(verdict, life, minimum_of)
+            for group, verdict in verdicts.items()
+        }
+    )
 
 
 def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, list[Any]]:
@@ -192,6 +200,7 @@ def _result(
     evidence: Mapping[str, list[Any]],
 ) -> RunResult:
     outcome, reason = _outcome(verdict, runner.stop)
+    processes = runner.process_series(partial(minimum_growth, options=options))
     about = subject.about
     watched = isinstance(spec, (PidSpec, UrlSpec)) and spec.workload is None
     coverage = subject.coverage()
@@ -220,7 +229,7 @@ def _result(
         outcome=outcome,
         iterations=runner.iterations,
         seconds=runner.seconds,
-        series=(*runner.series, *(s for one in runner.process_series.values() for s in one)),
+        series=(*runner.series, *(s for one in processes.values() for s in one)),
         findings=verdict.findings,
         reason=reason,
         details=details,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from leak_suite.clauses import Clause, ClauseKind
@@ -11,7 +11,7 @@ from leak_suite.result import Cause, Finding, Outcome
 from leak_suite.subject import Coverage
 from leak_suite.verdict import Verdict, fold
 
-__all__ = ["combined", "within_coverage"]
+__all__ = ["combined", "seen_over", "within_coverage"]
 
 _INSIDE = tuple(name for name, metric in METRICS.items() if metric.live)
 
@@ -35,6 +35,20 @@ def combined(verdicts: Mapping[str, Verdict]) -> Verdict:
     more = [v.more_iterations for v in verdicts.values() if v.more_iterations is not None]
     outcome = fold(findings) if done else Outcome.INCONCLUSIVE
     return Verdict(findings, outcome, done=done, more_iterations=min(more) if more else None)
+
+
+def seen_over(verdict: Verdict, iterations: float, minimum_of: Callable[[str], float]) -> Verdict:
+    """The verdict on processes that are replaced after so many `iterations`.
+
+    What adds less than a metric's minimum in a life was not looked for.
+    """
+    findings = tuple(
+        f
+        if f.detectable_rate is None
+        else replace(f, detectable_rate=max(f.detectable_rate, minimum_of(f.metric) / iterations))
+        for f in verdict.findings
+    )
+    return replace(verdict, findings=findings)
 
 
 def within_coverage(verdict: Verdict, coverage: Coverage) -> Verdict:
@@ -65,8 +79,12 @@ def within_coverage(verdict: Verdict, coverage: Coverage) -> Verdict:
 
 
 def _worst(findings: Sequence[Finding]) -> Finding:
-    """Growth first; of equal ones what is required, and what a group has: that says where."""
-    return min(
-        findings,
-        key=lambda f: (_ORDER.index(f.outcome), not f.required, not f.process, -(f.rate or 0.0)),
-    )
+    """Growth first; of equal ones what is required, then what a group has: that says where.
+
+    Of stable ones that which could see least: no more than that may be claimed.
+    """
+    worst = min(_ORDER.index(f.outcome) for f in findings)
+    candidates = [f for f in findings if _ORDER.index(f.outcome) == worst]
+    if _ORDER[worst] is Outcome.STABLE:
+        return max(candidates, key=lambda f: f.detectable_rate or 0.0)
+    return min(candidates, key=lambda f: (not f.required, not f.process, -(f.rate or 0.0)))

@@ -7,6 +7,8 @@ import pytest
 from leak_suite.runner.process_samples import ProcessSamples
 from leak_suite.subject import Life, ProcessReading
 
+MINIMUM = 20.0
+
 
 def collected(lives: dict[int, tuple[int, list[float]]], *, warm_up: int = 2) -> ProcessSamples:
     """One reading every ten iterations; `lives` are by pid: (the first reading, the values)."""
@@ -25,7 +27,7 @@ def collected(lives: dict[int, tuple[int, list[float]]], *, warm_up: int = 2) ->
 
 
 def heap(samples: ProcessSamples) -> list[float | None]:
-    (series,) = samples.series()["workers"]
+    (series,) = samples.series(lambda _: MINIMUM)["workers"]
     return [value for _, value in series.samples]
 
 
@@ -46,6 +48,19 @@ def test_replaced_workers_that_level_off_after_first_use_grow_nothing() -> None:
     life = [100.0, 140.0, 150.0, *[150.0] * 13]
     values = heap(collected({pid: (16 * pid, life) for pid in range(4)}))
     assert values[-1] == pytest.approx(values[16])
+
+
+def test_what_each_life_loads_for_itself_is_no_pace_that_all_share() -> None:
+    late = [100.0] * 8 + [900.0] * 8
+    lives = {pid: (16 * pid, late if pid % 3 == 0 else [100.0] * 16) for pid in range(6)}
+    assert len(set(heap(collected(lives)))) == 1
+
+
+def test_growth_that_a_life_never_adds_up_to_the_minimum_is_left_out() -> None:
+    lives = {pid: (12 * pid, [100.0 + i for i in range(12)]) for pid in range(5)}
+    samples = collected(lives)
+    assert len(set(heap(samples))) == 1
+    assert samples.coarsest("workers") == 110
 
 
 def test_lives_too_short_to_tell_make_the_group_unknown() -> None:
