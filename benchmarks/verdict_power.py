@@ -35,7 +35,7 @@ BUDGET_SECONDS = 30.0
 def _tolerance(name: str) -> Tolerance:
     """What the gate allows the metric where no option says otherwise."""
     metric = metric_named(name)
-    return Tolerance(exact=metric.exact, unit=metric.unit, floor=metric.min_rate)
+    return Tolerance(exact=metric.exact, unit=metric.unit, min_rate=metric.min_rate)
 
 
 TOLERANCES = {name: _tolerance(name) for name in ("heap", "blocks", "fds")}

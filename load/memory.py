@@ -21,8 +21,12 @@ KIB, MIB = 1024.0, 1024.0**2
 MIN_IDLE_WINDOWS = 8
 _WARM_UP = 2
 # What one job may leave behind, where a service lives for thousands of them between deploys.
-_MEMORY: dict[str, Any] = {"floor": 32 * KIB, "minimum_growth": 6 * MIB, "max_detectable": 2 * MIB}
-_COUNTED: dict[str, Any] = {"floor": 0.05}
+_MEMORY: dict[str, Any] = {
+    "min_rate": 32 * KIB,
+    "minimum_growth": 6 * MIB,
+    "max_detectable": 2 * MIB,
+}
+_COUNTED: dict[str, Any] = {"min_rate": 0.05}
 # Drawn, not judged: pages of shared libraries count for less while others on the machine map them
 # too, so that PSS moves by 25 MiB when somebody else's process ends; anonymous pages do not.
 _NOT_JUDGED = frozenset({"rss", "pss", "counter:memory.rss_bytes"})

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from leak_suite.metrics import metric_named
 from leak_suite.options import Options
 from leak_suite.result import Series
-from leak_suite.verdict import Tolerance, scale_of
+from leak_suite.verdict import Tolerance, resolve_tolerance
 
 __all__ = ["minimum_growth", "tolerances"]
 
@@ -22,18 +22,19 @@ def tolerances(series: Iterable[Series], options: Options) -> dict[str, Toleranc
 
 def minimum_growth(metric: str, options: Options) -> float:
     """Growth in all, in the metric's unit, below which nothing is claimed."""
-    return scale_of(metric, _tolerance(metric, options.tolerances.get(metric))).minimum_growth
+    tolerance = _tolerance(metric, options.tolerances.get(metric))
+    return resolve_tolerance(metric, tolerance).minimum_growth
 
 
-def _tolerance(metric: str, floor: float | None) -> Tolerance:
+def _tolerance(metric: str, given: float | None) -> Tolerance:
     known = metric_named(metric)
-    told_memory = metric.startswith("counter:") and not known.exact
+    reported_memory = metric.startswith("counter:") and not known.exact
     return Tolerance(
         known.exact,
         known.unit,
-        known.min_rate if floor is None else floor,
-        minimum_growth=2.0 * _MIB if told_memory else None,  # somebody's resident memory
-        max_detectable=4096.0 if told_memory and floor is None else None,
+        known.min_rate if given is None else given,
+        minimum_growth=2.0 * _MIB if reported_memory else None,  # somebody's resident memory
+        max_detectable=4096.0 if reported_memory and given is None else None,
         required=known.required,
-        covered_by=known.covering_metrics,
+        covering_metrics=known.covering_metrics,
     )

@@ -26,7 +26,7 @@ from leak_suite.subject import (
     open_subject,
 )
 from leak_suite.units import format_duration
-from leak_suite.verdict import Verdict, fold, judge_all
+from leak_suite.verdict import Verdict, judge_all, overall_outcome
 
 __all__ = ["STILL_RUNNING", "Interrupted", "Progress", "check"]
 
@@ -296,6 +296,6 @@ def _accepted(
             if found.explained:
                 finding = replace(finding, outcome=Outcome.STABLE, cause=Cause.ACCEPTED)
         findings.append(finding)
-    judged = replace(verdict, findings=tuple(findings), outcome=fold(findings))
+    judged = replace(verdict, findings=tuple(findings), outcome=overall_outcome(findings))
     outcome, reason = _outcome(judged, stop)
     return replace(result, findings=judged.findings, outcome=outcome, reason=reason)

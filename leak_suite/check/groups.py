@@ -9,7 +9,7 @@ from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.metrics import METRICS
 from leak_suite.result import Cause, Finding, Outcome
 from leak_suite.subject import Coverage
-from leak_suite.verdict import Verdict, fold
+from leak_suite.verdict import Verdict, overall_outcome
 
 __all__ = ["combined", "seen_over", "within_coverage"]
 
@@ -33,7 +33,7 @@ def combined(verdicts: Mapping[str, Verdict]) -> Verdict:
     findings = tuple(_worst(candidates) for candidates in by_metric.values())
     done = all(v.done for v in verdicts.values())
     more = [v.more_iterations for v in verdicts.values() if v.more_iterations is not None]
-    outcome = fold(findings) if done else Outcome.INCONCLUSIVE
+    outcome = overall_outcome(findings) if done else Outcome.INCONCLUSIVE
     return Verdict(findings, outcome, done=done, more_iterations=min(more) if more else None)
 
 
@@ -75,7 +75,7 @@ def within_coverage(verdict: Verdict, coverage: Coverage) -> Verdict:
     findings += tuple(
         Finding(m, "", Outcome.INCONCLUSIVE, Cause.NO_AGENT, clauses=(why,)) for m in missing[:1]
     )
-    return replace(verdict, findings=findings, outcome=fold(findings))
+    return replace(verdict, findings=findings, outcome=overall_outcome(findings))
 
 
 def _worst(findings: Sequence[Finding]) -> Finding:

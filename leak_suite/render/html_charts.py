@@ -9,12 +9,12 @@ from typing import Any
 from leak_suite.result import Finding, Series
 from leak_suite.units import display_unit, format_rate, format_value
 from leak_suite.verdict import Tolerance
-from leak_suite.verdict.tolerance import scale_of
+from leak_suite.verdict.thresholds import RAMP_STARTS
+from leak_suite.verdict.tolerance import resolve_tolerance
 from leak_suite.verdict.trend import sen_slope, thin
 
 __all__ = ["chart", "exactly", "thinned"]
 
-_PARTS = (0.0, 0.25, 0.5)  # where the verdict lets a steady part begin, as a share of the run
 _ROOM = 4.0  # how much of a chart's height warm-up or tolerance may take from the readings
 _MOST = 800  # readings shown; a run takes a few dozen
 
@@ -106,7 +106,7 @@ def _fit(judged: Sequence[Point], finding: Finding) -> dict[str, Any] | None:
 def _part_with(rate: float, judged: Sequence[Point]) -> Sequence[Point]:
     """The longest of the parts that the verdict looks at whose slope is `rate`; else all."""
     start, length = judged[0][0], judged[-1][0] - judged[0][0]
-    for share in _PARTS:
+    for share in RAMP_STARTS:
         part = [point for point in judged if point[0] >= start + share * length]
         if len(part) >= 3 and abs(sen_slope(thin(part)) - rate) <= 1e-6 * abs(rate):
             return part
@@ -119,16 +119,16 @@ def _allowed(
     """What the series may reach from its first judged reading before growth is claimed."""
     if len(judged) < 2:
         return None
-    limits = scale_of(series.metric, tolerance)
+    limits = resolve_tolerance(series.metric, tolerance)
     first, last = judged[0][0], judged[-1][0]
-    steady = limits.floor * (last - first)
+    steady = limits.min_rate * (last - first)
     level = judged[0][1]
     turn = min(1.0, limits.minimum_growth / steady) if steady else 1.0
     xs = [first, first + turn * (last - first), last]
     top = level + max(limits.minimum_growth, steady)
     name = f"tolerated: {format_value(limits.minimum_growth, series.unit)} in all"
-    if limits.floor:
-        name += f", {format_value(limits.floor, series.unit)} per iteration"
+    if limits.min_rate:
+        name += f", {format_value(limits.min_rate, series.unit)} per iteration"
     return {"name": name, "x": xs, "y": [level + limits.minimum_growth] * 2 + [top]}
 
 
@@ -154,7 +154,7 @@ def _range(
     values = [value for _, value in series.judged()] or all_values
     if fit is not None:
         values = [*values, *fit["line"]["y"]]
-    least = 4.0 if tolerance is None else scale_of(series.metric, tolerance).minimum_growth
+    least = 4.0 if tolerance is None else resolve_tolerance(series.metric, tolerance).minimum_growth
     if series.unit == "bytes" and tolerance is None:
         least = 1024.0**2
     low, high = min(values), max(values)

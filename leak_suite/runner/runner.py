@@ -68,7 +68,7 @@ class Runner:
         self._processes = ProcessSamples(lambda metric: metric_named(metric).unit)
         self._first: Values | None = None
         self._last: Values = {}
-        self._scale = 1.0
+        self._guard_factor = 1.0
         self._settling = 0.0
         self._pace = 0.0
         self._random = random.Random(0)  # noqa: S311 - lengths of rounds, and the same every time
@@ -152,7 +152,7 @@ class Runner:
         patience = max(0.0, self._until - self._clock()) + _GRACE_SECONDS
         done = self._asked(
             lambda: self._subject.round(
-                count, seconds=seconds, scale=self._scale, patience=patience
+                count, seconds=seconds, scale=self._guard_factor, patience=patience
             )
         )
         if done is None:
@@ -186,9 +186,9 @@ class Runner:
         grew = self._really_grew(done.values)
         dear = done.overhead > 1.5 * self._subject.overhead_share * done.seconds
         if not grew:
-            self._scale = min(_WIDEST_GUARD, self._scale * 2)
-        elif grew == {"rss"} and dear and self._scale < _WIDEST_WHILE_GROWING:
-            self._scale *= 2  # of handles and threads there may be few left before it fails
+            self._guard_factor = min(_WIDEST_GUARD, self._guard_factor * 2)
+        elif grew == {"rss"} and dear and self._guard_factor < _WIDEST_WHILE_GROWING:
+            self._guard_factor *= 2  # of handles and threads there may be few left before it fails
 
     def _really_grew(self, now: Values) -> set[str]:
         """What the guard rang for and settling did not undo."""

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from leak_suite.verdict.judge import judge
-from leak_suite.verdict.reconcile import Verdict, fold, judge_all
-from leak_suite.verdict.tolerance import Tolerance, scale_of
+from leak_suite.verdict.reconcile import Verdict, judge_all, overall_outcome
+from leak_suite.verdict.tolerance import Tolerance, resolve_tolerance
 
-__all__ = ["Tolerance", "Verdict", "fold", "judge", "judge_all", "scale_of"]
+__all__ = [
+    "Tolerance",
+    "Verdict",
+    "judge",
+    "judge_all",
+    "overall_outcome",
+    "resolve_tolerance",
+]

@@ -1,4 +1,4 @@
-"""Judging one series: growing, stable, or not to be told yet."""
+"""Judging one series: growing, stable, or undecided yet."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ from itertools import pairwise
 
 from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.result import Cause, Finding, Outcome, Series
-from leak_suite.verdict.policy import (
-    MINIMUM_SAMPLES,
-    enough_for_growth,
-    enough_for_stable,
-    patience_for_noise,
+from leak_suite.verdict import thresholds
+from leak_suite.verdict.policy import enough_for_growth, enough_for_stable, noise_allowance
+from leak_suite.verdict.ramp import PreparedSeries, prepare
+from leak_suite.verdict.shape import (
+    NewMaxima,
+    Ramp,
+    cycles,
+    decays,
+    max_reversal,
+    new_maxima,
+    total_decrease,
 )
-from leak_suite.verdict.ramp import QUIET, Look, look_at, ramp_in
-from leak_suite.verdict.shape import Rises, Steady, cycles, fades, falls, rises, tooth
 from leak_suite.verdict.tolerance import Tolerance
 from leak_suite.verdict.trend import Trend, trend
 
-__all__ = ["follow", "judge"]
-
-# Growth is found with 90% power when it is this many standard errors large (4.5 and 1.3, rounded
-# up for the test of both halves).
-_SEEN = 6.5
-# First use: a step in so early a part of the run, by so much of all that the series moves.
-_EARLY, _MOST_OF_ALL = 0.1, 0.5
+__all__ = ["judge", "judge_prepared", "judge_with_leaders"]
 
 
 def judge(
@@ -35,157 +33,180 @@ def judge(
 
     `seconds` is the time that the workload has run since warm-up, 0 if it is not known.
     """
-    look = look_at(series, tolerance, final=final, seconds=seconds)
-    if len(look.points) < 2 or look.length <= 0:
-        return _too_few(look) if final else None
-    ramp = ramp_in(look)
+    return judge_prepared(prepare(series, tolerance, final=final, seconds=seconds))
+
+
+def judge_prepared(prepared: PreparedSeries) -> Finding | None:
+    """The finding of a prepared series; None asks for more rounds, never when it is `final`."""
+    if len(prepared.points) < 2 or prepared.length <= 0:
+        return _too_few(prepared) if prepared.final else None
+    ramp = prepared.ramp
     if ramp is not None:
-        enough = enough_for_growth(ramp, look.scale, seconds, look.length)
+        enough = enough_for_growth(ramp, prepared.tolerance, prepared.seconds, prepared.length)
         if enough:
-            return _growing(look, ramp)
+            return _growing(prepared, ramp)
         remark = Clause(ClauseKind.NOT_PROVEN, iterations=ramp.length)
-        return _growing(look, ramp, remark) if final else None
-    return _flat(look)
+        return _growing(prepared, ramp, remark) if prepared.final else None
+    return _flat(prepared)
 
 
-def follow(look: Look, leaders: Sequence[str]) -> Finding | None:
+def judge_with_leaders(prepared: PreparedSeries, leaders: Sequence[str]) -> Finding | None:
     """The finding of a metric that grows steadily in a run whose `leaders` are known to leak."""
-    ramp = ramp_in(look) if look.length > 0 else None
+    ramp = prepared.ramp
     remark = Clause(ClauseKind.GREW_WITH, metrics=tuple(leaders))
-    return None if ramp is None else _growing(look, ramp, remark)
+    return None if ramp is None else _growing(prepared, ramp, remark)
 
 
-def _growing(look: Look, ramp: Steady, *remarks: Clause) -> Finding:
+def _growing(prepared: PreparedSeries, ramp: Ramp, *remarks: Clause) -> Finding:
     rate = ramp.whole.rate
     if rate <= 0:
         rate = (ramp.points[-1][1] - ramp.points[0][1]) / ramp.length
     growth = rate * ramp.length
     clauses = [Clause(ClauseKind.GREW, value=growth, rate=rate, iterations=ramp.length)]
-    if ramp.length < 0.9 * look.length:
-        before = look.length - ramp.length
+    if ramp.length < thresholds.WHOLE_RUN * prepared.length:
+        before = prepared.length - ramp.length
         clauses.append(Clause(ClauseKind.DIFFERENT_BEFORE, iterations=before))
     clauses += remarks
-    return _finding(look, Outcome.GROWING, Cause.LEAK, clauses, ramp.whole, rate=rate)
+    return _finding(prepared, Outcome.GROWING, Cause.LEAK, clauses, ramp.whole, rate=rate)
 
 
-def _flat(look: Look) -> Finding | None:
-    """Stable if the series can be seen to be, None or inconclusive if it cannot."""
-    if len(look.points) < MINIMUM_SAMPLES:
-        return _too_few(look) if look.final else None
-    found = _level(look)
-    if found is None and (later := _after_first_use(look)) is not look:
+def _flat(prepared: PreparedSeries) -> Finding | None:
+    """Stable where that can be seen, inconclusive at the end of a run, else None."""
+    if len(prepared.points) < thresholds.MIN_SAMPLES:
+        return _too_few(prepared) if prepared.final else None
+    found = _level(prepared)
+    if found is None and (later := _after_first_use(prepared)) is not prepared:
         found = _level(later)
-    if found is None and look.final:
-        return _cannot_tell(look, _end_of(look)[0])
+    if found is None and prepared.final:
+        return _cannot_tell(prepared, _end_of(prepared)[0])
     return found
 
 
-def _level(look: Look) -> Finding | None:
+def _level(prepared: PreparedSeries) -> Finding | None:
     """Stable, or None where that cannot be seen."""
-    points, final = look.points, look.final
+    points, final = prepared.points, prepared.final
     spread = max(v for _, v in points) - min(v for _, v in points)
-    still = spread <= look.scale.stillness
-    if not final and not enough_for_stable(look.length, len(points), look.seconds, still=still):
+    still = spread <= prepared.tolerance.stillness
+    if not final and not enough_for_stable(
+        prepared.length, len(points), prepared.seconds, still=still
+    ):
         return None
-    line, steps = _end_of(look)
-    if spread > 8 * look.scale.quantum and cycles(points):
-        return _stable(look, ClauseKind.CYCLED, line, steps)
-    if _at_rest(look, line, steps):
-        return _stable(look, _shape_of(look, line, steps), line, steps)
-    share = 0.5 if final else 0.25
-    fading = not look.scale.exact and len(points) >= 10
-    if fading and fades(points, _noise(look) / 2, share):
-        return _stable(look, ClauseKind.DECAYED, line, steps)
+    line, steps = _end_of(prepared)
+    if spread > thresholds.CYCLE_QUANTA * prepared.tolerance.quantum and cycles(points):
+        return _stable(prepared, ClauseKind.CYCLED, line, steps)
+    if _is_settled(prepared, line, steps):
+        return _stable(prepared, _shape_of(prepared, line, steps), line, steps)
+    share = thresholds.DECAYED_SHARE_FINAL if final else thresholds.DECAYED_SHARE
+    fading = not prepared.tolerance.exact and len(points) >= thresholds.DECAY_SAMPLES
+    if fading and decays(points, _noise(prepared) / 2, share):
+        return _stable(prepared, ClauseKind.DECAYED, line, steps)
     return None
 
 
-def _end_of(look: Look) -> tuple[Trend, Rises]:
-    """The rises of the series, and the trend since the last of them, or of all if that is short."""
-    points = look.points
-    steps = rises(points, max(look.scale.quantum, 2 * _noise(look)))
+def _end_of(prepared: PreparedSeries) -> tuple[Trend, NewMaxima]:
+    """The trend since the last new maximum, or of all if that is short; and the new maxima."""
+    points = prepared.points
+    steps = new_maxima(points, max(prepared.tolerance.quantum, 2 * _noise(prepared)))
     tail = [p for p in points if p[0] >= steps.last]
-    if steps.tail < 0.4 * look.length or len(tail) < 4:
+    if steps.tail < thresholds.TAIL_SHARE * prepared.length or len(tail) < 4:
         tail = list(points)
     return trend(tail), steps
 
 
-def _noise(look: Look) -> float:
+def _noise(prepared: PreparedSeries) -> float:
     """The spread of the second half around its trend."""
-    points = look.points
+    points = prepared.points
     half = (points[0][0] + points[-1][0]) / 2
     late = [p for p in points if p[0] >= half]
     return trend(late).spread if len(late) > 2 else 0.0
 
 
-def _after_first_use(look: Look) -> Look:
+def _after_first_use(prepared: PreparedSeries) -> PreparedSeries:
     """Without what came before a step early in the run that is most of all that ever moved.
 
     What the first iterations load lies far below everything else, and would drown it.
     """
-    points = look.points
+    points = prepared.points
     steps = [b[1] - a[1] for a, b in pairwise(points)]
     largest = max(range(len(steps)), key=lambda k: steps[k], default=0)
-    if len(points) - largest <= 2 * MINIMUM_SAMPLES:
-        return look
-    early = points[largest + 1][0] <= points[0][0] + _EARLY * look.length
-    if not early or steps[largest] <= _MOST_OF_ALL * (max(v for _, v in points) - points[0][1]):
-        return look
-    return replace(look, points=points[largest + 1 :])
+    if len(points) - largest <= 2 * thresholds.MIN_SAMPLES:
+        return prepared
+    early = points[largest + 1][0] <= points[0][0] + thresholds.EARLY * prepared.length
+    if not early or steps[largest] <= thresholds.MOST_OF_ALL * (
+        max(v for _, v in points) - points[0][1]
+    ):
+        return prepared
+    return replace(prepared, points=points[largest + 1 :])
 
 
-def _beneath(look: Look, line: Trend) -> bool:
-    """Whether the growth, such as it is, stays under the floor."""
-    return line.rate + 2 * line.error < look.scale.floor
+def _below_min_rate(prepared: PreparedSeries, line: Trend) -> bool:
+    """Whether growth, if there is any, is below what is tolerated."""
+    return line.rate + 2 * line.error < prepared.tolerance.min_rate
 
 
-def _ends_beneath(look: Look) -> bool:
-    """Whether the last quarter too gains less than the floor: no late start hides in the whole."""
-    end, value = look.points[-1]
-    n, before = min(look.points, key=lambda p: abs(p[0] - (end - look.length / 4)))
-    return value - before < max(look.scale.floor * (end - n), look.scale.minimum_growth)
-
-
-def _at_rest(look: Look, line: Trend, steps: Rises) -> bool:
-    scale, length = look.scale, look.length
-    limit = max(
-        scale.max_detectable * patience_for_noise(look.seconds), 2 * scale.minimum_growth / length
+def _ends_below_min_rate(prepared: PreparedSeries) -> bool:
+    """Whether the last quarter gains less than is tolerated, so that it hides no late start."""
+    end, value = prepared.points[-1]
+    n, before = min(prepared.points, key=lambda p: abs(p[0] - (end - prepared.length / 4)))
+    return value - before < max(
+        prepared.tolerance.min_rate * (end - n), prepared.tolerance.minimum_growth
     )
-    if look.final:
-        limit = max(limit, scale.max_detectable * 32, 16 * scale.minimum_growth / length)
-    seen = _detectable(look, line)
-    small = line.rate * length < scale.minimum_growth / 2 or line.rate < scale.floor
-    if _beneath(look, line) and seen <= limit and _ends_beneath(look):
+
+
+def _is_settled(prepared: PreparedSeries, line: Trend, steps: NewMaxima) -> bool:
+    tolerance, length = prepared.tolerance, prepared.length
+    limit = max(
+        tolerance.max_detectable * noise_allowance(prepared.seconds),
+        thresholds.SETTLED_GROWTH * tolerance.minimum_growth / length,
+    )
+    if prepared.final:
+        limit = max(
+            limit,
+            thresholds.SETTLED_LIMIT_FINAL * tolerance.max_detectable,
+            thresholds.SETTLED_GROWTH_FINAL * tolerance.minimum_growth / length,
+        )
+    seen = _detectable(prepared, line)
+    small = line.rate * length < tolerance.minimum_growth / 2 or line.rate < tolerance.min_rate
+    if _below_min_rate(prepared, line) and seen <= limit and _ends_below_min_rate(prepared):
         return True
-    still = small or (line.z < QUIET and line.rate + 2 * line.error < limit / 2)
+    still = small or (line.z < thresholds.LEVEL_SCORE and line.rate + 2 * line.error < limit / 2)
     if steps.count == 0:
         return still and seen <= limit
-    patience = 1.0 if look.final else 3.0
-    waited = steps.tail >= patience * steps.longest_gap
+    gaps = thresholds.SETTLED_GAPS_FINAL if prepared.final else thresholds.SETTLED_GAPS
+    waited = steps.tail >= gaps * steps.longest_gap
     # Records of a wandering series get rarer but never stop: there the trend alone decides.
-    wanders = falls(look.points) > 0.5 * (max(v for _, v in look.points) - look.points[0][1])
-    return still and seen <= limit and (waited or wanders or _negligible(look))
+    rise = max(v for _, v in prepared.points) - prepared.points[0][1]
+    wanders = total_decrease(prepared.points) > thresholds.WANDERING_SHARE * rise
+    return still and seen <= limit and (waited or wanders or _negligible(prepared))
 
 
-def _negligible(look: Look) -> bool:
-    values = [v for _, v in look.points]
+def _negligible(prepared: PreparedSeries) -> bool:
+    values = [v for _, v in prepared.points]
     net = max(values) - values[0]
-    if look.scale.exact:
-        return look.final and net <= 1
-    return net < look.scale.minimum_growth and (look.final or net < look.scale.floor * look.length)
+    if prepared.tolerance.exact:
+        return prepared.final and net <= 1
+    return net < prepared.tolerance.minimum_growth and (
+        prepared.final or net < prepared.tolerance.min_rate * prepared.length
+    )
 
 
-def _shape_of(look: Look, line: Trend, steps: Rises) -> ClauseKind:
-    points, quantum = look.points, look.scale.quantum
-    if _beneath(look, line) and line.z >= QUIET:
+def _shape_of(prepared: PreparedSeries, line: Trend, steps: NewMaxima) -> ClauseKind:
+    points, quantum = prepared.points, prepared.tolerance.quantum
+    spread = max(v for _, v in points) - min(v for _, v in points)
+    if _below_min_rate(prepared, line) and line.z >= thresholds.LEVEL_SCORE:
         return ClauseKind.BELOW_TOLERANCE
-    if steps.count == 0 or max(v for _, v in points) - points[0][1] <= 8 * quantum:
+    if (
+        steps.count == 0
+        or max(v for _, v in points) - points[0][1] <= thresholds.CYCLE_QUANTA * quantum
+    ):
         return ClauseKind.STAYED
-    if tooth(points) > 0.6 * (max(v for _, v in points) - min(v for _, v in points)):
+    if max_reversal(points) > thresholds.CYCLE_REVERSAL * spread:
         return ClauseKind.CYCLED
-    if steps.tail < min(steps.longest_gap, 0.25 * look.length):
+    if steps.tail < min(steps.longest_gap, thresholds.SHORT_TAIL * prepared.length):
         return ClauseKind.MOVED_LITTLE
-    early = steps.last <= points[0][0] + 0.15 * look.length
-    return ClauseKind.FIRST_USE if early and steps.count <= 3 else ClauseKind.LEVELLED_OFF
+    early = steps.last <= points[0][0] + thresholds.FIRST_USE_SHARE * prepared.length
+    few = steps.count <= thresholds.FIRST_USE_STEPS
+    return ClauseKind.FIRST_USE if early and few else ClauseKind.LEVELLED_OFF
 
 
 _CAUSES = {
@@ -196,50 +217,56 @@ _CAUSES = {
 }
 
 
-def _stable(look: Look, shape: ClauseKind, line: Trend, steps: Rises) -> Finding:
-    values = [v for _, v in look.points]
+def _stable(prepared: PreparedSeries, shape: ClauseKind, line: Trend, steps: NewMaxima) -> Finding:
+    values = [v for _, v in prepared.points]
     rise = max(values) - values[0]
     facts = {
         ClauseKind.STAYED: Clause(shape, value=values[-1]),
         ClauseKind.CYCLED: Clause(shape, value=min(values), limit=max(values)),
-        ClauseKind.BELOW_TOLERANCE: Clause(shape, rate=line.rate, limit=look.scale.floor),
+        ClauseKind.BELOW_TOLERANCE: Clause(
+            shape, rate=line.rate, limit=prepared.tolerance.min_rate
+        ),
         ClauseKind.FIRST_USE: Clause(shape, value=rise, iterations=steps.tail),
         ClauseKind.LEVELLED_OFF: Clause(shape, value=rise, limit=values[-1], iterations=steps.tail),
     }
-    clause = replace(facts.get(shape, Clause(shape, value=rise)), of=look.length)
-    return _finding(look, Outcome.STABLE, _CAUSES.get(shape, Cause.NONE), [clause], line)
+    clause = replace(facts.get(shape, Clause(shape, value=rise)), of=prepared.length)
+    return _finding(prepared, Outcome.STABLE, _CAUSES.get(shape, Cause.NONE), [clause], line)
 
 
-def _cannot_tell(look: Look, line: Trend) -> Finding:
-    if line.z >= QUIET:
-        cause, clause = Cause.UNSETTLED, Clause(ClauseKind.UNEVEN, of=look.length)
+def _cannot_tell(prepared: PreparedSeries, line: Trend) -> Finding:
+    if line.z >= thresholds.LEVEL_SCORE:
+        cause, clause = Cause.UNSETTLED, Clause(ClauseKind.UNEVEN, of=prepared.length)
     else:
-        rate = _detectable(look, line)
-        cause, clause = Cause.NOISY, Clause(ClauseKind.NOISY, rate=rate, of=look.length)
-    return _finding(look, Outcome.INCONCLUSIVE, cause, [clause], line)
+        rate = _detectable(prepared, line)
+        cause, clause = Cause.NOISY, Clause(ClauseKind.NOISY, rate=rate, of=prepared.length)
+    return _finding(prepared, Outcome.INCONCLUSIVE, cause, [clause], line)
 
 
-def _too_few(look: Look) -> Finding:
-    series, known = look.series, len(look.points)
+def _too_few(prepared: PreparedSeries) -> Finding:
+    series, known = prepared.series, len(prepared.points)
     if known == 0 and series.samples[series.warm_up :]:
         cause, clause = Cause.BLIND, Clause(ClauseKind.BLIND)
     else:
         cause = Cause.TOO_FEW
-        clause = Clause(ClauseKind.TOO_FEW, count=known, of=MINIMUM_SAMPLES)
-    peak = max((v for _, v in look.points), default=None)
+        clause = Clause(ClauseKind.TOO_FEW, count=known, of=thresholds.MIN_SAMPLES)
+    peak = max((v for _, v in prepared.points), default=None)
     return Finding(
         series.metric, series.unit, Outcome.INCONCLUSIVE, cause, peak=peak, clauses=(clause,)
     )
 
 
-def _detectable(look: Look, line: Trend) -> float:
-    scale = look.scale
-    smallest = scale.minimum_growth / look.length
-    return max(scale.floor, smallest, _SEEN * line.error if not scale.exact else 0.0)
+def _detectable(prepared: PreparedSeries, line: Trend) -> float:
+    tolerance = prepared.tolerance
+    smallest = tolerance.minimum_growth / prepared.length
+    return max(
+        tolerance.min_rate,
+        smallest,
+        thresholds.DETECTION_ERRORS * line.error if not tolerance.exact else 0.0,
+    )
 
 
 def _finding(
-    look: Look,
+    prepared: PreparedSeries,
     outcome: Outcome,
     cause: Cause,
     clauses: Sequence[Clause],
@@ -247,15 +274,16 @@ def _finding(
     rate: float | None = None,
 ) -> Finding:
     known = line.rate if rate is None else rate
+    half = thresholds.CONFIDENCE_ERRORS * line.error
     return Finding(
-        metric=look.series.metric,
-        unit=look.series.unit,
+        metric=prepared.series.metric,
+        unit=prepared.series.unit,
         outcome=outcome,
         cause=cause,
         rate=known,
-        interval=(known - 1.96 * line.error, known + 1.96 * line.error),
-        detectable_rate=_detectable(look, line),
-        longest_period=max(1, int(look.length // 3)),
-        peak=max(v for _, v in look.points),
+        interval=(known - half, known + half),
+        detectable_rate=_detectable(prepared, line),
+        longest_period=max(1, int(prepared.length // thresholds.LONGEST_PERIOD_SHARE)),
+        peak=max(v for _, v in prepared.points),
         clauses=tuple(clauses),
     )

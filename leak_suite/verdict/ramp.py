@@ -1,36 +1,41 @@
-"""Ramps: where a series grows steadily, told from steps, saw-teeth and drift that fades."""
+"""Ramps: where a series grows steadily, and not in steps, cycles or a drift that decays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from leak_suite.result import Series
-from leak_suite.verdict.policy import MINIMUM_SAMPLES, is_slow
-from leak_suite.verdict.shape import Rises, Steady, falls, rises, stalls, steady, tooth
-from leak_suite.verdict.tolerance import Scale, Tolerance, scale_of
+from leak_suite.verdict import thresholds
+from leak_suite.verdict.policy import is_slow
+from leak_suite.verdict.shape import (
+    NewMaxima,
+    Ramp,
+    max_reversal,
+    measure_ramp,
+    new_maxima,
+    stalls,
+    total_decrease,
+)
+from leak_suite.verdict.tolerance import ResolvedTolerance, Tolerance, resolve_tolerance
 from leak_suite.verdict.trend import Point, Trend, trend
 
-__all__ = ["QUIET", "Look", "look_at", "ramp_in", "still_rises"]
-
-# Normal scores. Looks are taken after every round, so a single look must almost never be wrong.
-_GROWS = 4.5
-QUIET = 3.0
-_TEETH = 2.5  # growth must be this many times higher than what was ever given back
-# Slow growth must keep more of its pace, and if it was faster once, go on until the iterations have
-# tripled and until it is so many times higher than other growth must be.
-_KEPT, _TRIPLED, _REMNANT = 0.8, 3.0, 4.0
-_SUFFIXES = (0.0, 0.25, 0.5)
+__all__ = ["PreparedSeries", "prepare", "still_rising"]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What is needed to judge one series: its points, scale and how long the run has been."""
+class PreparedSeries:
+    """One series with what is needed to judge it, prepared once.
+
+    `points` are (iterations, value) after warm-up; the workload has run for `seconds`, 0 if that is
+    not known; `final` is set when the run is over and an answer is due.
+    """
 
     series: Series
     points: tuple[Point, ...]
-    scale: Scale
+    tolerance: ResolvedTolerance
     seconds: float
     final: bool
 
@@ -39,102 +44,144 @@ class Look:
         """Iterations between the first and the last judged reading."""
         return self.points[-1][0] - self.points[0][0] if self.points else 0.0
 
+    @cached_property
+    def ramp(self) -> Ramp | None:
+        """The longest last part of the series over which it grows steadily, if there is one."""
+        return _find_ramp(self) if self.length > 0 else None
 
-def look_at(series: Series, tolerance: Tolerance, *, final: bool, seconds: float) -> Look:
+
+def prepare(series: Series, tolerance: Tolerance, *, final: bool, seconds: float) -> PreparedSeries:
     """Prepare a series for judging."""
     points = tuple((float(n), float(value)) for n, value in series.judged())
-    return Look(series, points, scale_of(series.metric, tolerance), seconds, final)
+    return PreparedSeries(
+        series, points, resolve_tolerance(series.metric, tolerance), seconds, final
+    )
 
 
-def ramp_in(look: Look) -> Steady | None:
+def _find_ramp(prepared: PreparedSeries) -> Ramp | None:
     """The longest last part of the series over which it grows steadily, if there is one.
 
     A part that gets steeper holds what came before the growth; then a shorter one is preferred.
     """
-    start, found = look.points[0][0], None
-    for fraction in _SUFFIXES:
-        part = tuple(p for p in look.points if p[0] >= start + fraction * look.length)
-        if _outgrown(look, part):
+    start, found = prepared.points[0][0], None
+    for fraction in thresholds.RAMP_STARTS:
+        part = tuple(p for p in prepared.points if p[0] >= start + fraction * prepared.length)
+        if _outgrown(prepared, part):
             return _straight(part)
-        if len(part) <= MINIMUM_SAMPLES:
+        if len(part) <= thresholds.MIN_SAMPLES:
             break
-        ramp = steady(part)
-        if _is_ramp(look, part, ramp) and not (fraction and _slows_into(look, ramp)):
+        ramp = measure_ramp(part)
+        if _is_ramp(prepared, part, ramp) and not (fraction and _slows_into(prepared, ramp)):
             found = ramp
-            if ramp.second <= 1.3 * ramp.first:
+            if ramp.second <= thresholds.STEEPENING * ramp.first:
                 break
     return found
 
 
-def still_rises(look: Look) -> bool:
+def still_rising(prepared: PreparedSeries) -> bool:
     """Whether the series rose, and rises at its end: growth, however uneven."""
-    points = look.points
+    points = prepared.points
     if (
-        len(points) < 2 * MINIMUM_SAMPLES
-        or points[-1][1] - points[0][1] < look.scale.minimum_growth
+        len(points) < 2 * thresholds.MIN_SAMPLES
+        or points[-1][1] - points[0][1] < prepared.tolerance.minimum_growth
     ):
         return False
     half = (points[0][0] + points[-1][0]) / 2
     late = [p for p in points if p[0] >= half]
     line = trend(points)
-    if len(late) < MINIMUM_SAMPLES or line.z < _GROWS or stalls(points, line.rate):
+    if (
+        len(late) < thresholds.MIN_SAMPLES
+        or line.z < thresholds.GROWTH_SCORE
+        or stalls(points, line.rate)
+    ):
         return False
-    return trend(late).z >= QUIET and tooth(points) < 0.25 * line.rate * look.length
+    return (
+        trend(late).z >= thresholds.LEVEL_SCORE
+        and max_reversal(points) < thresholds.UNEVEN_REVERSAL * line.rate * prepared.length
+    )
 
 
-def _slows_into(look: Look, ramp: Steady) -> bool:
+def _slows_into(prepared: PreparedSeries, ramp: Ramp) -> bool:
     """Whether the series grew faster before the ramp, and slows down within it still.
 
     What fills at random by ever rarer keys grows with the logarithm of the iterations: half as fast
     each time that they double. Over a ramp of that length a slow one of those looks straight.
     """
-    (begin, low), (start, high) = look.points[0], ramp.points[0]
-    if (high - low) / (start - begin) <= 1.15 * ramp.whole.rate:
+    (begin, low), (start, high) = prepared.points[0], ramp.points[0]
+    if (high - low) / (start - begin) <= thresholds.FASTER_BEFORE * ramp.whole.rate:
         return False
-    if is_slow(ramp.whole.rate, look.scale) and (
-        ramp.points[-1][0] < _TRIPLED * start or ramp.growth < _REMNANT * look.scale.minimum_growth
+    if is_slow(ramp.whole.rate, prepared.tolerance) and (
+        ramp.points[-1][0] < thresholds.SLOW_TRIPLED * start
+        or ramp.growth < thresholds.SLOW_REMNANT * prepared.tolerance.minimum_growth
     ):
         return True
-    return ramp.second < 0.95 * ramp.first
+    return ramp.second < thresholds.STILL_SLOWING * ramp.first
 
 
-def _is_ramp(look: Look, part: Sequence[Point], ramp: Steady) -> bool:
-    scale = look.scale
+def _is_ramp(prepared: PreparedSeries, part: Sequence[Point], ramp: Ramp) -> bool:
+    tolerance = prepared.tolerance
     net = part[-1][1] - part[0][1]
-    if min(ramp.growth, net) < scale.minimum_growth or ramp.growth < scale.floor * ramp.length:
+    if (
+        min(ramp.growth, net) < tolerance.minimum_growth
+        or ramp.growth < tolerance.min_rate * ramp.length
+    ):
         return False
-    steps = rises(part, scale.quantum)
-    if steps.late < 2 or steps.count - steps.late < 2 or steps.tail > 1.5 * steps.longest_gap:
+    maxima = new_maxima(part, tolerance.quantum)
+    if (
+        maxima.late < 2
+        or maxima.count - maxima.late < 2
+        or maxima.tail > thresholds.GAP_FACTOR * maxima.longest_gap
+    ):
         return False
-    if is_slow(ramp.whole.rate, look.scale) and ramp.second < _KEPT * ramp.first:
+    if (
+        is_slow(ramp.whole.rate, prepared.tolerance)
+        and ramp.second < thresholds.SLOW_KEPT_PACE * ramp.first
+    ):
         return False
-    if ramp.decays or stalls(ramp.points, ramp.whole.rate) or net < _TEETH * tooth(look.points):
+    if (
+        ramp.decays
+        or stalls(ramp.points, ramp.whole.rate)
+        or net < thresholds.REVERSAL_FACTOR * max_reversal(prepared.points)
+    ):
         return False
-    return ramp.whole.z >= _GROWS or _is_staircase(look, part, steps)
+    return ramp.whole.z >= thresholds.GROWTH_SCORE or _is_staircase(prepared, part, maxima)
 
 
-def _is_staircase(look: Look, part: Sequence[Point], steps: Rises) -> bool:
-    """Rises that recur and are kept, on otherwise quiet ground."""
+def _is_staircase(prepared: PreparedSeries, part: Sequence[Point], maxima: NewMaxima) -> bool:
+    """NewMaxima that recur and are kept, on otherwise quiet ground."""
     net = part[-1][1] - part[0][1]
-    if falls(part) > 0.05 * net:
+    if total_decrease(part) > thresholds.STAIRCASE_DECREASE * net:
         return False
-    quiet = sum(b[1] - a[1] <= look.scale.quantum for a, b in pairwise(part))
-    if look.scale.exact:
-        return steps.count >= 4
-    return steps.count >= 12 or (steps.count >= 5 and 2 * quiet >= len(part) - 1)
+    quiet = sum(b[1] - a[1] <= prepared.tolerance.quantum for a, b in pairwise(part))
+    if prepared.tolerance.exact:
+        return maxima.count >= thresholds.STAIRCASE_STEPS_EXACT
+    mostly_flat = 2 * quiet >= len(part) - 1
+    needed = thresholds.STAIRCASE_STEPS_FLAT if mostly_flat else thresholds.STAIRCASE_STEPS
+    return maxima.count >= needed
 
 
-def _outgrown(look: Look, part: Sequence[Point]) -> bool:
+def _outgrown(prepared: PreparedSeries, part: Sequence[Point]) -> bool:
     """Growth so large that few readings are enough: every step up, the last one as steep."""
     net = part[-1][1] - part[0][1]
-    if len(part) < (2 if look.final else 4) or net < 3 * look.scale.implausible:
+    final = prepared.final
+    needed = thresholds.OUTGROWN_SAMPLES_FINAL if final else thresholds.OUTGROWN_SAMPLES
+    enough = net >= thresholds.OUTGROWN * prepared.tolerance.implausible
+    if len(part) < needed or not enough:
         return False
     slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(part)]
-    return min(slopes) > 0 and slopes[-1] >= 0.7 * net / (part[-1][0] - part[0][0])
+    return min(slopes) > 0 and slopes[-1] >= thresholds.OUTGROWN_LAST_STEP * net / (
+        part[-1][0] - part[0][0]
+    )
 
 
-def _straight(part: Sequence[Point]) -> Steady:
-    if len(part) > MINIMUM_SAMPLES:
-        return steady(part)
+def _straight(part: Sequence[Point]) -> Ramp:
+    if len(part) > thresholds.MIN_SAMPLES:
+        return measure_ramp(part)
     rate = (part[-1][1] - part[0][1]) / (part[-1][0] - part[0][0])
-    return Steady(tuple(part), Trend(rate, 0.1 * rate, 0.0, _GROWS), rate, rate, decays=False)
+    return Ramp(
+        tuple(part),
+        Trend(rate, thresholds.OUTGROWN_ERROR * rate, 0.0, thresholds.GROWTH_SCORE),
+        rate,
+        rate,
+        decays=False,
+    )

@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.result import Cause, Finding, Outcome, Series
-from leak_suite.verdict.run import LIVE, Run
+from leak_suite.verdict import thresholds
+from leak_suite.verdict.run_series import LIVE, RunSeries
 from leak_suite.verdict.tolerance import RESIDENT, Tolerance
 
-__all__ = ["Verdict", "fold", "judge_all"]
+__all__ = ["Verdict", "judge_all", "overall_outcome"]
 
 _NO_BUDGETS: Mapping[str, float] = MappingProxyType({})
 
@@ -31,8 +32,8 @@ class Verdict:
     more_iterations: int | None = None
 
 
-def fold(findings: Iterable[Finding]) -> Outcome:
-    """One outcome of many: growth first, then budgets, then what could not be judged."""
+def overall_outcome(findings: Iterable[Finding]) -> Outcome:
+    """The outcome of a whole run: growth first, then budgets, then what could not be judged."""
     findings = tuple(findings)
     for outcome in (Outcome.GROWING, Outcome.OVER_BUDGET):
         if any(finding.outcome is outcome for finding in findings):
@@ -43,12 +44,12 @@ def fold(findings: Iterable[Finding]) -> Outcome:
     return Outcome.STABLE
 
 
-def reconcile(run: Run, findings: Mapping[str, Finding], name: str) -> Finding:
+def reconcile(run: RunSeries, findings: Mapping[str, Finding], name: str) -> Finding:
     """The finding of one metric in the light of the others."""
     finding = findings[name]
     if name in run.budgets:
         finding = _against_budget(run, finding)
-    kept = run.sees_live and run.creeps(name)
+    kept = run.sees_live and run.still_rising(name)
     if finding.outcome is Outcome.INCONCLUSIVE and not kept:
         return _covered(run, findings, finding)
     if name in RESIDENT:
@@ -61,7 +62,7 @@ def _with(finding: Finding, kind: ClauseKind, *metrics: str) -> Finding:
     return replace(finding, clauses=(*finding.clauses, Clause(kind, metrics=metrics)))
 
 
-def _against_budget(run: Run, finding: Finding) -> Finding:
+def _against_budget(run: RunSeries, finding: Finding) -> Finding:
     peak, budget = run.peak(finding.metric), run.budgets[finding.metric]
     if peak is None:
         clauses: tuple[Clause, ...] = (Clause(ClauseKind.BUDGET_NOT_CHECKED),)
@@ -83,18 +84,18 @@ def _against_budget(run: Run, finding: Finding) -> Finding:
     )
 
 
-def _covered(run: Run, findings: Mapping[str, Finding], finding: Finding) -> Finding:
+def _covered(run: RunSeries, findings: Mapping[str, Finding], finding: Finding) -> Finding:
     """Whether a metric that could not be judged leaves a hole, or others have looked there."""
     name = finding.metric
     if name in run.budgets:
         return finding
     if name in RESIDENT and run.sees_live:
         return replace(finding, required=False)
-    eyes = run.eyes(name, findings)
-    if not run.is_required(name) and (eyes or run.is_blind(name)):
+    covering_metrics = run.covering_metrics(name, findings)
+    if not run.is_required(name) and (covering_metrics or run.is_blind(name)):
         return replace(finding, required=False)
-    if run.is_blind(name) and eyes:
-        return _with(replace(finding, required=False), ClauseKind.COVERED, eyes[0])
+    if run.is_blind(name) and covering_metrics:
+        return _with(replace(finding, required=False), ClauseKind.COVERED, covering_metrics[0])
     if name == "heap" and _is_stable(findings, "blocks") and _is_stable(findings, "gc_objects"):
         required = finding.detectable_rate is None
         return _with(replace(finding, required=required), ClauseKind.OBJECTS_STEADY)
@@ -105,7 +106,7 @@ def _is_stable(findings: Mapping[str, Finding], name: str) -> bool:
     return name in findings and findings[name].outcome is Outcome.STABLE
 
 
-def _resident(run: Run, findings: Mapping[str, Finding], finding: Finding) -> Finding:
+def _resident(run: RunSeries, findings: Mapping[str, Finding], finding: Finding) -> Finding:
     """Say whether resident memory follows live memory, is kept by the allocator, or is mapped."""
     name = finding.metric
     live = [other for other in LIVE if other in findings and not run.is_blind(other)]
@@ -118,8 +119,9 @@ def _resident(run: Run, findings: Mapping[str, Finding], finding: Finding) -> Fi
             required=False,
         )
     if finding.outcome is Outcome.STABLE:
+        heap = run.rise("heap") / thresholds.RETENTION_HEAP_SHARE
         kept = bool(live) and finding.cause in {Cause.PLATEAU, Cause.FIRST_USE}
-        if not kept or run.rise(name) < 4 * 1024**2 or run.rise("heap") > 0.5 * run.rise(name):
+        if not kept or run.rise(name) < thresholds.RETENTION_GROWTH or heap > run.rise(name):
             return finding
         return _with(replace(finding, cause=Cause.RETENTION), ClauseKind.ALLOCATOR_KEEPS)
     if not live:
@@ -148,15 +150,16 @@ def judge_all(
     budgets: Mapping[str, float] = _NO_BUDGETS,
 ) -> Verdict:
     """Judge every series that has a tolerance or a budget, and reconcile the findings."""
-    run = Run({one.metric: one for one in series}, tolerances, seconds, budgets)
+    run = RunSeries({one.metric: one for one in series}, tolerances, seconds, budgets)
     findings = {name: run.judge(name, final=final) for name in run.metrics()}
-    rings = tuple(name for name in findings if run.rings(name, findings))
-    waits = any(run.awaits(name, findings) for name in findings)
-    if waits and not rings and not final:
+    enders = tuple(name for name in findings if run.ends_run(name, findings))
+    waits = any(run.needs_more_rounds(name, findings) for name in findings)
+    if waits and not enders and not final:
         known = tuple(finding for finding in findings.values() if finding is not None)
         return Verdict(known, Outcome.INCONCLUSIVE, done=False, more_iterations=run.next_round())
     settled = {
-        name: found or run.last_look(name, stopped_by=rings) for name, found in findings.items()
+        name: found or run.final_finding(name, stopped_by=enders)
+        for name, found in findings.items()
     }
     result = tuple(reconcile(run, settled, name) for name in settled)
-    return Verdict(result, fold(result), done=True)
+    return Verdict(result, overall_outcome(result), done=True)

@@ -1,4 +1,4 @@
-"""The shape of a series: when it rose, how long it was flat, whether it falls back or fades."""
+"""The shape of a series: new maxima, reversals, decay, cycles, and the pace of its halves."""
 
 from __future__ import annotations
 
@@ -8,25 +8,44 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median
 
+from leak_suite.verdict import thresholds
 from leak_suite.verdict.trend import Point, Trend, sen_slope, thin, trend
 
-__all__ = ["Rises", "Steady", "cycles", "fades", "falls", "rises", "stalls", "steady", "tooth"]
+__all__ = [
+    "NewMaxima",
+    "Ramp",
+    "cycles",
+    "decays",
+    "max_reversal",
+    "measure_ramp",
+    "new_maxima",
+    "stalls",
+    "total_decrease",
+]
 
 
 @dataclass(frozen=True)
-class Rises:
-    """Where the series reached new heights: how often, the longest wait, the wait at its end."""
+class NewMaxima:
+    """Where the series reached new maxima, in iterations.
+
+    `count` of them, `late` ones in the second half; the `longest_gap` between two, the `tail` since
+    the `last`.
+    """
 
     count: int
-    late: int  # of them in the second half of the iterations
+    late: int
     longest_gap: float
     tail: float
-    last: float  # iteration of the last rise
+    last: float
 
 
 @dataclass(frozen=True)
-class Steady:
-    """Growth over the last part of a series, as a whole and in its two halves."""
+class Ramp:
+    """Growth over the last part of a series.
+
+    `whole` is its trend, `first` and `second` are the rates of its halves (unit per iteration);
+    it `decays` if the second lags behind.
+    """
 
     points: tuple[Point, ...]
     whole: Trend
@@ -45,8 +64,8 @@ class Steady:
         return self.whole.rate * self.length
 
 
-def rises(points: Sequence[Point], quantum: float) -> Rises:
-    """Count the new heights that top the last one by more than `quantum`."""
+def new_maxima(points: Sequence[Point], quantum: float) -> NewMaxima:
+    """The values that exceed the last maximum by more than `quantum`."""
     start, record = points[0]
     end = points[-1][0]
     times = [start]
@@ -55,7 +74,7 @@ def rises(points: Sequence[Point], quantum: float) -> Rises:
             times.append(n)
             record = value
     gaps = [b - a for a, b in pairwise(times)]
-    return Rises(
+    return NewMaxima(
         count=len(gaps),
         late=sum(t > (start + end) / 2 for t in times[1:]),
         longest_gap=max(gaps, default=0.0),
@@ -64,11 +83,11 @@ def rises(points: Sequence[Point], quantum: float) -> Rises:
     )
 
 
-def tooth(points: Sequence[Point], blocks: int = 12) -> float:
-    """Height of the largest rise that was given back: a saw-tooth's tooth, block by block.
+def max_reversal(points: Sequence[Point], blocks: int = thresholds.REVERSAL_BLOCKS) -> float:
+    """The largest rise that was given back afterwards (a drawdown), over averaged blocks.
 
     A fall from the level of the start was never a rise, so it does not count, unless it did rise
-    just before: then the series began high up on a tooth.
+    just before: then the series began near a maximum.
     """
     values = [v for _, v in thin(points, blocks)]
     low = high = values[0]
@@ -76,26 +95,27 @@ def tooth(points: Sequence[Point], blocks: int = 12) -> float:
     for value in values:
         high = max(high, value)
         fall, rise = high - value, high - low
-        largest = max(largest, fall if rise >= 0.02 * fall else rise)
+        largest = max(largest, fall if rise >= thresholds.REVERSAL_START * fall else rise)
         if value < low:
             low = high = value
     return largest
 
 
-def falls(points: Sequence[Point]) -> float:
-    """All steps down, added up."""
+def total_decrease(points: Sequence[Point]) -> float:
+    """The sum of all steps down."""
     return sum(max(0.0, a[1] - b[1]) for a, b in pairwise(points))
 
 
-def steady(points: Sequence[Point]) -> Steady:
-    """Measure the growth of `points` as a whole and in its two halves."""
+def measure_ramp(points: Sequence[Point]) -> Ramp:
+    """The growth of `points` as a whole and in its two halves."""
     points = thin(points)
     early, late = _halves(points)
     one, two = _rates(early, late)
-    # A fading series is concave: its second half lags behind by more than its steps explain.
+    # A decaying series is concave: its second half lags behind by more than its steps explain.
     noise = math.hypot(_unevenness(early), _unevenness(late))
-    lags = two < 0.7 * one or two + 3 * noise < 0.92 * one
-    return Steady(tuple(points), trend(points), one, two, decays=lags)
+    errors = thresholds.HALVES_ERRORS * noise
+    lags = two < thresholds.HALVES_DECAY * one or two + errors < thresholds.HALVES_DECAY_SURE * one
+    return Ramp(tuple(points), trend(points), one, two, decays=lags)
 
 
 def stalls(points: Sequence[Point], rate: float) -> bool:
@@ -107,10 +127,10 @@ def stalls(points: Sequence[Point], rate: float) -> bool:
     # Bends of the series from point to point: noise, and little else.
     bends = [abs(a - 2 * b + c) for a, b, c in zip(values, values[1:], values[2:], strict=False)]
     largest = max(b - a for a, b in pairwise(values))
-    if len(last) < 3 or share < max(2 * largest, 2 * median(bends)):
+    if len(last) < 3 or share < thresholds.STALL_STEPS * max(largest, median(bends)):
         return False
     gained = (last[-1][1] - last[0][1]) / (last[-1][0] - last[0][0])
-    return gained < 0.5 * rate
+    return gained < thresholds.STALL_SHARE * rate
 
 
 def _unevenness(points: Sequence[Point]) -> float:
@@ -138,16 +158,16 @@ def _rates(early: Sequence[Point], late: Sequence[Point]) -> tuple[float, float]
     return first, second
 
 
-def fades(points: Sequence[Point], noise: float, share: float) -> bool:
+def decays(points: Sequence[Point], noise: float, share: float) -> bool:
     """Whether the growth dies away: each fifth of the run gains clearly less than the last.
 
     The last fifth must gain no more than `share` of the first.
     """
     ends = _at_fifths(points)
     gains = [b - a for a, b in pairwise(ends)]
-    if gains[0] <= 8 * noise:
+    if gains[0] <= thresholds.FIFTH_NOISE * noise:
         return False
-    falling = all(b <= 0.85 * a + noise for a, b in pairwise(gains))
+    falling = all(b <= thresholds.FIFTH_DECAY * a + noise for a, b in pairwise(gains))
     return falling and gains[-1] <= share * gains[0]
 
 
@@ -167,11 +187,12 @@ def cycles(points: Sequence[Point]) -> bool:
     """Whether the series climbs and drops, at least twice, between bounds that stay."""
     values = [v for _, v in points]
     spread = max(values) - min(values)
+    drop = thresholds.DROP_SHARE * spread
     steps = [b - a for a, b in pairwise(values)]
-    ends = [b for a, b in pairwise(values) if b - a <= -0.4 * spread]
-    drops = sum(-step for step in steps if step <= -0.4 * spread)
-    if spread <= 0 or len(ends) < 2 or drops < 0.8 * falls(points):
+    ends = [b for a, b in pairwise(values) if b - a <= -drop]
+    drops = sum(-step for step in steps if step <= -drop)
+    if spread <= 0 or len(ends) < 2 or drops < thresholds.DROPS_SHARE * total_decrease(points):
         return False
     middle = len(values) // 2
-    tops = max(values[middle:]) <= max(values[:middle]) + 0.1 * spread
-    return tops and ends[-1] <= ends[0] + 0.2 * spread
+    tops = max(values[middle:]) <= max(values[:middle]) + thresholds.CYCLE_TOP * spread
+    return tops and ends[-1] <= ends[0] + thresholds.CYCLE_BOTTOM * spread

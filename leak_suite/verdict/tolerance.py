@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leak_suite.metrics import METRICS
-from leak_suite.units import KIB, MIB
+from leak_suite.verdict import thresholds
 
-__all__ = ["RESIDENT", "Scale", "Tolerance", "scale_of"]
+__all__ = ["RESIDENT", "ResolvedTolerance", "Tolerance", "resolve_tolerance"]
 
 RESIDENT = frozenset(name for name, metric in METRICS.items() if metric.resident)
 
@@ -17,32 +17,31 @@ class Tolerance:
     """What a metric is allowed to do.
 
     `exact` metrics are counted after settling and judged as they stand; the others as a trend.
-    Growth below `floor` per iteration does not matter. The other fields have defaults that follow
-    from the metric and its unit: `minimum_growth` is the total growth below which nothing is
+    Growth below `min_rate` per iteration does not matter. The other fields have defaults that
+    follow from the metric and its unit: `minimum_growth` is the total growth below which nothing is
     claimed, `implausible` the size above which no cache or pool is expected, `max_detectable` the
     coarsest view (per iteration) with which a series may still be called stable.
 
-    `covered_by` names metrics that see, more coarsely, what this one would have seen. One that is
-    not `required` leaves no hole where it is blind, nor where it cannot be judged but a metric that
-    covers it can.
+    `covering_metrics` see, more coarsely, what this one would have seen. One that is not `required`
+    leaves no hole where it is blind, nor where it cannot be judged but a covering metric can.
     """
 
     exact: bool
     unit: str
-    floor: float = 0.0
+    min_rate: float = 0.0
     minimum_growth: float | None = None
     implausible: float | None = None
     max_detectable: float | None = None
     required: bool = True
-    covered_by: tuple[str, ...] = ()
+    covering_metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Scale:
-    """A tolerance with every default filled in for one metric."""
+class ResolvedTolerance:
+    """A tolerance with every default filled in for one metric; in its unit."""
 
     exact: bool
-    floor: float
+    min_rate: float
     minimum_growth: float
     implausible: float
     max_detectable: float
@@ -50,37 +49,37 @@ class Scale:
     @property
     def quantum(self) -> float:
         """The smallest move of a reading that counts as one."""
-        return 0.0 if self.exact else self.minimum_growth / 64
+        return 0.0 if self.exact else self.minimum_growth * thresholds.QUANTUM_SHARE
 
     @property
     def stillness(self) -> float:
         """A series that moves by no more than this, from its lowest to its highest, is still."""
-        return 0.0 if self.exact else self.minimum_growth / 4
+        return 0.0 if self.exact else self.minimum_growth * thresholds.STILLNESS_SHARE
 
     @property
     def job_sized(self) -> float:
         """Growth in one iteration that a whole job would leave behind, not a cache entry."""
-        return 0.9 if self.exact else self.minimum_growth
+        return thresholds.JOB_SIZED_EXACT if self.exact else self.minimum_growth
 
 
-def scale_of(metric: str, tolerance: Tolerance) -> Scale:
+def resolve_tolerance(metric: str, tolerance: Tolerance) -> ResolvedTolerance:
     """Fill in the defaults of `tolerance` for `metric`."""
     if tolerance.exact:
-        minimum, implausible, detectable = 4.0, 5_000.0, 1.0
+        defaults = thresholds.EXACT_DEFAULTS
     elif tolerance.unit == "bytes":
-        minimum, implausible, detectable = 64 * KIB, 48 * MIB, 128.0
-        if metric in RESIDENT:
-            minimum, implausible, detectable = 2 * MIB, 96 * MIB, 4 * KIB
+        resident = metric in RESIDENT
+        defaults = thresholds.RESIDENT_DEFAULTS if resident else thresholds.BYTES_DEFAULTS
     else:
-        minimum, implausible, detectable = 256.0, 1e6, 2.0
+        defaults = thresholds.COUNT_DEFAULTS
+    minimum, implausible, detectable = defaults
     given, known = tolerance, METRICS[metric].implausible if metric in METRICS else None
-    return Scale(
+    return ResolvedTolerance(
         exact=given.exact,
-        floor=given.floor,
+        min_rate=given.min_rate,
         minimum_growth=_or(given.minimum_growth, minimum),
         implausible=_or(given.implausible, known if known is not None else implausible),
         # Who tolerates more need not be seen through finer.
-        max_detectable=max(_or(given.max_detectable, detectable), 2 * given.floor),
+        max_detectable=max(_or(given.max_detectable, detectable), 2 * given.min_rate),
     )
 
 

@@ -151,7 +151,7 @@ def test_jobs_that_fail_twenty_times_over_keep_no_memory(
         samples = tuple((n * len(turns), float(v)) for n, v in enumerate(values))
         finding = judge(
             Series(metric, unit, samples, warm_up=4),
-            Tolerance(exact=False, unit=unit, floor=limit),
+            Tolerance(exact=False, unit=unit, min_rate=limit),
             final=True,
         )
         assert finding is not None

@@ -107,7 +107,7 @@ def test_a_peak_over_its_budget_is_over_budget(jobs: Path) -> None:
 
 def test_what_covers_a_metric_stands_in_the_table_of_probes_alone() -> None:
     allowed = tolerances([Series(name, "") for name in METRICS], Options())
-    assert {name: (one.required, one.covered_by) for name, one in allowed.items()} == {
+    assert {name: (one.required, one.covering_metrics) for name, one in allowed.items()} == {
         name: (probe.required, probe.covering_metrics)
         for name, probe in METRICS.items()
         if name != "peak"
@@ -209,6 +209,6 @@ def test_importing_the_door_is_light() -> None:
 def test_a_tolerance_of_the_options_takes_the_place_of_the_probes_own() -> None:
     series = [Series("heap", "bytes"), Series("fds", "descriptors"), Series("peak", "bytes")]
     allowed = tolerances(series, Options(tolerances={"heap": 4096.0}))
-    assert allowed["heap"].floor == 4096.0
-    assert allowed["fds"].floor == METRICS["fds"].min_rate
+    assert allowed["heap"].min_rate == 4096.0
+    assert allowed["fds"].min_rate == METRICS["fds"].min_rate
     assert "peak" not in allowed

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leak_suite.result import Finding, Outcome, Series
-from leak_suite.verdict import Tolerance, fold, judge
-from leak_suite.verdict.policy import patience_for_noise
+from leak_suite.verdict import Tolerance, judge, overall_outcome
+from leak_suite.verdict.policy import noise_allowance
 from leak_suite.verdict.trend import sen_slope, thin, trend
 
-BYTES = Tolerance(exact=False, unit="bytes", floor=1.0, minimum_growth=4096)
+BYTES = Tolerance(exact=False, unit="bytes", min_rate=1.0, minimum_growth=4096)
 COUNT = Tolerance(exact=True, unit="descriptors")
 
 levels = st.lists(st.integers(0, 10**8), min_size=6, max_size=60)
@@ -45,7 +45,7 @@ def test_a_noisy_series_in_another_unit_is_judged_the_same(values: list[int], po
     scaled = Tolerance(
         exact=False,
         unit="things",
-        floor=BYTES.floor * factor,
+        min_rate=BYTES.min_rate * factor,
         minimum_growth=4096 * factor,
         implausible=2.0**25 * factor,
         max_detectable=64 * factor,
@@ -53,7 +53,7 @@ def test_a_noisy_series_in_another_unit_is_judged_the_same(values: list[int], po
     plain = Tolerance(
         exact=False,
         unit="things",
-        floor=BYTES.floor,
+        min_rate=BYTES.min_rate,
         minimum_growth=4096,
         implausible=2.0**25,
         max_detectable=64,
@@ -103,7 +103,7 @@ def test_the_fold_does_not_depend_on_order(outcomes: list[Outcome], order: rando
     findings = [Finding(str(k), "", each) for k, each in enumerate(outcomes)]
     mixed = findings[:]
     order.shuffle(mixed)
-    assert fold(findings) is fold(mixed)
+    assert overall_outcome(findings) is overall_outcome(mixed)
 
 
 @settings(max_examples=30)
@@ -140,4 +140,4 @@ def test_an_autocorrelated_wander_counts_for_less_than_white_noise() -> None:
 
 
 def test_patience_with_noise_grows_with_time() -> None:
-    assert patience_for_noise(1) <= patience_for_noise(7) <= patience_for_noise(20)
+    assert noise_allowance(1) <= noise_allowance(7) <= noise_allowance(20)

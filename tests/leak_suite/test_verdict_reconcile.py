@@ -7,23 +7,29 @@ from collections.abc import Callable, Mapping
 
 import leak_suite.verdict
 from leak_suite.result import Cause, Finding, Outcome, Series
-from leak_suite.verdict import Tolerance, Verdict, fold, judge_all
+from leak_suite.verdict import Tolerance, Verdict, judge_all, overall_outcome
 
 MIB = 2.0**20
 TOLERANCES = {
-    "heap": Tolerance(exact=False, unit="bytes", floor=1.0, covered_by=("rss_anon", "rss")),
-    "blocks": Tolerance(exact=False, unit="blocks", floor=0.02, covered_by=("heap", "rss")),
+    "heap": Tolerance(
+        exact=False, unit="bytes", min_rate=1.0, covering_metrics=("rss_anon", "rss")
+    ),
+    "blocks": Tolerance(
+        exact=False, unit="blocks", min_rate=0.02, covering_metrics=("heap", "rss")
+    ),
     "gc_objects": Tolerance(
-        exact=False, unit="objects", floor=0.02, required=False, covered_by=("blocks",)
+        exact=False, unit="objects", min_rate=0.02, required=False, covering_metrics=("blocks",)
     ),
-    "rss": Tolerance(exact=False, unit="bytes", floor=64.0, covered_by=("rss_anon",)),
+    "rss": Tolerance(exact=False, unit="bytes", min_rate=64.0, covering_metrics=("rss_anon",)),
     "rss_anon": Tolerance(
-        exact=False, unit="bytes", floor=64.0, required=False, covered_by=("rss",)
+        exact=False, unit="bytes", min_rate=64.0, required=False, covering_metrics=("rss",)
     ),
-    "pss": Tolerance(exact=False, unit="bytes", floor=64.0, required=False, covered_by=("rss",)),
+    "pss": Tolerance(
+        exact=False, unit="bytes", min_rate=64.0, required=False, covering_metrics=("rss",)
+    ),
     "fds": Tolerance(exact=True, unit="descriptors"),
     "threads": Tolerance(exact=True, unit="threads"),
-    "tasks": Tolerance(exact=True, unit="tasks", required=False, covered_by=("gc_objects",)),
+    "tasks": Tolerance(exact=True, unit="tasks", required=False, covering_metrics=("gc_objects",)),
     "temp_files": Tolerance(exact=True, unit="files", required=False),
 }
 LEVELS = {"heap": 5e6, "blocks": 4e4, "gc_objects": 1.3e4, "rss": 3e7, "fds": 4.0, "threads": 1.0}
@@ -265,7 +271,7 @@ def test_a_flat_run_has_no_opinion_on_the_next_round() -> None:
 
 def test_growth_outranks_budgets_and_budgets_outrank_doubt() -> None:
     def made(*found: Outcome) -> Outcome:
-        return fold([Finding(str(k), "", each) for k, each in enumerate(found)])
+        return overall_outcome([Finding(str(k), "", each) for k, each in enumerate(found)])
 
     assert made(Outcome.OVER_BUDGET, Outcome.GROWING) is Outcome.GROWING
     assert made(Outcome.INCONCLUSIVE, Outcome.OVER_BUDGET) is Outcome.OVER_BUDGET
@@ -276,15 +282,16 @@ def test_growth_outranks_budgets_and_budgets_outrank_doubt() -> None:
 
 def test_doubt_about_what_is_not_required_does_not_count() -> None:
     doubt = Finding("pss", "bytes", Outcome.INCONCLUSIVE, required=False)
-    assert fold([doubt, Finding("heap", "bytes", Outcome.STABLE)]) is Outcome.STABLE
-    assert fold([doubt]) is Outcome.INCONCLUSIVE
+    assert overall_outcome([doubt, Finding("heap", "bytes", Outcome.STABLE)]) is Outcome.STABLE
+    assert overall_outcome([doubt]) is Outcome.INCONCLUSIVE
 
 
-def test_the_door_is_small() -> None:
+def test_the_package_exports_six_names() -> None:
     assert sorted(leak_suite.verdict.__all__) == [
         "Tolerance",
         "Verdict",
-        "fold",
         "judge",
         "judge_all",
+        "overall_outcome",
+        "resolve_tolerance",
     ]

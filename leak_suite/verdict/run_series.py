@@ -1,4 +1,4 @@
-"""All the series of one run: who is blind, who rings, who is still waited for."""
+"""All the series of one run: which are blind, which end it, which need more rounds."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ from functools import cached_property
 from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.metrics import METRICS
 from leak_suite.result import Cause, Finding, Outcome, Series
-from leak_suite.verdict.judge import follow, judge
+from leak_suite.verdict import thresholds
+from leak_suite.verdict.judge import judge_prepared, judge_with_leaders
 from leak_suite.verdict.policy import needed_for_growth
-from leak_suite.verdict.ramp import Look, look_at, ramp_in, still_rises
+from leak_suite.verdict.ramp import PreparedSeries, prepare, still_rising
 from leak_suite.verdict.tolerance import RESIDENT, Tolerance
 
-__all__ = ["LIVE", "Run"]
+__all__ = ["LIVE", "RunSeries"]
 
 LIVE = tuple(name for name, metric in METRICS.items() if metric.live)
-_KEPT = 8 * 1024.0**2  # with live memory flat, less resident growth than this is the kernel's noise
-_STRAIGHT = 0.02  # spread around the line, as a share of the growth, of memory mapped call by call
-_PAGE = 4096.0
 
 Found = Mapping[str, Finding | None]
 
 
 @dataclass(frozen=True)
-class Run:
+class RunSeries:
     """The series by metric, with what they may do, and the seconds that the workload has run."""
 
     series: Mapping[str, Series]
@@ -45,32 +43,32 @@ class Run:
         return any(name in self.series and not self.is_blind(name) for name in ("heap", "blocks"))
 
     @cached_property
-    def _looks(self) -> dict[str, Look]:
+    def _prepared(self) -> dict[str, PreparedSeries]:
         return {
-            name: look_at(self.series[name], self._tolerance(name), final=False, seconds=0.0)
+            name: prepare(
+                self.series[name], self._tolerance(name), final=False, seconds=self.seconds
+            )
             for name in self.metrics()
             if name in self.series and name in self.tolerances and name != "peak"
         }
 
-    @cached_property
-    def _ramps(self) -> dict[str, bool]:
-        return {
-            name: look.length > 0 and ramp_in(look) is not None
-            for name, look in self._looks.items()
-        }
+    def _has_ramp(self, name: str) -> bool:
+        return name in self._prepared and self._prepared[name].ramp is not None
 
     def _tolerance(self, name: str) -> Tolerance:
         given = self.tolerances[name]
         if name not in RESIDENT or not self.sees_live:
             return given
-        return replace(given, minimum_growth=max(given.minimum_growth or 0.0, _KEPT))
+        return replace(
+            given, minimum_growth=max(given.minimum_growth or 0.0, thresholds.RESIDENT_NOISE)
+        )
 
     def judge(self, name: str, *, final: bool) -> Finding | None:
         """The finding of one metric by itself."""
-        if name not in self._looks:
+        if name not in self._prepared:
             return self._peak_only(name)
-        tolerance = self._tolerance(name)
-        return judge(self.series[name], tolerance, final=final, seconds=self.seconds)
+        prepared = self._prepared[name]
+        return judge_prepared(replace(prepared, final=True) if final else prepared)
 
     def _peak_only(self, name: str) -> Finding:
         """A metric that has a budget and nothing else: only its highest value matters."""
@@ -81,13 +79,17 @@ class Run:
             return Finding(name, unit, Outcome.INCONCLUSIVE, Cause.BLIND, clauses=clauses)
         return Finding(name, unit, Outcome.STABLE, peak=peak, clauses=(Clause(ClauseKind.READ),))
 
-    def last_look(self, name: str, *, stopped_by: Sequence[str]) -> Finding:
-        """The finding of a metric that was open when the run ended early, over `stopped_by`."""
-        look = self._looks.get(name)
-        if stopped_by and look is not None and (found := follow(look, stopped_by)) is not None:
+    def final_finding(self, name: str, *, stopped_by: Sequence[str]) -> Finding:
+        """The finding of an undecided metric when the run ends, early because of `stopped_by`."""
+        prepared = self._prepared.get(name)
+        if (
+            stopped_by
+            and prepared is not None
+            and (found := judge_with_leaders(prepared, stopped_by)) is not None
+        ):
             return found
         found = self.judge(name, final=True)
-        assert found is not None  # a final look always answers
+        assert found is not None  # a final one always answers
         if found.outcome is Outcome.INCONCLUSIVE and not self.is_blind(name) and stopped_by:
             clauses = (Clause(ClauseKind.STOPPED_EARLY, metrics=tuple(stopped_by)),)
             return replace(found, cause=Cause.STOPPED_EARLY, clauses=clauses, required=False)
@@ -112,9 +114,9 @@ class Run:
         """Whether the run cannot be judged without it, or something that covers for it."""
         return name not in self.tolerances or self.tolerances[name].required
 
-    def eyes(self, name: str, found: Found) -> list[str]:
+    def covering_metrics(self, name: str, found: Found) -> list[str]:
         """The metrics that see what this one should, and have been judged."""
-        covers = self.tolerances[name].covered_by if name in self.tolerances else ()
+        covers = self.tolerances[name].covering_metrics if name in self.tolerances else ()
         judged = ((other, found.get(other)) for other in covers)
         return [other for other, f in judged if f and f.outcome is not Outcome.INCONCLUSIVE]
 
@@ -129,7 +131,7 @@ class Run:
         flat = [found[other] for other in ("rss", "rss_anon") if other in found]
         return all(f is not None and f.outcome is Outcome.STABLE for f in flat)
 
-    def rings(self, name: str, found: Found) -> bool:
+    def ends_run(self, name: str, found: Found) -> bool:
         """Whether this finding ends the run."""
         finding = found[name]
         peak = self.peak(name)
@@ -141,37 +143,40 @@ class Run:
             return False
         if name not in RESIDENT or not self.sees_live:
             return True
-        return any(self._ramps.get(live) for live in LIVE) or self.is_mapped(name)
+        return any(self._has_ramp(live) for live in LIVE) or self.is_mapped(name)
 
-    def awaits(self, name: str, found: Found) -> bool:
+    def needs_more_rounds(self, name: str, found: Found) -> bool:
         """Whether the run goes on for the sake of this metric."""
         finding = found[name]
         if self.is_only_shared(name, found):
             return False
         if finding is not None:
             held = name in RESIDENT and finding.outcome is Outcome.GROWING
-            return held and not self.rings(name, found)
+            return held and not self.ends_run(name, found)
         if self.is_blind(name):
-            return len(self.series[name].samples) - self.series[name].warm_up < 3
-        if self._ramps.get(name, False) or self.creeps(name):
+            return (
+                len(self.series[name].samples) - self.series[name].warm_up
+                < thresholds.BLIND_READINGS
+            )
+        if self._has_ramp(name) or self.still_rising(name):
             return True
         if name in RESIDENT and self.sees_live:
             return False
-        return self.is_required(name) or not self.eyes(name, found)
+        return self.is_required(name) or not self.covering_metrics(name, found)
 
-    def creeps(self, name: str) -> bool:
+    def still_rising(self, name: str) -> bool:
         """Whether resident memory rises to the end, though too unevenly to be a ramp."""
-        return name in RESIDENT and name in self._looks and still_rises(self._looks[name])
+        return name in RESIDENT and name in self._prepared and still_rising(self._prepared[name])
 
     def is_mapped(self, name: str) -> bool:
         """Whether resident memory grows call by call, as straight as only mapping does it."""
-        look = self._looks.get(name)
-        ramp = ramp_in(look) if look is not None and look.length > 0 else None
+        ramp = self._prepared[name].ramp if name in self._prepared else None
         if ramp is None or ramp.growth <= 0:
             return False
-        even = 0.9 <= ramp.second / ramp.first <= 1.1 if ramp.first > 0 else False
-        straight = ramp.whole.spread <= _STRAIGHT * ramp.growth
-        return even and straight and ramp.whole.rate >= _PAGE
+        even_by = thresholds.MAPPED_EVENNESS
+        even = ramp.first > 0 and 1 - even_by <= ramp.second / ramp.first <= 1 + even_by
+        straight = ramp.whole.spread <= thresholds.MAPPED_SPREAD * ramp.growth
+        return even and straight and ramp.whole.rate >= thresholds.PAGE
 
     def next_round(self) -> int | None:
         """Iterations worth running before asking again; None where there is no opinion.
@@ -180,19 +185,21 @@ class Run:
         than the length that is asked for.
         """
         limits = [
-            limit for name in self._looks if (limit := self._round_for(name, self._looks[name]))
+            limit
+            for name in self._prepared
+            if (limit := self._round_for(name, self._prepared[name]))
         ]
         return max(1, math.floor(min(limits))) if limits else None
 
-    def _round_for(self, name: str, look: Look) -> float | None:
-        if look.length <= 0:
+    def _round_for(self, name: str, prepared: PreparedSeries) -> float | None:
+        if prepared.length <= 0:
             return None
-        (_, first), (_, last) = look.points[0], look.points[-1]
-        rate = (last - first) / look.length
-        if last - first < look.scale.minimum_growth or rate <= look.scale.floor:
+        (_, first), (_, last) = prepared.points[0], prepared.points[-1]
+        rate = (last - first) / prepared.length
+        if last - first < prepared.tolerance.minimum_growth or rate <= prepared.tolerance.min_rate:
             return None
-        by_size = look.scale.implausible / 8 / rate
+        by_size = thresholds.NEXT_ROUND_SHARE * prepared.tolerance.implausible / rate
         needed = needed_for_growth(self.seconds)
-        if not self._ramps[name] or needed is None or look.length >= needed:
+        if not self._has_ramp(name) or needed is None or prepared.length >= needed:
             return by_size
-        return min(by_size, needed - look.length)
+        return min(by_size, needed - prepared.length)
