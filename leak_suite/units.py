@@ -26,6 +26,7 @@ _NEXT_UNIT = 1 - 0.5 / 1024  # 1023.6 KiB would be written as 1,024 KiB; it is w
 _SINGULARS = {"processes": "process", "count": "count", "bytes": "byte"}
 # A count that grows more slowly than this is easier to read as "one in so many iterations".
 _RARE = 0.2
+_NEVER = 1e-12  # too small to be anything but rounding
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -55,7 +56,7 @@ def format_rate(value: float | None, unit: str) -> str:
     """
     if value is None:
         return ""
-    if unit != "bytes" and 0 < value < _RARE:
+    if unit != "bytes" and _NEVER < value < _RARE:
         return f"{format_value(1, unit)} every {format_number(round(1 / value))} iterations"
     return f"{format_value(value, unit)} per iteration"
 

@@ -9,7 +9,7 @@ from leak_suite.options import Options
 from leak_suite.result import Series
 from leak_suite.verdict import Tolerance, resolve_tolerance
 
-__all__ = ["minimum_growth", "tolerances"]
+__all__ = ["minimum_growth", "tolerance", "tolerances"]
 
 _MIB = 1 << 20
 
@@ -17,16 +17,21 @@ _MIB = 1 << 20
 def tolerances(series: Iterable[Series], options: Options) -> dict[str, Tolerance]:
     """The tolerance of each metric; the peak has none, only budgets."""
     names = (one.metric for one in series if one.metric != "peak")
-    return {name: _tolerance(name, options.tolerances.get(name)) for name in names}
+    return {name: tolerance(name, options.tolerances.get(name)) for name in names}
 
 
 def minimum_growth(metric: str, options: Options) -> float:
     """Growth in all, in the metric's unit, below which nothing is claimed."""
-    tolerance = _tolerance(metric, options.tolerances.get(metric))
-    return resolve_tolerance(metric, tolerance).minimum_growth
+    allowed = tolerance(metric, options.tolerances.get(metric))
+    return resolve_tolerance(metric, allowed).minimum_growth
 
 
-def _tolerance(metric: str, given: float | None) -> Tolerance:
+def tolerance(metric: str, given: float | None) -> Tolerance:
+    """What a metric is allowed to do; `given` (unit per iteration) replaces its own `min_rate`.
+
+    Raises:
+        KeyError: there is no such metric.
+    """
     known = metric_named(metric)
     reported_memory = metric.startswith("counter:") and not known.exact
     return Tolerance(

@@ -9,6 +9,7 @@ from pathlib import Path
 from leak_suite.fit.result import FitResult
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import (
+    also_growing,
     failed_steps,
     format_site,
     grouped_by_cause,
@@ -82,10 +83,7 @@ def _command(result: RunResult, group: Sequence[Finding], root: Path | None) -> 
         file, line = _position(site, root)
         if file:
             properties = f"file={_property(file)},line={max(1, line)},{properties}"
-    for other in others:
-        speed = format_rate(other.rate, other.unit)
-        lines.append(f"also {other.outcome.value}: {other.metric} {speed}".rstrip())
-    lines += failed_steps(result)
+    lines += [*also_growing(others), *failed_steps(result)]
     return f"::{_LEVELS[first.outcome]} {properties}::{_data(chr(10).join(lines))}"
 
 

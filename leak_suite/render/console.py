@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from rich.padding import Padding
@@ -16,11 +16,13 @@ from leak_suite.render.fit import fit_console
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.string_console import StringConsole
 from leak_suite.render.summary import (
+    also_growing,
     bytes_only,
     failed_steps,
     format_growth,
     format_min_detectable,
     format_site,
+    grouped_by_cause,
     headline,
     not_observed,
     sorted_findings,
@@ -51,6 +53,8 @@ class ConsoleRenderer(Renderer):
         terminal = StringConsole(width=settings.width, colour=settings.colour)
         findings = sorted_findings(result)
         terminal.print(Text(headline(result), _STYLES[result.outcome]))
+        if (first := findings[:1]) and first[0].outcome is Outcome.GROWING and first[0].sites:
+            terminal.print(Text(f"from {format_site(first[0].sites[0])}", "bold"))
         took = format_duration(result.seconds)
         terminal.print(Text(f"{result.subject}: {result.iterations:,} iterations in {took}"))
         for sentence in failed_steps(result):
@@ -59,8 +63,9 @@ class ConsoleRenderer(Renderer):
             terminal.print()
             terminal.print(_table(findings))
         shown: set[str] = set()
-        for finding in findings:
-            for line in _explained(finding, shown):
+        explained = [f for f in findings if f.outcome is not Outcome.STABLE or f.sites]
+        for group in grouped_by_cause(explained):
+            for line in _explained(group, shown):
                 terminal.print(line)
         if sentences := not_observed(result):
             terminal.print(Text("\nThis run would not have seen", "bold"))
@@ -107,19 +112,16 @@ def _rate(finding: Finding, unit: str) -> str:
     return format_growth(known).replace(" [", "\n[")
 
 
-def _explained(finding: Finding, shown: set[str]) -> list[Text | Padding]:
-    """Why a metric is not stable and where its growth comes from.
+def _explained(group: Sequence[Finding], shown: set[str]) -> list[Text | Padding]:
+    """Why the first metric of a cause is not stable, its sites, and the other metrics.
 
-    One leak shows in several metrics: the stack of a place in `shown` is not printed again.
+    The stack of a site that is in `shown` is not printed again.
     """
-    if finding.outcome is Outcome.STABLE and not finding.sites:
-        return []
-    title = Text(f"\n{finding.metric}", "bold").append(
-        f"  {finding.reason or finding.cause_text}", "none"
-    )
-    lines: list[Text | Padding] = [title]
-    for site in finding.sites:
-        speed = format_rate(site.per_iteration, finding.unit)
+    first, *others = group
+    title = Text(f"\n{first.metric}", "bold")
+    lines: list[Text | Padding] = [title.append(f"  {first.reason or first.cause}", "none")]
+    for site in first.sites:
+        speed = format_rate(site.per_iteration, first.unit)
         lines.append(_indented(2, f"{format_site(site)}  {speed}".rstrip()))
         if format_site(site) in shown:
             continue
@@ -128,6 +130,7 @@ def _explained(finding: Finding, shown: set[str]) -> list[Text | Padding]:
             lines.append(_indented(4, site.note))
         frames = [frame for frame in site.stack if frame != format_site(site)]
         lines += [_indented(4, frame, "dim") for frame in frames[:_FRAMES]]
+    lines += [_indented(2, line) for line in also_growing(others)]
     return lines
 
 

@@ -13,7 +13,8 @@ from leak_suite.errors import ConfigurationError
 from leak_suite.fit.result import FitResult
 from leak_suite.render.fit import fit_facts
 from leak_suite.render.html_theme import THEMES, style
-from leak_suite.render.html_view import RunView, SiteView, view
+from leak_suite.render.html_view import RunView, SiteView, build_view
+from leak_suite.render.summary import WORST_FIRST
 from leak_suite.result import Outcome, RunResult
 from leak_suite.result_file import Result
 from leak_suite.units import format_duration
@@ -30,7 +31,6 @@ _GLYPHS = {
     Outcome.INCONCLUSIVE: "?",
     Outcome.STABLE: "✓",
 }
-_ORDER = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def render_many(results: Sequence[Result]) -> str:
     """One page of several runs, the worst first; ConfigurationError if there is none."""
     if not results:
         raise ConfigurationError("a report needs at least one run file; none was given")
-    ordered = sorted(results, key=lambda result: _ORDER.index(result.outcome))
-    runs = tuple(view(result, number) for number, result in enumerate(ordered, 1))
+    ordered = sorted(results, key=lambda result: WORST_FIRST.index(result.outcome))
+    runs = tuple(build_view(result, number) for number, result in enumerate(ordered, 1))
     outcome, why = worst([run.result.outcome for run in runs])
     word = outcome.value
     if len(runs) == 1:
@@ -81,7 +81,7 @@ def render_many(results: Sequence[Result]) -> str:
 
 def worst(outcomes: Sequence[Outcome]) -> tuple[Outcome, str]:
     """The outcome of many runs, and how many of them it is."""
-    for outcome in _ORDER:
+    for outcome in WORST_FIRST:
         count = sum(one is outcome for one in outcomes)
         if count:
             return outcome, f"{count} of {len(outcomes)} runs {_IS[outcome]}"
@@ -126,7 +126,7 @@ def _figures(runs: Sequence[RunView]) -> tuple[tuple[str, str], ...]:
 def _first_site(runs: Sequence[RunView]) -> SiteView | None:
     """The most telling place: the first that the worst run names."""
     for run in runs:
-        for metric in run.striking:
+        for metric in run.unstable:
             if metric.outcome is Outcome.GROWING and metric.sites:
                 return metric.sites[0]
     return None

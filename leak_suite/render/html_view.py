@@ -1,4 +1,4 @@
-"""What a page says of a run, as plain data for the templates: strings, rows, links."""
+"""The data of an HTML page, ready for the templates: strings, rows and links."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from leak_suite.check.allowed import tolerance
 from leak_suite.clauses import Part
 from leak_suite.fit.result import FitResult
 from leak_suite.metrics import Metric, metric_named
@@ -28,9 +29,8 @@ from leak_suite.render.summary import (
 from leak_suite.result import Finding, Outcome, RunResult, SelfCheck, Series, Site
 from leak_suite.result_file import Result
 from leak_suite.units import format_rate, format_value, unit_for
-from leak_suite.verdict import Tolerance
 
-__all__ = ["MetricView", "RunView", "SiteView", "view"]
+__all__ = ["MetricView", "RunView", "SiteView", "build_view"]
 
 _KINDS = 12  # kinds of things left over that are listed
 
@@ -72,17 +72,17 @@ class MetricView:
         return self.finding.reason_of(Part.VERDICT)
 
     @property
-    def said(self) -> str:
+    def short_reason(self) -> str:
         """The reason without the metric's name, to stand behind it."""
-        return self.reason if self.finding is None else self._said(Part.VERDICT)
+        return self.reason if self.finding is None else self._reason_of(Part.VERDICT)
 
-    def _said(self, part: Part) -> str:
+    def _reason_of(self, part: Part) -> str:
         return "" if self.finding is None else self.finding.reason_of(part, named=False)
 
     @property
     def how(self) -> str:
         """How its places were found, if they were looked for."""
-        return self._said(Part.SITES)
+        return self._reason_of(Part.SITES)
 
     @property
     def cause(self) -> str:
@@ -169,24 +169,24 @@ class RunView:
     word: str
     why: str
     metrics: tuple[MetricView, ...]
-    missed: tuple[str, ...]
+    not_observed: tuple[str, ...]
     pages: tuple[tuple[str, str], ...]
     command: str
     failed_steps: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
 
     @property
-    def striking(self) -> tuple[MetricView, ...]:
+    def unstable(self) -> tuple[MetricView, ...]:
         """The metrics that are not stable: shown open, worst first."""
         return tuple(m for m in self.metrics if m.outcome is not Outcome.STABLE)
 
     @property
-    def quiet(self) -> tuple[MetricView, ...]:
+    def stable(self) -> tuple[MetricView, ...]:
         """The others: a line each, that can be opened."""
         return tuple(m for m in self.metrics if m.outcome is Outcome.STABLE)
 
 
-def view(result: Result, number: int) -> RunView:
+def build_view(result: Result, number: int) -> RunView:
     """What the page says of `result`, the run of that number on it."""
     name = f"run{number}"
     if isinstance(result, FitResult):
@@ -197,7 +197,7 @@ def view(result: Result, number: int) -> RunView:
         word=outcome_name(result),
         why=verdict_sentence(result),
         metrics=_metrics(result, name),
-        missed=not_observed(result),
+        not_observed=not_observed(result),
         pages=_pages(result.details.flamegraphs),
         command=shlex.join(result.details.command),
         failed_steps=failed_steps(result),
@@ -220,7 +220,7 @@ def _fit_view(result: FitResult, name: str) -> RunView:
         word=outcome_name(result),
         why=verdict_sentence(result),
         metrics=tuple(metrics),
-        missed=(),
+        not_observed=(),
         pages=(),
         command=shlex.join(result.command),
         failed_steps=(),
@@ -231,15 +231,17 @@ def _fit_view(result: FitResult, name: str) -> RunView:
 def _metrics(result: RunResult, run: str) -> tuple[MetricView, ...]:
     findings = {finding.metric: finding for finding in sorted_findings(result)}
     series = {one.metric: one for one in result.series}
-    floors, budgets = result.details.tolerances, result.details.budgets
+    rates, budgets = result.details.tolerances, result.details.budgets
     views = []
     for number, metric in enumerate((*findings, *(m for m in series if m not in findings)), 1):
         one, finding = series.get(metric), findings.get(metric)
         about = _metric(metric)
         drawn = None
         if one is not None:
-            tolerance = _tolerance(about, floors.get(metric))
-            drawn = chart(one, finding, tolerance, budgets.get(metric))
+            # The peak has no tolerance, only budgets.
+            judged = about is not None and metric != "peak"
+            allowed = tolerance(metric, rates.get(metric)) if judged else None
+            drawn = chart(one, finding, allowed, budgets.get(metric))
         unit = one.unit if one is not None else findings[metric].unit
         evidence = _evidence(result.details.evidence, metric)
         views.append(
@@ -253,16 +255,6 @@ def _metric(metric: str) -> Metric | None:
         return metric_named(metric)
     except KeyError:
         return None
-
-
-def _tolerance(metric: Metric | None, floor: float | None) -> Tolerance | None:
-    """What the verdict allowed, as far as the run file tells; the peak has budgets only."""
-    if metric is None or metric.name == "peak":
-        return None
-    least = 2.0 * 1024**2 if metric.name.startswith("counter:") and not metric.exact else None
-    return Tolerance(
-        metric.exact, metric.unit, metric.min_rate if floor is None else floor, minimum_growth=least
-    )
 
 
 def _site(site: Site, unit: str) -> SiteView:
@@ -305,7 +297,7 @@ def _facts(result: RunResult) -> list[tuple[str, str]]:
     """Environment and measuring, as names and values."""
     facts = [(_name(name), _value(value)) for name, value in result.environment.items()]
     details = result.details
-    told = (
+    measured = (
         ("warm-up", _iterations(details.warm_up_iterations)),
         ("rounds", details.rounds or ""),
         ("stopped by", details.stopped),
@@ -314,7 +306,7 @@ def _facts(result: RunResult) -> list[tuple[str, str]]:
         ("iteration", details.iteration),
         ("run file", f"schema version {result.schema_version}"),
     )
-    return facts + [(name, str(value)) for name, value in told if value not in (None, "")]
+    return facts + [(name, str(value)) for name, value in measured if value not in (None, "")]
 
 
 def _name(name: str) -> str:

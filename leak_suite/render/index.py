@@ -11,13 +11,17 @@ from urllib.parse import quote
 from leak_suite.errors import ConfigurationError, RunFileError
 from leak_suite.fsutil import write_whole
 from leak_suite.render.html_page import fill, html, seconds, worst
-from leak_suite.render.summary import format_site, outcome_name, sorted_findings, verdict_sentence
+from leak_suite.render.summary import (
+    WORST_FIRST,
+    format_site,
+    outcome_name,
+    sorted_findings,
+    verdict_sentence,
+)
 from leak_suite.result import Outcome, RunResult
 from leak_suite.result_file import Result, result_from_json
 
 __all__ = ["Entry", "index", "write_pages"]
-
-_WORST_FIRST = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Overview:
 def index(entries: Sequence[Entry]) -> str:
     """The page over these runs, the worst first."""
     outcome, why = worst([entry.outcome for entry in entries])
-    ordered = sorted(entries, key=lambda entry: (_WORST_FIRST.index(entry.outcome), entry.name))
+    ordered = sorted(entries, key=lambda entry: (WORST_FIRST.index(entry.outcome), entry.name))
     page = Overview(f"{outcome.value}: {why} · leak-suite", outcome, why, tuple(ordered))
     return fill("index.html.j2", page=page)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
@@ -12,10 +12,12 @@ from leak_suite.render.comparison import comparison_markdown
 from leak_suite.render.fit import fit_facts
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import (
+    also_growing,
     failed_steps,
     format_growth,
     format_min_detectable,
     format_site,
+    grouped_by_cause,
     not_observed,
     outcome_name,
     sorted_findings,
@@ -43,7 +45,8 @@ class MarkdownRenderer(Renderer):
         findings = sorted_findings(result)
         if findings:
             parts.append(_table(findings))
-        parts += [_sites(finding) for finding in findings if finding.sites]
+        causes = grouped_by_cause(findings)
+        parts += [_sites(group) for group in causes if group[0].sites]
         if sentences := [f"- {_text(line)}" for line in not_observed(result)]:
             parts.append(_folded("What this run would not have seen", sentences))
         return "\n\n".join(parts) + "\n"
@@ -86,14 +89,16 @@ def _row(finding: Finding) -> tuple[str, ...]:
     return tuple(f"**{_text(c)}**" if bold and c == outcome else _text(c) for c in cells)
 
 
-def _sites(finding: Finding) -> str:
+def _sites(group: Sequence[Finding]) -> str:
+    first, *others = group
     lines = []
-    for site in finding.sites:
-        speed = format_rate(site.per_iteration, finding.unit)
+    for site in first.sites:
+        speed = format_rate(site.per_iteration, first.unit)
         detail = " · ".join(part for part in (speed, site.note) if part)
         lines.append(f"- {_code(format_site(site))} {_text(detail)}".rstrip())
         lines += [f"  - {_code(frame)}" for frame in site.stack]
-    return _folded(f"Where {finding.metric} comes from", lines, opened=True)
+    lines += [f"- {_text(line)}" for line in also_growing(others)]
+    return _folded(f"Where {first.metric} comes from", lines, opened=True)
 
 
 def _folded(title: str, lines: Iterable[str], *, opened: bool = False) -> str:

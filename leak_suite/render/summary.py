@@ -14,6 +14,8 @@ from leak_suite.result_file import Result
 from leak_suite.units import display_unit, format_number, format_rate, format_value
 
 __all__ = [
+    "WORST_FIRST",
+    "also_growing",
     "cause_lines",
     "failed_steps",
     "failure_message",
@@ -32,7 +34,7 @@ _RARE = 0.2  # a count that grows more slowly is easier to read as one in so man
 _SITES = 3
 _FRAMES = 4
 _WIDTH = 80
-_ORDER = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
+WORST_FIRST = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
 
 
 def format_growth(finding: Finding) -> str:
@@ -56,7 +58,7 @@ def sorted_findings(result: RunResult) -> tuple[Finding, ...]:
     """The findings, worst outcome first; of each outcome those with a site, by priority."""
 
     def key(finding: Finding) -> tuple[int, bool, int]:
-        return _ORDER.index(finding.outcome), not finding.sites, priority(finding.metric)
+        return WORST_FIRST.index(finding.outcome), not finding.sites, priority(finding.metric)
 
     return tuple(sorted(result.findings, key=key))
 
@@ -165,6 +167,14 @@ def _one_cause(one: Finding, other: Finding) -> bool:
 def _is_memory(finding: Finding) -> bool:
     metric = METRICS.get(finding.metric)
     return metric is not None and (metric.live or metric.resident)
+
+
+def also_growing(others: Iterable[Finding]) -> list[str]:
+    """A line for each further metric of a cause."""
+    return [
+        f"also {one.outcome.value}: {one.metric}  {format_rate(one.rate, one.unit)}".rstrip()
+        for one in others
+    ]
 
 
 def cause_lines(result: RunResult) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def test_one_leak_that_shows_in_five_metrics_is_one_annotation() -> None:
     findings = tuple(replace(HEAP, metric=name) for name in names)
     (line,) = workflow_commands(replace(RESULT, findings=findings)).splitlines()
     assert "title=leak-suite%3A heap%2C blocks%2C gc_objects%2C rss%2C rss_anon growing" in line
-    assert "also growing: rss 1 KiB per iteration" in line
+    assert "also growing: rss  1 KiB per iteration" in line
 
 
 def test_leaks_with_the_same_holder_are_one_and_those_of_other_lines_are_not() -> None:

@@ -363,7 +363,7 @@ def test_a_budget_is_drawn_where_the_run_knows_it() -> None:
 
 def test_the_command_as_given_is_preferred() -> None:
     given = replace(RESULT, details=Details(command=("leak-suite", "run", "a b:c", "--seed", "1")))
-    assert html_page.view(given, 1).command == "leak-suite run 'a b:c' --seed 1"
+    assert html_page.build_view(given, 1).command == "leak-suite run 'a b:c' --seed 1"
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
