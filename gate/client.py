@@ -1,4 +1,4 @@
-"""How the suite talks to the service: small clips, an upload, and waiting for what follows.
+"""What the gate sends to the service: small clips, uploads, and waiting for their jobs.
 
 The clips are tiny, so that a round of real MediaPipe jobs takes a second and not a minute.
 """
@@ -17,10 +17,19 @@ import httpx
 from fixtures.boxes import boxes
 from fixtures.clips import clip
 
-__all__ = ["FINAL", "damaged_video", "in_pieces", "longer_video", "send", "until", "video", "wait"]
+__all__ = [
+    "FINAL",
+    "damaged_video",
+    "longer_video",
+    "upload",
+    "upload_chunked",
+    "video",
+    "wait_for_job",
+    "wait_until",
+]
 
 FINAL = {"completed", "failed", "cancelled"}
-_PATIENCE_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 _PAUSE_SECONDS = 0.02
 _HEAD = (
     b'--edge\r\nContent-Disposition: form-data; name="file"; filename="walk.mp4"\r\n'
@@ -44,7 +53,7 @@ def longer_video() -> bytes:
 
 @cache
 def damaged_video() -> bytes:
-    """Some frames that pass all stages, then noise; the outline is whole, so nobody is warned."""
+    """Some frames that pass all stages, then noise; the index is whole, so the upload passes."""
     whole = clip(width=320, height=240, seconds=0.5, fps=30).path.read_bytes()
     pictures = next(box for box in boxes(whole) if box.kind == b"mdat")
     good = (pictures.body + pictures.end) // 2
@@ -52,48 +61,54 @@ def damaged_video() -> bytes:
     return whole[:good] + noise + whole[pictures.end :]
 
 
-def send(client: httpx.Client, content: bytes) -> str:
-    """Upload a video that is to be taken; its job's id."""
+def upload(client: httpx.Client, content: bytes) -> str:
+    """Upload a video that has to be accepted; returns the id of its job."""
     answer = client.post("/api/upload", files={"file": ("walk.mp4", content, "video/mp4")})
     return str(answer.raise_for_status().json()["job_id"])
 
 
-def in_pieces(
+def upload_chunked(
     client: httpx.Client, content: bytes, *, stop_at: int | None = None
 ) -> httpx.Response | None:
-    """Upload without saying how much it will be; go away after `stop_at` bytes: no answer then."""
+    """Upload without a declared length; disconnect after `stop_at` bytes: None is returned then."""
 
     def body() -> Iterator[bytes]:
         yield _HEAD + content[:stop_at]
         if stop_at is not None:
-            raise _GoneAway
+            raise _ClientDisconnected
         yield b"\r\n--edge--\r\n"
 
     header = {"Content-Type": "multipart/form-data; boundary=edge"}
-    with suppress(_GoneAway):
+    with suppress(_ClientDisconnected):
         return client.post("/api/upload", content=body(), headers=header)
     return None
 
 
-def wait(client: httpx.Client, job_id: str, wanted: Callable[[Job], bool] | None = None) -> Job:
-    """The job as soon as it is `wanted`, or final."""
+def wait_for_job(
+    client: httpx.Client, job_id: str, wanted: Callable[[Job], bool] | None = None
+) -> Job:
+    """The job as soon as `wanted` holds for it, or it is final."""
     job: Job = {}
 
-    def is_there() -> bool:
+    def is_reached() -> bool:
         job.update(client.get(f"/api/status/{job_id}").raise_for_status().json())
         return job["status"] in FINAL or (wanted is not None and wanted(job))
 
-    until(is_there)
+    wait_until(is_reached)
     return job
 
 
-def until(condition: Callable[[], bool], seconds: float = _PATIENCE_SECONDS) -> None:
-    """Wait for something; AssertionError if it does not happen in time."""
+def wait_until(condition: Callable[[], bool], seconds: float = _TIMEOUT_SECONDS) -> None:
+    """Wait until `condition` holds.
+
+    Raises:
+        AssertionError: it does not within `seconds`.
+    """
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"it did not happen in {seconds:g} s"
         time.sleep(_PAUSE_SECONDS)
 
 
-class _GoneAway(Exception):
-    """The client has lost its interest."""
+class _ClientDisconnected(Exception):
+    """The client disconnects in the middle of an upload."""

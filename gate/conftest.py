@@ -15,13 +15,13 @@ _RUNS = pytest.StashKey[Runs]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The app, and the folder for run files."""
-    group = parser.getgroup("the suite on a service")
+    group = parser.getgroup("gate")
     group.addoption("--app", help=f"module:attribute of the app (default: {app_target()})")
     group.addoption("--out", type=Path, default=OUT, help=f"folder for run files (default: {OUT})")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell the subjects, which are other processes, by the environment."""
+    """Pass the app to the subjects, which are other processes, by the environment."""
     if target := config.getoption("app"):
         patch = pytest.MonkeyPatch()
         patch.setenv(VARIABLE, target)

@@ -1,4 +1,4 @@
-"""The limits hold, and what is taken comes back: on the service as it is deployed."""
+"""The limits hold and every place is given back: on the service as it is deployed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from fixtures.boxes import pad
 from fixtures.clips import clip
 from gate import workloads
-from gate.client import in_pieces, longer_video, send, until, video, wait
+from gate.client import longer_video, upload, upload_chunked, video, wait_for_job, wait_until
 from gate.server import Server
 
 MIB = 1024**2
@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_no_more_than_two_jobs_run_at_once(server: Server) -> None:
-    names = [send(server.client, longer_video()) for _ in range(5)]
+    names = [upload(server.client, longer_video()) for _ in range(5)]
     times = [_run_of(_finished(server.client, name)) for name in names]
     starts = [(start, 1) for start, _ in times]
     ends = [(end, -1) for _, end in times]
@@ -51,7 +51,7 @@ def test_no_more_than_two_jobs_run_at_once(server: Server) -> None:
 
 
 def test_a_long_video_is_cut_at_the_limit(server: Server) -> None:
-    job = _finished(server.client, send(server.client, longer_video()))
+    job = _finished(server.client, upload(server.client, longer_video()))
     assert job["trimmed"]
     assert job["summary"]["duration_seconds"] <= SECONDS
 
@@ -60,15 +60,15 @@ def test_a_file_over_the_limit_is_refused_and_leaves_nothing(server: Server) -> 
     too_large = pad(video(), 3 * MIB)
 
     declared = server.client.post("/api/upload", files={"file": ("walk.mp4", too_large)})
-    undeclared = in_pieces(server.client, too_large)
+    undeclared = upload_chunked(server.client, too_large)
     assert undeclared is not None
     assert [declared.status_code, undeclared.status_code] == [413, 413]
-    until(lambda: server.files() == [], GONE_SECONDS)
+    wait_until(lambda: server.files() == [], GONE_SECONDS)
 
 
 def test_a_finished_job_expires_without_any_request(server: Server) -> None:
-    _finished(server.client, send(server.client, video()))
-    until(lambda: server.files() == [], GONE_SECONDS)
+    _finished(server.client, upload(server.client, video()))
+    wait_until(lambda: server.files() == [], GONE_SECONDS)
 
 
 def test_failed_jobs_give_their_places_back(server: Server) -> None:
@@ -79,15 +79,15 @@ def test_failed_jobs_give_their_places_back(server: Server) -> None:
 
 def test_an_abandoned_upload_leaves_no_file(server: Server) -> None:
     workloads.abandoned_upload(server.client)
-    until(lambda: server.files() == [], GONE_SECONDS)
+    wait_until(lambda: server.files() == [], GONE_SECONDS)
 
 
-def test_a_listener_that_left_is_forgotten(server: Server) -> None:
+def test_a_client_that_left_the_event_stream_is_forgotten(server: Server) -> None:
     workloads.abandoned_stream(server.client)
-    until(lambda: _metric(server, "reference_app_event_listeners") == 0, GONE_SECONDS)
+    wait_until(lambda: _metric(server, "reference_app_event_listeners") == 0, GONE_SECONDS)
 
 
-def test_memory_is_told_as_a_share_of_what_is_granted(server: Server) -> None:
+def test_memory_is_reported_as_a_share_of_what_is_granted(server: Server) -> None:
     memory = server.memory()["memory"]
     assert memory["limit_bytes"] < psutil.virtual_memory().total
     assert memory["percent"] == pytest.approx(
@@ -98,7 +98,7 @@ def test_memory_is_told_as_a_share_of_what_is_granted(server: Server) -> None:
 def test_a_longer_video_takes_no_more_memory(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         short, long = (
-            _finished(server.client, send(server.client, _large_video(seconds)))["summary"]
+            _finished(server.client, upload(server.client, _large_video(seconds)))["summary"]
             for seconds in (0.5, 4.0)
         )
     assert long["peak_memory_bytes"] <= short["peak_memory_bytes"] + MORE_FRAMES_MAY_TAKE
@@ -108,15 +108,15 @@ def test_work_is_taken_again_after_memory_was_short(tmp_path: Path) -> None:
     """With jobs in threads a running one is resting memory: it forces the excess."""
     threads = {"WORKERS": "thread", "MEMORY_INTERVAL_SECONDS": "0.05"}
     with Server(tmp_path / "free", **threads) as server:
-        _finished(server.client, send(server.client, _large_video(4.0)))
+        _finished(server.client, upload(server.client, _large_video(4.0)))
         after = server.memory()
     rest, peak = after["memory"]["resting_bytes"], after["peaks"]["resting_bytes"]
     limit = str((rest + peak) // 2 // MIB)
     threads |= {"MEMORY_SOFT_MB": limit, "MEMORY_HARD_MB": limit}
     with Server(tmp_path / "short", **threads) as server:
-        _finished(server.client, send(server.client, _large_video(4.0)))
+        _finished(server.client, upload(server.client, _large_video(4.0)))
         assert server.memory()["peaks"]["resting_bytes"] > int(limit) * MIB, "nothing was forced"
-        until(lambda: _takes_work(server), GONE_SECONDS)
+        wait_until(lambda: _takes_work(server), GONE_SECONDS)
 
 
 def _large_video(seconds: float) -> bytes:
@@ -129,7 +129,7 @@ def _takes_work(server: Server) -> bool:
 
 
 def _finished(client: httpx.Client, job_id: str) -> dict[str, Any]:
-    job = wait(client, job_id)
+    job = wait_for_job(client, job_id)
     assert job["status"] == "completed", job["error"]
     return job
 

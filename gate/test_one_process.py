@@ -26,7 +26,7 @@ def run(request: pytest.FixtureRequest, runs: Runs) -> RunResult:
 def _assert_stable(run: RunResult, *metrics: str) -> None:
     for metric in metrics:
         finding = run.finding(metric)
-        # What is not required is covered by other metrics where it cannot be told by itself.
+        # A metric that is not required is covered by others where it is inconclusive.
         open_but_covered = finding.outcome is Outcome.INCONCLUSIVE and not finding.required
         assert finding.outcome is Outcome.STABLE or open_but_covered, _words(run, metric)
 

@@ -1,4 +1,4 @@
-"""What people do with the service: workloads of the harness, which take an `httpx.Client`."""
+"""What clients do with the service: workloads of the harness, which take an `httpx.Client`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import httpx
 
 from gate.client import (
     damaged_video,
-    in_pieces,
     longer_video,
-    send,
-    until,
+    upload,
+    upload_chunked,
     video,
-    wait,
+    wait_for_job,
+    wait_until,
 )
 
 __all__ = [
@@ -36,7 +36,7 @@ _OUTPUTS = ("csv", "video", "preview", "thumbnail")
 
 def finished_job(client: httpx.Client) -> None:
     """Upload, wait, fetch everything, clean up."""
-    job = wait(client, send(client, video()))
+    job = wait_for_job(client, upload(client, video()))
     assert job["status"] == "completed", job["error"]
     for output in _OUTPUTS:
         assert client.get(f"/api/download/{job['job_id']}/{output}").raise_for_status().content
@@ -44,8 +44,8 @@ def finished_job(client: httpx.Client) -> None:
 
 
 def failed_job(client: httpx.Client) -> None:
-    """Upload a video whose pictures become noise: the job fails with a reason, half-way."""
-    job = wait(client, send(client, damaged_video()))
+    """Upload a video whose frames become noise: the job fails with an error, half-way."""
+    job = wait_for_job(client, upload(client, damaged_video()))
     assert job["status"] == "failed", job["status"]
     assert job["error"]
     _remove(client, job["job_id"])
@@ -53,10 +53,10 @@ def failed_job(client: httpx.Client) -> None:
 
 def cancelled_job(client: httpx.Client) -> None:
     """Cancel a job while its frames are being worked on."""
-    job_id = send(client, longer_video())
-    wait(client, job_id, lambda job: job["progress"] > 0)
+    job_id = upload(client, longer_video())
+    wait_for_job(client, job_id, lambda job: job["progress"] > 0)
     client.post(f"/api/cancel/{job_id}").raise_for_status()
-    wait(client, job_id)
+    wait_for_job(client, job_id)
     _remove(client, job_id)
 
 
@@ -65,30 +65,30 @@ def expired_job(client: httpx.Client) -> None:
 
     Waits only so long: a registry that forgets nothing must be seen to grow, not to hang.
     """
-    wait(client, send(client, video()))
+    wait_for_job(client, upload(client, video()))
     end = time.monotonic() + _EXPIRY_PATIENCE_SECONDS
     while time.monotonic() < end and _jobs(client)["total"]:
         time.sleep(_PAUSE_SECONDS)
 
 
 def abandoned_upload(client: httpx.Client) -> None:
-    """Go away in the middle of an upload, and wait until the service has noticed."""
-    in_pieces(client, video(), stop_at=len(video()) // 2)
-    until(lambda: _jobs(client)["uploading"] == 0)
+    """Disconnect in the middle of an upload, and wait until the service has noticed."""
+    upload_chunked(client, video(), stop_at=len(video()) // 2)
+    wait_until(lambda: _jobs(client)["uploading"] == 0)
 
 
 def abandoned_stream(client: httpx.Client) -> None:
-    """Listen to a job, go away once its frames are being worked on, and remove the job."""
-    job_id = send(client, longer_video())
-    # A job that never begins would load nothing, until the first that does: a step in all memory.
-    wait(client, job_id, lambda job: job["progress"] > 0)
+    """Open the event stream of a job, disconnect once it is processed, and remove the job."""
+    job_id = upload(client, longer_video())
+    # A job that never begins loads no library, and the first that does makes a step in memory.
+    wait_for_job(client, job_id, lambda job: job["progress"] > 0)
     with client.stream("GET", f"/api/jobs/{job_id}/events") as events:
         next(events.iter_lines())
     _remove(client, job_id)
 
 
 def mixed_job(client: httpx.Client) -> None:
-    """What a day brings, one thing after the other: the soak's workload, in a seeded order."""
+    """One of the others, drawn by weight with SOAK_SEED: the workload of the soak."""
     (thing,) = _chance().choices(list(_DAY), weights=list(_DAY.values()))
     thing(client)
 

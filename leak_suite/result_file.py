@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from leak_suite.errors import RunFileError
-from leak_suite.fit.result import FitResult, is_fit_data
+from leak_suite.fit.result import KIND, FitResult, is_fit_data
+from leak_suite.fit.result_v1 import fit_from_version_1
 from leak_suite.result import RunResult
 
 __all__ = ["Result", "read_result", "result_from_json"]
@@ -25,7 +26,9 @@ def result_from_json(text: str) -> Result:
         data = json.loads(text)
     except ValueError as error:
         raise RunFileError(f"not a run file: {error}") from error
-    return FitResult.from_data(data) if is_fit_data(data) else RunResult.from_json(text)
+    if not is_fit_data(data):
+        return RunResult.from_json(text)
+    return FitResult.from_data(data) if data.get("kind") == KIND else fit_from_version_1(data)
 
 
 def read_result(path: Path) -> Result:

@@ -24,7 +24,7 @@ _CHARGED_AHEAD = 2 << 20
 
 @dataclass(frozen=True)
 class CgroupStats:
-    """One reading of a group, in bytes and counts; None is "the kernel does not tell"."""
+    """One reading of a group, in bytes and counts; None is "the kernel does not report it"."""
 
     anon: int | None = None
     file: int | None = None

@@ -52,7 +52,7 @@ def _drop_everything() -> bool:
 
 
 def cached_bytes(paths: Iterable[str]) -> int | None:
-    """Bytes of these files that are in the page cache; None where the kernel does not tell."""
+    """Bytes of these files that are in the page cache; None where the kernel does not report it."""
     library = ctypes.CDLL(None, use_errno=True)
     if not hasattr(library, "mincore"):
         return None

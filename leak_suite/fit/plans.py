@@ -12,7 +12,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Plan:
-    """One plan. `cpus` is told beside the answer; only memory is enforced."""
+    """One plan. `cpus` is for information; only memory is enforced."""
 
     memory_bytes: int
     cpus: float

@@ -27,11 +27,12 @@ __all__ = [
     "SearchStep",
     "UnlimitedTrial",
     "is_fit_data",
+    "series_from_data",
 ]
 
 KIND = "fit"
 SCHEMA_VERSION = 2
-"""Version 1 was `details.fit` of an ordinary run file; it is still read."""
+"""Version 1 was `details.fit` of an ordinary run file: see result_v1."""
 
 
 class FitCause(str, Enum):
@@ -64,7 +65,7 @@ class MemoryLimit:
 
 @dataclass(frozen=True)
 class Peak:
-    """The highest values seen, in bytes, each for itself; None is "the kernel does not tell".
+    """The highest values seen, in bytes, each for itself; None is "the kernel does not report it".
 
     `unreclaimable` is the highest sum of what the kernel cannot drop: anonymous memory, files in
     memory (tmpfs) and its own.
@@ -114,7 +115,7 @@ class PageCacheDrop:
     """How the page cache of the service's files was dropped, in bytes.
 
     `still_cached`: what stayed because other programs map it; the service does not pay for it.
-    None is "the kernel does not tell".
+    None is "the kernel does not report it".
     """
 
     method: str
@@ -161,7 +162,7 @@ class UnlimitedTrial:
 class FitResult:
     """Whether one service fits one memory limit under one workload.
 
-    `fits` is None where it cannot be told. `slowdown`: how many times the seconds that an
+    `fits` is None where it cannot be judged. `slowdown`: how many times the seconds that an
     iteration takes without a limit. `seconds`: of workload under the limit. The series count in
     bytes over finished iterations: anon, file, kernel and pss.
     """
@@ -211,20 +212,18 @@ class FitResult:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> FitResult:
-        """The result from parsed JSON, of this version or from `details.fit` of a run file.
+        """The result from the parsed JSON of `to_json`.
 
         Raises:
             RunFileError: it is not that, or of a version that this release does not know.
         """
         try:
-            if data.get("kind") != KIND:
-                return _from_version_1(data)
             if data["schema_version"] != SCHEMA_VERSION:
                 raise RunFileError(
                     f"schema version {data['schema_version']} of a fit is unknown; this release "
                     f"reads version {SCHEMA_VERSION}. Read the file with the release that wrote it."
                 )
-            return _from_version_2(data)
+            return _from_data(data)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunFileError(f"not the run file of a fit: {error}") from error
 
@@ -246,7 +245,7 @@ def is_fit_data(data: object) -> bool:
     )
 
 
-def _from_version_2(data: Mapping[str, Any]) -> FitResult:
+def _from_data(data: Mapping[str, Any]) -> FitResult:
     values = {name: value for name, value in data.items() if name not in ("kind", "schema_version")}
     minimum, without = data["minimum"], data["without_limit"]
     return FitResult(
@@ -263,7 +262,7 @@ def _from_version_2(data: Mapping[str, Any]) -> FitResult:
             "page_cache": None
             if data["page_cache"] is None
             else PageCacheDrop(**data["page_cache"]),
-            "series": tuple(_series(one) for one in data["series"]),
+            "series": tuple(series_from_data(one) for one in data["series"]),
             "command": tuple(data["command"]),
         }
     )
@@ -278,79 +277,7 @@ def _unlimited(data: Mapping[str, Any]) -> UnlimitedTrial:
     return UnlimitedTrial(**{**data, "peak": Peak(**data["peak"])})
 
 
-def _series(data: Mapping[str, Any]) -> Series:
+def series_from_data(data: Mapping[str, Any]) -> Series:
+    """A series as either version of the file holds it."""
     samples = tuple((n, value) for n, value in data["samples"])
     return Series(data["metric"], data["unit"], samples)
-
-
-# -- version 1: a RunResult with everything in `details["fit"]`
-
-_CAUSES_OF_VERSION_1 = {"too little": FitCause.TOO_FEW, "passes": FitCause.FITS}
-
-
-def _from_version_1(data: Mapping[str, Any]) -> FitResult:
-    fit = data["details"]["fit"]
-    without, minimum, cold = fit.get("without_limit"), fit.get("minimum"), fit.get("cold")
-    headroom = fit.get("headroom")
-    measured_from = fit.get("headroom_from", "").replace("peak held", "peak unreclaimable memory")
-    return FitResult(
-        subject=data["subject"],
-        environment=data["environment"],
-        fits=fit["fits"],
-        cause=_cause_of_version_1(fit.get("how") or ("fits" if fit["fits"] else "failed")),
-        reason=data["reason"].partition(f" in {fit['limit_name']}: ")[2] or data["reason"],
-        limit=MemoryLimit(
-            bytes=fit["limit"],
-            name=fit["limit_name"],
-            backend=fit["enforced_by"],
-            enforced=fit["enforced"],
-            swap=fit["swap"],
-            unavailable=fit.get("refused_ways", {}),
-        ),
-        users=fit["users"],
-        iterations=data["iterations"],
-        seconds=data["seconds"],
-        peak=_peak_of_version_1(fit["peak"]),
-        counters=KernelCounters(
-            oom_kills=fit.get("oom_kills", 0),
-            limit_hits=fit.get("limit_hits"),
-            major_faults=fit.get("major_faults"),
-            refaults=fit.get("refaults"),
-            stalled_seconds=fit.get("stalled_seconds"),
-        ),
-        start_seconds=fit.get("start_seconds"),
-        slowdown=fit.get("slowdown"),
-        headroom=None if headroom is None else Headroom(headroom, measured_from),
-        killed=tuple(KilledProcess(**one) for one in fit.get("killed", ())),
-        server_alive=fit.get("server_alive", True),
-        minimum=None if minimum is None else _minimum_of_version_1(minimum),
-        without_limit=None
-        if without is None
-        else UnlimitedTrial(**{**without, "peak": _peak_of_version_1(without["peak"])}),
-        page_cache=None if cold is None else PageCacheDrop(**cold),
-        series=tuple(_series(one) for one in data["series"]),
-    )
-
-
-def _cause_of_version_1(how: str) -> FitCause:
-    return _CAUSES_OF_VERSION_1.get(how) or FitCause(how)
-
-
-def _peak_of_version_1(peak: Mapping[str, int | None]) -> Peak:
-    renamed = {"unreclaimable" if name == "held" else name: n for name, n in peak.items()}
-    return Peak(**renamed)
-
-
-def _minimum_of_version_1(minimum: Mapping[str, Any]) -> MinimumSearch:
-    steps = (
-        SearchStep(
-            limit=one["limit"],
-            passed=one["passed"],
-            cause=_cause_of_version_1(one["how"]),
-            iterations=one["iterations"],
-            seconds=one.get("seconds"),
-            slowdown=one.get("slowdown"),
-        )
-        for one in minimum["trials"]
-    )
-    return MinimumSearch(minimum["bytes"], minimum["tolerance"], tuple(steps))

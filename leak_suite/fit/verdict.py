@@ -22,7 +22,7 @@ _ERROR_LENGTH = 400
 
 @dataclass(frozen=True)
 class FitVerdict:
-    """`fits` is None where it cannot be told. `slowdown`: times slower than without a limit."""
+    """`fits` is None where it cannot be judged. `slowdown`: times slower than without a limit."""
 
     fits: bool | None
     cause: FitCause

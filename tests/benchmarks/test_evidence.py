@@ -38,7 +38,7 @@ def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def told(pages: Path, name: str = "small") -> dict[str, Any]:
+def entry_of(pages: Path, name: str = "small") -> dict[str, Any]:
     entry: dict[str, Any] = json.loads((pages / "evidence.json").read_text())["studies"][name]
     return entry
 
@@ -52,10 +52,10 @@ def test_what_is_done_is_not_done_again(pages: Path, monkeypatch: pytest.MonkeyP
     only(monkeypatch, small())
     out = pages / "out"
     assert evidence.main(["-o", str(out)]) == 0
-    first = told(pages)["dates"]
+    first = entry_of(pages)["dates"]
     (out / "small" / "1" / "done.json").unlink()
     assert evidence.main(["-o", str(out)]) == 0
-    entry = told(pages)
+    entry = entry_of(pages)
     assert (entry["done"], entry["as_claimed"], entry["seeds"]) == (3, 3, [1000, 1001, 1002])
     assert entry["dates"][0] == first[0]
     assert entry["figures"] == {"number": {"least": 7, "median": 7, "most": 7}}
@@ -70,15 +70,15 @@ def test_what_another_process_is_at_is_left_to_it(
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert evidence.main(["-o", str(pages / "out")]) == 1
-    assert told(pages)["seeds"] == [1000, 1002]
+    assert entry_of(pages)["seeds"] == [1000, 1002]
 
 
-def test_a_run_that_refutes_the_claim_is_told_and_is_no_success(
+def test_a_run_that_refutes_the_claim_is_listed_and_is_no_success(
     pages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, small(expected=1))
     assert evidence.main(["-o", str(pages / "out")]) == 1
-    entry = told(pages)
+    entry = entry_of(pages)
     assert (entry["as_claimed"], entry["figures"]) == (0, {})
     assert entry["not_as_claimed"][0] == "0: status 0 in place of 1"
     assert "0 of 3 (3 not)" in (pages / "evidence.md").read_text()
@@ -102,7 +102,7 @@ def test_studies_that_were_not_run_keep_their_entry(
     only(monkeypatch, small(), small("other"))
     assert evidence.main(["other", "-o", str(pages / "first")]) == 0
     assert evidence.main(["small", "-o", str(pages / "second")]) == 0
-    assert told(pages, "other")["as_claimed"] == 3
+    assert entry_of(pages, "other")["as_claimed"] == 3
     text = (pages / "evidence.md").read_text()
     assert text.startswith("Before.")
     assert text.endswith("After.\n")

@@ -1,4 +1,4 @@
-"""What Render and docker are told: the blueprint, the image's recipe, and the lock they install."""
+"""The configuration of Render and docker: the blueprint, the Dockerfile, and the lock."""
 
 from __future__ import annotations
 

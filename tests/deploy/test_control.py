@@ -1,4 +1,4 @@
-"""The switch that the positive control needs: the service as it would be with glibc's defaults."""
+"""The switch that the control of the fit needs: the service with the defaults of glibc."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TOLD = (
+PROGRAM = (
     "from reference_app.memory.allocator import configure_memory, worker_environment as e;"
     "print(configure_memory(), 'MALLOC_ARENA_MAX' in e(), 'OPENBLAS_NUM_THREADS' in e())"
 )
 
 
-def told(**environment: str) -> str:
+def settings_of(**environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", TOLD],
+        [sys.executable, "-c", PROGRAM],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
@@ -27,8 +27,8 @@ def told(**environment: str) -> str:
 
 
 def test_allocator_default_leaves_arenas_and_thresholds_as_they_are() -> None:
-    assert told(ALLOCATOR="default") == "False False True"
+    assert settings_of(ALLOCATOR="default") == "False False True"
 
 
-def test_without_it_workers_are_told_to_use_one_arena() -> None:
-    assert told().endswith("True True")
+def test_without_it_workers_use_one_arena() -> None:
+    assert settings_of().endswith("True True")

@@ -39,7 +39,7 @@ def test_a_command_line_is_understood(command: Command) -> None:
 def test_a_command_line_is_run_by_one_test_or_says_why_not(command: Command) -> None:
     ways = [str(one) for one in DOC_EXAMPLES if one.covers(command)]
     ways = ways or [why for why in [reason(command)] if why]
-    assert ways, f"{command}: add it to a example, or to NOT_RUN with a reason"
+    assert ways, f"{command}: add it to an example, or to NOT_RUN with a reason"
     assert len(ways) == 1, f"{command} is run by several: {ways}"
 
 

@@ -131,10 +131,10 @@ def test_health_memory_tells_the_truth_at_work(server: Server) -> None:
     until(lambda: server.status(job_id)["progress"] > 0.2)
     looks = 0
     while server.status(job_id)["progress"] < 0.8:
-        first, told, last = outside(server), server.memory()["memory"], outside(server)
-        assert told["workers_bytes"] > 0
+        first, reported, last = outside(server), server.memory()["memory"], outside(server)
+        assert reported["workers_bytes"] > 0
         low, high = sorted((first, last))
-        assert low * (1 - TOLERANCE) <= told["tree_bytes"] <= high * (1 + TOLERANCE)
+        assert low * (1 - TOLERANCE) <= reported["tree_bytes"] <= high * (1 + TOLERANCE)
         looks += 1
     assert looks > 0
     server.wait(job_id, "completed")

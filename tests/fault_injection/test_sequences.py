@@ -66,7 +66,7 @@ class Service(RuleBasedStateMachine):
     def job(self, which: int) -> str | None:
         """One of the jobs that are known, in the order of their uploads."""
         # How many were accepted depends on the moment; what is drawn must not, or no sequence
-        # could be told twice.
+        # could be replayed.
         return list(self.known)[which % len(self.known)] if self.known else None
 
     @rule(behaviour=st.sampled_from(BEHAVIOURS), times=st.integers(1, 5))
@@ -156,10 +156,10 @@ class Service(RuleBasedStateMachine):
             worker.kill()
 
     @invariant()
-    def the_limits_hold_and_the_counters_tell_the_truth(self) -> None:
+    def the_limits_hold_and_the_counters_agree(self) -> None:
         """Processing <= 2, pending <= 10, and `/health/memory` agrees with the list of jobs."""
-        told = self.made.memory()
-        jobs, peaks = told["jobs"], told["peaks"]
+        figures = self.made.memory()
+        jobs, peaks = figures["jobs"], figures["peaks"]
         assert jobs["processing"] <= 2
         assert jobs["pending"] <= 10
         assert peaks["processing"] <= 2

@@ -182,19 +182,19 @@ def test_without_a_backend_nothing_is_enforced_and_the_status_is_2(
 
 
 @needs_a_limit
-def test_the_command_tells_all_of_it_and_shows_the_file_again(
+def test_the_command_prints_everything_and_show_prints_the_same(
     service: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(service)
     command = [sys.executable, str(service / "server.py"), "{port}"]
     flags = ["fit", "--plan", "render-starter", "--users", "2", "--iterations", "4"]
     assert main([*flags, "--workload", "work.py:small", "-o", "run.json", "--", *command]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("FITS: fits in render-starter (512 MiB, as of")
+    printed = capsys.readouterr().out
+    assert printed.startswith("FITS: fits in render-starter (512 MiB, as of")
     for word in ("peak anonymous", "headroom", BACKEND.name, "swap off"):
-        assert word in told
+        assert word in printed
     assert main(["show", "run.json"]) == 0
-    assert capsys.readouterr().out == told
+    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.parametrize(
