@@ -59,6 +59,7 @@ class Workload:
         }
         self._stack = contextlib.ExitStack()
         self._async_generator: AsyncGenerator[Any, None] | None = None
+        self._resumed = False
         self._loop: Any = None
         try:
             self._loop = self._prepare(_load(target))
@@ -69,17 +70,10 @@ class Workload:
     def _prepare(self, function: Callable[..., Any]) -> Any:
         """The loop over what is to be repeated, set up."""
         if inspect.isasyncgenfunction(function):
-            generator = self._with_client(function, is_async=True)()
-            repeated = self._agent_loop.Loop(generator.__anext__)
-            self._async_generator = generator
-            first = repeated.event_loop.run_until_complete(generator.__anext__())
-            if callable(first):
-                repeated.close()
-                repeated = self._agent_loop.Loop(self._with_client(first, is_async=True))
-            return repeated
+            return self._prepare_async_generator(function)
         if inspect.isgeneratorfunction(function):
             generator = self._with_client(function)()
-            first = self._enter(_closing(generator))
+            first = self._enter(_first_value(generator))
             repeated_function = first if callable(first) else generator.__next__
         else:
             manager = getattr(function, "__wrapped__", None)
@@ -91,6 +85,23 @@ class Workload:
         return self._agent_loop.Loop(
             self._tolerant(self._with_client(repeated_function, is_async=is_async), is_async)
         )
+
+    def _prepare_async_generator(self, function: Callable[..., Any]) -> Any:
+        generator = self._with_client(function, is_async=True)()
+        repeated: Callable[..., Any] = generator.__anext__
+
+        async def once() -> None:
+            result = repeated()
+            if inspect.isawaitable(result):
+                await result
+
+        loop = self._agent_loop.Loop(once)
+        first = loop.event_loop.run_until_complete(generator.__anext__())
+        self._async_generator = generator
+        if callable(first):
+            repeated = self._with_client(first, is_async=True)
+        self._resumed = not callable(first)
+        return loop
 
     def _enter(self, manager: contextlib.AbstractContextManager[Any]) -> Any:
         try:
@@ -182,7 +193,7 @@ class Workload:
         try:
             self._stack.close()
             if self._async_generator is not None and loop is not None:
-                loop.event_loop.run_until_complete(self._async_generator.aclose())
+                loop.event_loop.run_until_complete(self._end(self._async_generator))
             if isinstance(client, httpx.AsyncClient) and loop is not None:
                 loop.event_loop.run_until_complete(client.aclose())
         finally:
@@ -190,6 +201,12 @@ class Workload:
                 client.close()
             if loop is not None:
                 loop.close()
+
+    async def _end(self, generator: AsyncGenerator[Any, None]) -> None:
+        if not self._resumed:
+            with contextlib.suppress(StopAsyncIteration):
+                await generator.__anext__()
+        await generator.aclose()
 
 
 def needs_client(target: str) -> bool:
@@ -224,11 +241,16 @@ def takes_client(function: Callable[..., Any]) -> bool:
 
 
 @contextlib.contextmanager
-def _closing(generator: Generator[Any, Any, Any]) -> Generator[Any, None, None]:
-    """The first value of `generator`; what it has after its `yield` runs at the end."""
-    yield next(generator)
-    with contextlib.suppress(StopIteration):
-        next(generator)
+def _first_value(generator: Generator[Any, Any, Any]) -> Generator[Any, None, None]:
+    """The first value of `generator`; what it has after its `yield` runs at the end.
+
+    One that is itself resumed for each iteration is only closed: it may clear up in a `finally`.
+    """
+    first = next(generator)
+    yield first
+    if callable(first):
+        with contextlib.suppress(StopIteration):
+            next(generator)
     generator.close()
 
 
