@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,12 @@ from leak_suite.attribution.plan import (
     MUCH,
     OBJECTS,
     ORIGINS,
+    WINDOWS,
     deciding,
     longest,
     needs_sites,
     too_much,
+    traced_in,
     visible_to,
     well_explained,
     window,
@@ -32,7 +34,9 @@ from leak_suite.result import Finding, Site
 from leak_suite.subject import (
     AppSpec,
     CallableSpec,
+    CommandSpec,
     InProcessSpec,
+    PidSpec,
     Spec,
     Subject,
     SubjectDied,
@@ -54,6 +58,8 @@ ONE_ITERATION_SECONDS = 120.0
 """An iteration that takes so much longer than the others hangs."""
 EXPLAINED = 0.8
 """Sites that carry less than this share of the growth leave something to be explained."""
+EXPLAINED_OF_MANY = 0.5
+"""The same where one process of several was traced: they may work by turns."""
 EXPLAINED_SHARE = 0.1
 """Sites that carry less than this share of the growth are not its cause."""
 CONTAINED_SHARE = 0.4
@@ -75,44 +81,53 @@ def attribute(
 
     `subject` is entered and warm; it goes on working while it is traced. `iterations` are those
     that the verdict saw, each of `pace` seconds (0 if that is not known); `age`, where it is
-    another number, those that this subject has done. A finding whose line
-    cannot be told says in its reason why. Never raises for what goes wrong while tracing: the
-    verdict stands without it.
+    another number, those that this subject has done. A finding whose line cannot be told says in
+    its reason why. Never raises for what goes wrong while tracing: the verdict stands without it.
     """
-    named = {finding.metric: finding for finding in _without_trace(spec, findings)}
+    named = {_key(finding): finding for finding in _without_trace(subject, spec, findings)}
     traced = [finding for finding in findings if _is_traced(finding)]
-    if traced and _can_be_traced(spec):
+    if traced and _can_be_traced(subject, spec):
+        work = _Work(subject, spec, iterations, age or iterations, pace, options)
         try:
-            named |= _Work(
-                subject, _own_names(spec), iterations, age or iterations, pace, options
-            ).sites(traced)
+            named |= work.sites(traced)
         except SubjectDied as error:
             if age is not None:  # one that was started for this: it may be tried again
                 raise
             clause = Clause(ClauseKind.NO_SITE_ENDED, text=str(error))
-            named |= {finding.metric: _with_clauses(finding, clause) for finding in traced}
+            named |= {_key(finding): _with_clauses(finding, clause) for finding in traced}
         except LeakSuiteError as error:
             clause = Clause(ClauseKind.NO_SITE_FAILED, text=str(error))
-            named |= {finding.metric: _with_clauses(finding, clause) for finding in traced}
-    return tuple(named[finding.metric] for finding in findings)
+            named |= {_key(finding): _with_clauses(finding, clause) for finding in traced}
+    return tuple(named[_key(finding)] for finding in findings)
 
 
-def _can_be_traced(spec: Spec) -> bool:
-    return isinstance(spec, (CallableSpec, AppSpec, InProcessSpec))
+def _key(finding: Finding) -> tuple[str, str]:
+    return finding.metric, finding.process
+
+
+def _can_be_traced(subject: Subject | None, spec: Spec) -> bool:
+    """Whether there is an agent inside; of a subject that is still to be started, may be one."""
+    if isinstance(spec, (CallableSpec, AppSpec, InProcessSpec)):
+        return True
+    return isinstance(spec, CommandSpec | PidSpec) and (
+        subject.coverage().inside > 0 if subject is not None else isinstance(spec, CommandSpec)
+    )
 
 
 def _is_traced(finding: Finding) -> bool:
     return needs_sites(finding) and not finding.metric.startswith("counter:")
 
 
-def _without_trace(spec: Spec, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+def _without_trace(
+    subject: Subject | None, spec: Spec, findings: Sequence[Finding]
+) -> tuple[Finding, ...]:
     """The findings, with the reason where it is known beforehand that no line can be named."""
-    outside = Clause(ClauseKind.NO_SITE_OUTSIDE)
-    counter = Clause(ClauseKind.NO_SITE_COUNTER)
+    inside = _can_be_traced(subject, spec)
+    why = Clause(ClauseKind.NO_SITE_COUNTER if inside else ClauseKind.NO_SITE_OUTSIDE)
     return tuple(
-        finding
-        if not needs_sites(finding) or (_is_traced(finding) and _can_be_traced(spec))
-        else _with_clauses(finding, outside if not _can_be_traced(spec) else counter)
+        _with_clauses(finding, why)
+        if needs_sites(finding) and not (inside and _is_traced(finding))
+        else finding
         for finding in findings
     )
 
@@ -138,8 +153,8 @@ def attribute_afresh(
                 iterations=iterations, options=options, pace=pace, age=max(1, done.done),
             )  # fmt: skip
 
-    if not any(_is_traced(finding) for finding in findings) or not _can_be_traced(spec):
-        return _without_trace(spec, findings)
+    if not any(_is_traced(finding) for finding in findings) or not _can_be_traced(None, spec):
+        return _without_trace(None, spec, findings)
     try:
         try:
             return work()
@@ -156,66 +171,99 @@ class _Work:
     def __init__(
         self,
         subject: Subject,
-        own: Sequence[str],
+        spec: Spec,
         iterations: int,
         age: int,
         pace: float,
         options: Options,
     ) -> None:
         self._subject = subject
-        self._own = list(own)
+        self._own = _own_names(spec)
         self._iterations = max(iterations, 1)
         self._age = age
         self._pace = pace
         self._growth = options.max_growth_bytes / 2
         self._verdict_seconds = iterations * pace
 
-    def sites(self, findings: Sequence[Finding]) -> dict[str, Finding]:
+    def sites(self, findings: Sequence[Finding]) -> dict[tuple[str, str], Finding]:
         """The findings with sites, from windows as long as it takes to explain their growth."""
         most = longest(findings, self._growth)
         n = window(findings, self._pace, self._seconds(FIRST_SECONDS), most)
-        found: dict[str, Finding] = {}
+        places = traced_in(findings)
+        found: dict[tuple[str, str], Finding] = {}
         total = 0.0
         for turn in range(TURNS):
             try:
-                trace = self._trace(findings, n)
+                traces = self._trace(places, n)
             except LeakSuiteError:
                 if not found:
                     raise
                 break
-            found = {finding.metric: with_sites(finding, trace) for finding in findings}
-            judged, before = found[deciding(findings).metric], total
+            for process, wanted in places.items():
+                trace = traces[process]
+                for finding in wanted:
+                    found[_key(finding)] = (
+                        _with_clauses(finding, trace)
+                        if isinstance(trace, Clause)
+                        else with_sites(finding, trace)
+                    )
+            judged, before = found[_key(deciding(findings))], total
             total = total_of(judged.sites)
             as_before = turn > 0 and abs(total - before) <= SAME * before and total > 0
-            longer = self._longer(n, most, trace)
-            if longer <= n or as_before or not _again(judged):
+            longer = self._longer(n, most)
+            if longer < 2 * n or as_before or not _again(judged):
                 break
             n = longer
         return found
 
-    def _longer(self, n: int, most: int | None, trace: Trace) -> int:
+    def _longer(self, n: int, most: int | None) -> int:
         """The next turn's n: more of what is rare or late, or more than a cache turns over in."""
         pace = max(self._pace, 1e-9)
-        longer = min(LONGER * n, self._iterations, int(self._seconds(LATER_SECONDS) / pace / 3))
-        if most is not None:
-            longer = min(longer, most // 3)
-        return longer if longer >= 2 * trace.first else n
+        seconds = self._seconds(LATER_SECONDS)
+        longer = min(LONGER * n, self._iterations, int(seconds / pace / WINDOWS))
+        return longer if most is None else min(longer, most // WINDOWS)
 
     def _seconds(self, least: float) -> float:
         return max(least, VERDICT_SHARE * self._verdict_seconds)
 
-    def _trace(self, findings: Sequence[Finding], n: int) -> Trace:
-        """Trace n iterations and twice as many."""
+    def _trace(self, places: Mapping[str, Sequence[Finding]], n: int) -> dict[str, Trace | Clause]:
+        """Trace n iterations and twice as many, in all processes at once.
+
+        Of a process that cannot be traced the clause that says why.
+        """
+        traces: dict[str, Trace | Clause] = {}
+        begun: dict[str, float] = {}
         with tempfile.TemporaryDirectory(prefix="leak-suite-trace-") as folder:
-            output = str(Path(folder) / "allocations.bin")
-            self._subject.begin_trace(
-                {**plan_for(findings), "own": self._own, "output": output,
-                 "iterations": self._age, "memray_path": _memray_path()}
-            )  # fmt: skip
+            for number, (process, findings) in enumerate(places.items()):
+                plan = plan_for(findings) | {
+                    "own": self._own,
+                    "output": str(Path(folder) / f"{number}.bin"),
+                    "iterations": self._age,
+                    "memray_path": _memray_path(),
+                    "metric": deciding(findings).metric,
+                }
+                try:
+                    started = self._subject.begin_trace(plan, process)
+                    begun[process] = float(started.get("share", 1.0))
+                except SubjectDied:
+                    raise
+                except SubjectError as error:
+                    traces[process] = Clause(ClauseKind.NO_SITE_FAILED, text=str(error))
+            if not begun:
+                return traces
             first = self._repeat(n)
-            self._subject.mark_trace()
+            for process in begun:
+                self._subject.mark_trace(process)
             second = self._repeat(2 * n)
-            return Trace(first, second, self._subject.end_trace())
+            for process, share in begun.items():
+                try:
+                    data = self._subject.end_trace(process)
+                    traces[process] = Trace(first, second, data, process, share)
+                except SubjectDied:  # noqa: PERF203
+                    raise
+                except SubjectError as error:
+                    traces[process] = Clause(ClauseKind.NO_SITE_ENDED, text=str(error))
+        return traces
 
     def _repeat(self, iterations: int) -> int:
         """So many iterations, however long they take while each of them ends."""
@@ -324,7 +372,11 @@ _SOURCES = (
 
 def _how(finding: Finding, trace: Trace, sites: Sequence[Site]) -> tuple[Clause, ...]:
     """How the sites were found, and what that could not do."""
-    clauses = [Clause(ClauseKind.SITES_TRACED, iterations=trace.first, of=trace.second)]
+    clauses = [
+        Clause(
+            ClauseKind.SITES_TRACED, iterations=trace.first_iterations, of=trace.second_iterations
+        )
+    ]
     if trace.tool != "none":
         clauses.append(Clause(ClauseKind.SITES_BY, text=trace.tool))
     if trace.note:
@@ -333,7 +385,7 @@ def _how(finding: Finding, trace: Trace, sites: Sequence[Site]) -> tuple[Clause,
     if sites and finding.rate and finding.metric != "temp_bytes":
         if too_much(finding, found):
             clauses.append(Clause(ClauseKind.SITES_TURNOVER))
-        elif found < EXPLAINED * finding.rate:
+        elif found < (EXPLAINED if trace.share == 1.0 else EXPLAINED_OF_MANY) * finding.rate:
             clauses.append(Clause(ClauseKind.SITES_UNEXPLAINED, rate=finding.rate - found))
     return tuple(clauses)
 

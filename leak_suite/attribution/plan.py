@@ -11,10 +11,12 @@ __all__ = [
     "MUCH",
     "OBJECTS",
     "ORIGINS",
+    "WINDOWS",
     "deciding",
     "longest",
     "needs_sites",
     "too_much",
+    "traced_in",
     "visible_to",
     "well_explained",
     "window",
@@ -26,7 +28,7 @@ ALLOCATIONS: Mapping[str, str] = {
     "rss": "bytes",
     "rss_anon": "bytes",
     "pss": "bytes",
-    "uss": "bytes",
+    "private_dirty": "bytes",
 }
 """Metrics of memory, and what of an allocation record they are counted in."""
 
@@ -40,6 +42,11 @@ ORIGINS: Mapping[str, str] = {
     "temp_bytes": "temp_files",
 }
 """Metrics of things that are opened, and the watch that sees the line that opens them."""
+
+OUTSIDE = frozenset(
+    ("rss", "rss_anon", "pss", "private_dirty", "fds", "threads", "children", "temp_files")
+)
+"""Metrics that are read over all processes of a subject."""
 
 OBJECTS = ("gc_objects", "garbage", "tracked:")
 """Beginnings of the names of metrics that count Python objects."""
@@ -106,6 +113,23 @@ def window(findings: Sequence[Finding], pace: float, seconds: float, most: int |
     if most is not None:
         wanted = min(wanted, most // WINDOWS)
     return max(1, int(wanted))
+
+
+def traced_in(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """The findings by the process that they are to be traced in; "" is the main one.
+
+    What the whole subject grew by, seen from outside, came from a process that was seen to grow
+    inside, if there is one.
+    """
+    findings = list(findings)
+    inside = [f for f in findings if f.process and f.metric not in OUTSIDE]
+    other = max(inside, key=lambda f: f.rate or 0.0).process if inside else ""
+    main = any(not f.process and f.metric not in OUTSIDE for f in findings)
+    places: dict[str, list[Finding]] = {}
+    for finding in findings:
+        place = finding.process or ("" if main else other)
+        places.setdefault(place, []).append(finding)
+    return places
 
 
 def visible_to(metric: str, kind: str) -> bool:

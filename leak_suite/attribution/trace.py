@@ -98,15 +98,30 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Trace:
-    """The agent's answer, and the iterations of its windows."""
+    """The agent's answer, and the iterations of its windows.
 
-    first: int
-    second: int
+    Of `process` the agent traced one that had this `share` of the growth of its group: so many of
+    the workload's iterations count for it.
+    """
+
+    first_iterations: int
+    second_iterations: int
     data: Mapping[str, Any] = field(repr=False)
     process: str = ""
+    share: float = 1.0
 
     @property
-    def iterations(self) -> int:
+    def first(self) -> float:
+        """Iterations of the first window that count for this process."""
+        return self.first_iterations * self.share
+
+    @property
+    def second(self) -> float:
+        """Iterations of the second window that count for this process."""
+        return self.second_iterations * self.share
+
+    @property
+    def iterations(self) -> float:
         """Both windows together."""
         return self.first + self.second
 
@@ -206,9 +221,9 @@ class Trace:
         return bool(frames) and (not owners or owners[0] == INSTRUMENTATION)
 
 
-def _steady(first: float, iterations: int, second: float, later: int) -> bool:
+def _steady(first: float, iterations: float, second: float, later: float) -> bool:
     """Whether growth went on at about the same pace."""
-    return first > 0 and second / max(1, later) >= STEADY_SHARE * first / max(1, iterations)
+    return first > 0 and second / later >= STEADY_SHARE * first / iterations
 
 
 STEADY_SHARE = 0.25

@@ -7,6 +7,7 @@ moment is a suspect, and the suspect of most changes is named.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 
@@ -54,6 +55,7 @@ class LineTrace:
         if self._active:
             return
         self._active = True
+        _stop_in_children(self)
         self._previous = sys.gettrace(), getattr(threading, "_trace_hook", None)
         threading.settrace(self._on_call)
         _set_trace_everywhere(self._on_call)
@@ -138,6 +140,16 @@ class LineTrace:
             frame, line = frame.f_back, None
         # Equal stacks are kept once: the record of a leak must not become one.
         return self._stacks.setdefault(tuple(frames), frames)
+
+
+_traces: list[LineTrace] = []
+
+
+def _stop_in_children(trace: LineTrace) -> None:
+    """What is forked meanwhile must not be traced: nobody would end it there."""
+    if not _traces:
+        os.register_at_fork(after_in_child=lambda: _traces[0].stop())
+    _traces[:] = [trace]
 
 
 def most_suspected(suspects: list[Stack] | None, votes: Counter[Any]) -> Stack | None:
