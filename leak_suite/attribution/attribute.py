@@ -330,7 +330,7 @@ def _allocated(finding: Finding, trace: Trace) -> tuple[Site, ...]:
         survivors = [total for total in survivors if not (total.kind and total.first > most)]
     unit = {"blocks": "blocks", "heap": "large"}.get(metric, "bytes")
     kept = contained(trace.containers(), unit)
-    explained = sum(amount for amount, _, _ in kept)
+    explained = sum(entry.amount for entry in kept)
     if (
         rate
         and CONTAINED_SHARE * rate <= explained

@@ -8,20 +8,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from leak_suite.attribution.trace import (
     INTERPRETER,
     STEADY_SHARE,
     Container,
     Frame,
-    Part,
     Stack,
     StackTotal,
     Trace,
 )
 from leak_suite.result import Site
 
-__all__ = ["JUMP", "contained", "function_at", "rank"]
+__all__ = ["JUMP", "Kept", "contained", "function_at", "rank"]
 
 MOST_SITES = 8
 LEAST_SHARE = 0.02
@@ -54,6 +54,7 @@ class SiteTotals:
     containers: dict[str, Container] = field(default_factory=dict)
     members: dict[tuple[Stack, str], float] = field(default_factory=dict)
     details: dict[tuple[Stack, str], str] = field(default_factory=dict)
+    makers: dict[Frame, float] = field(default_factory=dict)
 
     def rate(self, trace: Trace) -> float:
         """Growth per iteration: of what the first window left, since that has proved to stay."""
@@ -70,18 +71,17 @@ class SiteTotals:
 def rank(
     trace: Trace,
     totals: Iterable[StackTotal],
-    kept: Iterable[tuple[float, Part | None, Container]] = (),
+    kept: Iterable[Kept] = (),
     *,
     rate: float | None = None,
     noun: str = "",
 ) -> tuple[Site, ...]:
     """The lines that grew, the fastest first.
 
-    `totals` are what was left, by stack; `kept` what containers took in per iteration, in the same
-    unit: (amount, part or None for the container itself, container). Where `kept` explains a share
-    of the finding's `rate`, its lines go first: an allocation's record may name whoever had that
-    piece of memory before. `noun` is what is counted ("objects"), where the kinds of things at a
-    line shall be told in its note.
+    `totals` are what was left, by stack; `kept` what containers took in, in the same unit. Where
+    `kept` explains a share of the finding's `rate`, its lines go first: an allocation's record may
+    name whoever had that piece of memory before. `noun` is what is counted ("objects"), where the
+    kinds of things at a line shall be told in its note.
     """
     kept = list(kept)
     places = _places(_without_resizing(trace, totals, kept), kept)
@@ -99,17 +99,18 @@ def rank(
 def _without_resizing(
     trace: Trace,
     totals: Iterable[StackTotal],
-    kept: Iterable[tuple[float, Part | None, Container]],
+    kept: Iterable[Kept],
 ) -> list[StackTotal]:
     """What was left, without the tables of containers that were made larger once in a while.
 
     Such an allocation holds what was there before too; what a new item adds to the table is known.
     """
     inserting: dict[Frame, float] = {}
-    for _, _, container in kept:
-        if container.inserting:
-            frame = _site_frame(container.inserting)
-            inserting[frame] = max(inserting.get(frame, 0.0), container.per_iteration)
+    for container in {id(entry.container): entry.container for entry in kept}.values():
+        for stack, share in container.inserting:
+            frame = _site_frame(stack)
+            inserted = share * container.per_iteration
+            inserting[frame] = max(inserting.get(frame, 0.0), inserted)
     return [
         total
         for total in totals
@@ -128,9 +129,7 @@ class _Grown:
     frame: Frame
 
 
-def _places(
-    totals: Iterable[StackTotal], kept: Iterable[tuple[float, Part | None, Container]]
-) -> dict[Frame, SiteTotals]:
+def _places(totals: Iterable[StackTotal], kept: Iterable[Kept]) -> dict[Frame, SiteTotals]:
     places: defaultdict[Frame, SiteTotals] = defaultdict(SiteTotals)
     for total in totals:
         place = places[_site_frame(total.stack)]
@@ -143,35 +142,62 @@ def _places(
             place.details[key] = total.detail
         if total.holder:
             place.holders[total.holder] = place.holders.get(total.holder, 0.0) + total.first
-    for amount, part, container in kept:
-        stack = (container.inserting if part is None else part.stack) or ()
+    for amount, stack, kind, made, container in kept:
         place = places[_site_frame(stack)]
         place.contained += amount
         if container.path:
             place.holders[container.path] = place.holders.get(container.path, 0.0) + amount
             place.containers[container.path] = container
-        place.members.setdefault((stack, "" if part is None else part.type), amount)
+        place.members[stack, kind] = place.members.get((stack, kind), 0.0) + amount
+        if made:
+            frame = _site_frame(made)
+            place.makers[frame] = place.makers.get(frame, 0.0) + amount
     return dict(places)
 
 
-def contained(
-    containers: Iterable[Container], unit: str, class_name: str = ""
-) -> list[tuple[float, Part | None, Container]]:
-    """What containers take in per iteration, in a part's `unit`, and by what.
+class Kept(NamedTuple):
+    """What a container took in per iteration at one line, of one type of objects.
 
-    Only those count whose growth is steady and that have a name or an inserting line.
+    `made` is the stack that made them, where it is not the one that put them in.
     """
-    kept: list[tuple[float, Part | None, Container]] = []
+
+    amount: float
+    stack: Stack
+    kind: str
+    made: Stack
+    container: Container
+
+
+def contained(containers: Iterable[Container], unit: str, class_name: str = "") -> list[Kept]:
+    """What containers take in per iteration, in a part's `unit`, by line.
+
+    That is the line that puts it in, where that is the subject's own; of objects of a class, and
+    where a library or a cache puts it in, the line that makes it. Only those containers count whose
+    growth is steady and that have a name or an inserting line.
+    """
+    kept: list[Kept] = []
     for container in containers:
         if not container.steady or not (container.path or container.inserting):
             continue
+        rate, inserting = container.per_iteration, container.inserting
+        direct = container.inserted_by_own_code and not class_name
         for part in container.made:
             if class_name and part.type.rpartition(".")[2] != class_name:
                 continue
-            kept.append((container.per_iteration * getattr(part, unit), part, container))
+            amount, made = rate * getattr(part, unit), part.stack or ()
+            if direct:
+                kept += [
+                    Kept(share * amount, stack, part.type, made, container)
+                    for stack, share in inserting
+                ]
+            else:
+                kept.append(Kept(amount, made, part.type, (), container))
         if unit in ("bytes", "large") and not class_name:
-            kept.append((container.per_iteration * container.entry_bytes, None, container))
-    return [entry for entry in kept if entry[0] > 0]
+            kept += [
+                Kept(rate * container.entry_bytes * share, stack, "", (), container)
+                for stack, share in inserting or (((), 1.0),)
+            ]
+    return [entry for entry in kept if entry.amount > 0]
 
 
 def _ordered(trace: Trace, grown: Sequence[_Grown], rate: float | None) -> list[_Grown]:
@@ -245,6 +271,10 @@ def _site(trace: Trace, entry: _Grown, noun: str) -> Site:
         notes.append(f"inside {stack[0].owner}, at {stack[0].place}")
     if detail := totals.details.get((stack, kind)):
         notes.append(detail)
+    maker = max(totals.makers, key=lambda made: totals.makers[made], default=frame)
+    of_note = totals.contained >= HOLDER_SHARE * entry.rate
+    if of_note and (maker.file, maker.line) != (frame.file, frame.line) and maker.line:
+        notes.append(f"made at {maker.place}")
     holder = max(totals.holders, key=lambda path: totals.holders[path], default="")
     if holder and totals.holders[holder] >= HOLDER_SHARE * entry.rate:
         notes.append(f"held by {totals.containers.get(holder, holder)}")

@@ -37,6 +37,8 @@ Stack = tuple[Frame, ...]
 
 INSTRUMENTATION = "-"
 """The owner that the agent gives to its own frames."""
+CACHE_MARK = "(its cache)"
+"""What a path says of the cache that `functools` keeps around a function."""
 INTERPRETER = "<"
 """The owner of frozen modules: how the interpreter starts and imports."""
 
@@ -62,8 +64,9 @@ class StackTotal(NamedTuple):
 class Container:
     """Something with a length that grew in both windows.
 
-    `made` tells what an average new item is made of, by stack; `inserting` is the stack that made
-    it longer, if that was seen; `entry_bytes` is what one more item takes in the container itself.
+    `made` tells what an average new item is made of, by stack; `inserting` are the stacks that
+    made it longer, as far as that was seen, with their shares of the insertions; `entry_bytes` is
+    what one more item takes in the container itself.
     """
 
     path: str
@@ -74,8 +77,14 @@ class Container:
     per_iteration: float
     steady: bool
     entry_bytes: float
-    inserting: Stack | None
+    inserting: tuple[tuple[Stack, float], ...]
     made: tuple[Part, ...] = ()
+
+    @property
+    def inserted_by_own_code(self) -> bool:
+        """Whether own lines put the items in: not a library, nor a cache around a function."""
+        lines = [stack[0] for stack, _ in self.inserting if stack]
+        return bool(lines) and lines[0].is_own and CACHE_MARK not in self.path
 
     def __str__(self) -> str:
         bound = "" if self.bound is None else f", {self.length} of {self.bound}"
@@ -196,7 +205,7 @@ class Trace:
             per_iteration=(first + second) / self.iterations,
             steady=_steady(first, self.first, second, self.second),
             entry_bytes=row["entry"],
-            inserting=self._stack(row["inserted"][0][0]) if row["inserted"] else None,
+            inserting=self._inserting(row["inserted"]),
             made=tuple(
                 Part(
                     None if part["stack"] is None else self._stack(part["stack"]),
@@ -206,6 +215,10 @@ class Trace:
                 for part in row["made"]
             ),
         )
+
+    def _inserting(self, rows: Sequence[tuple[int, int]]) -> tuple[tuple[Stack, float], ...]:
+        total = sum(count for _, count in rows)
+        return tuple((self._stack(index), count / total) for index, count in rows)
 
     def _stack(self, index: int) -> Stack:
         frames = [Frame(*frame) for frame in self.data["stacks"][index]]

@@ -1,4 +1,4 @@
-"""The first site named is the leaking line: real traced runs of jobs whose line is marked."""
+"""The first site is where what is kept was made or put in: real traces of jobs so marked."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ CASES = {
         def job():
             number = len(REGISTRY.jobs)
             made = Job(number)  # LEAK
-            REGISTRY.jobs[number] = made
+            REGISTRY.jobs[number] = made  # LEAK
         """,
     ),
     "closures kept by a global list": (
@@ -126,7 +126,7 @@ CASES = {
             try:
                 fail()
             except ValueError as error:
-                ERRORS.append(error)
+                ERRORS.append(error)  # LEAK
         """,
     ),
     "a cycle that the collector may not take": (
@@ -136,7 +136,7 @@ CASES = {
 
         class Node:
             def __del__(self):
-                KEPT.append(self)
+                KEPT.append(self)  # LEAK
 
         def job():
             node = Node()  # LEAK

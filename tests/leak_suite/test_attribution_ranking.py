@@ -41,7 +41,7 @@ def lines(sites: tuple[Site, ...]) -> list[int]:
 def grown(per_iteration: float = 1.0, *made: Part, **more: Any) -> Container:
     what: dict[str, Any] = {
         "path": "app.SEEN", "own": True, "type": "dict", "length": 500, "bound": None,
-        "steady": True, "entry_bytes": 100.0, "inserting": (LEAK,),
+        "steady": True, "entry_bytes": 100.0, "inserting": (((LEAK,), 1.0),),
     }  # fmt: skip
     return Container(per_iteration=per_iteration, made=made, **{**what, **more})
 
@@ -126,8 +126,28 @@ def test_where_a_container_keeps_what_grew_the_inserting_line_comes_first() -> N
     kept = contained([grown(1.0, item, name)], "bytes")
     sites = rank(TRACE, [left(23_200, 46_400, LIBRARY), left(6000, 12_000, CACHE)], kept, rate=390)
     assert lines(sites)[0] == LEAK.line
-    assert sites[0].per_iteration == 332  # the dictionary, and its entry in the container
+    assert sites[0].per_iteration == 392  # the dictionary, its text, its entry in the container
+    assert "made at /app/jobs.py" not in sites[0].note
     assert "held by app.SEEN (dict, 1 per iteration)" in sites[0].note
+
+
+def test_what_a_cache_around_a_function_takes_in_belongs_to_the_line_that_makes_it() -> None:
+    made = Part((CACHE,), "bytes", 1200, 1200, 1, 0)
+    cache = grown(1.0, made, path="app.render (its cache)")
+    assert lines(rank(TRACE, [], contained([cache], "bytes"), rate=1300)) == [CACHE.line, LEAK.line]
+
+
+def test_what_own_code_puts_in_belongs_to_that_line_and_says_where_it_was_made() -> None:
+    made = Part((CACHE,), "bytes", 1200, 1200, 1, 0)
+    (site,) = rank(TRACE, [], contained([grown(1.0, made)], "bytes"), rate=1300)
+    assert site.line == LEAK.line
+    assert "made at /app/cache.py:3" in site.note
+
+
+def test_objects_of_a_class_belong_to_the_line_that_makes_them() -> None:
+    made = Part((CACHE,), "app.Job", 48, 0, 1, 1)
+    (site,) = rank(TRACE, [], contained([grown(1.0, made)], "objects", "Job"), rate=1.0)
+    assert site.line == CACHE.line
 
 
 def test_a_container_whose_growth_is_not_of_the_findings_order_does_not_lead() -> None:
@@ -140,7 +160,7 @@ def test_a_container_whose_growth_is_not_of_the_findings_order_does_not_lead() -
 def test_a_container_that_stopped_growing_or_that_nobody_knows_explains_nothing() -> None:
     part = Part((LEAK,), "str", 60, 0, 1, 0)
     assert contained([grown(1.0, part, steady=False)], "bytes") == []
-    assert contained([grown(1.0, part, path="", inserting=None)], "bytes") == []
+    assert contained([grown(1.0, part, path="", inserting=())], "bytes") == []
 
 
 def test_an_installed_target_is_its_own_code() -> None:
