@@ -21,6 +21,7 @@ from leak_suite.render.summary import (
     format_growth,
     format_min_detectable,
     format_site,
+    grouped_by_cause,
     not_observed,
     outcome_name,
     sorted_findings,
@@ -177,8 +178,18 @@ class RunView:
 
     @property
     def unstable(self) -> tuple[MetricView, ...]:
-        """The metrics that are not stable: shown open, worst first."""
-        return tuple(m for m in self.metrics if m.outcome is not Outcome.STABLE)
+        """The first metric of each cause of what is not stable, worst first: shown open."""
+        return tuple(group[0] for group in self._causes())
+
+    @property
+    def same_cause(self) -> tuple[MetricView, ...]:
+        """The other metrics that are not stable: one line each, which can be opened."""
+        return tuple(metric for group in self._causes() for metric in group[1:])
+
+    def _causes(self) -> list[list[MetricView]]:
+        views = {m.name: m for m in self.metrics if m.outcome is not Outcome.STABLE}
+        findings = [m.finding for m in views.values() if m.finding is not None]
+        return [[views[one.metric] for one in group] for group in grouped_by_cause(findings)]
 
     @property
     def stable(self) -> tuple[MetricView, ...]:

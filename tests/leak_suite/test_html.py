@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,85 +19,8 @@ from leak_suite.errors import ConfigurationError
 from leak_suite.render import html_page, render
 from leak_suite.render.html_page import html, render_many
 from leak_suite.render.html_theme import THEMES
-from leak_suite.result import Cause, Details, Finding, Outcome, RunResult, Series, Site
-
-MIB = 1024**2
-SITE = Site("src/jobs.py", 12, "run", 1044.0, ("src/jobs.py:12 run", "src/app.py:7 go"), "in KEPT")
-HEAP = Finding(
-    "heap",
-    "bytes",
-    Outcome.GROWING,
-    Cause.LEAK,
-    rate=1044.0,
-    interval=(1034.0, 1054.0),
-    detectable_rate=12.3,
-    longest_period=400,
-    peak=45.0 * MIB,
-    clauses=(
-        Clause(ClauseKind.GREW, value=3e6, rate=1044.0, iterations=2900),
-        Clause(ClauseKind.SITES_TRACED, iterations=100, of=200),
-        Clause(ClauseKind.SITES_BY, text="memray"),
-    ),
-    sites=(SITE,),
-)
-FDS = Finding(
-    "fds",
-    "descriptors",
-    Outcome.STABLE,
-    rate=0.0,
-    interval=(0.0, 0.0),
-    clauses=(Clause(ClauseKind.STAYED, value=7.0, of=2900),),
-)
-
-
-def ramp(metric: str, unit: str, rate: float, count: int = 30, start: float = 4e7) -> Series:
-    return Series(metric, unit, tuple((100 * k, start + 100 * k * rate) for k in range(count)), 4)
-
-
-RESULT = RunResult(
-    "jobs:run",
-    {"python": "3.11.7", "allocator_settings": {"MALLOC_ARENA_MAX": "1"}},
-    Outcome.GROWING,
-    3000,
-    3.2,
-    series=(ramp("fds", "descriptors", 0.0, start=7), ramp("heap", "bytes", 1044.0)),
-    findings=(FDS, HEAP),
-    details=Details(blind={"tasks": "no loop"}, evidence={"fds": ((3, "a"), (4, "b"), (5, "a"))}),
-)
-
-
-class Page(HTMLParser):
-    """The elements of a page, and its text outside of scripts and styles."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self._inside = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._inside = tag if tag in ("script", "style") else ""
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if not self._inside:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def charts_of(page: str) -> dict[str, dict]:
-    text = re.search(r'id="charts">(.*?)</script>', page, re.DOTALL)
-    return json.loads(text[1])["charts"]
+from leak_suite.result import Cause, Details, Outcome, RunResult, Site
+from tests.leak_suite.html_results import FDS, HEAP, MIB, RESULT, Page, charts_of, ramp
 
 
 def test_the_verdict_and_its_line_stand_first() -> None:
@@ -296,71 +216,6 @@ def test_text_stands_out_from_what_is_behind_it(name: str) -> None:
         assert contrast(theme[line], theme["surface"]) >= 3.0, line
 
 
-def test_the_fitted_line_goes_through_the_readings_with_its_rate_and_band() -> None:
-    chart = charts_of(html(RESULT))["run1-m1"]
-    assert chart["unit"] == "MiB"
-    fit, band = chart["fit"], chart["band"]
-    slope = (fit["y"][1] - fit["y"][0]) / (fit["x"][1] - fit["x"][0])
-    assert math.isclose(slope * MIB, 1044.0, rel_tol=1e-6)
-    assert math.isclose(fit["y"][0], chart["y"][4], rel_tol=1e-6)
-    assert band["low"][0] < fit["y"][0] < band["high"][0]
-    assert band["low"][1] == band["high"][1]
-
-
-def test_a_late_start_is_fitted_where_it_grows() -> None:
-    samples = tuple((k, max(0.0, k - 50.0)) for k in range(101))
-    late = replace(FDS, metric="threads", outcome=Outcome.GROWING, rate=1.0, interval=(1.0, 1.0))
-    result = replace(RESULT, series=(Series("threads", "threads", samples),), findings=(late,))
-    fit = charts_of(html(result))["run1-m1"]["fit"]
-    assert fit["x"] == [50, 100]
-    assert fit["y"] == [0, 50]
-
-
-def test_noise_too_small_to_matter_does_not_fill_a_chart() -> None:
-    samples = tuple((100 * k, 4e7 + 16 * (k % 3)) for k in range(30))
-    calm = replace(HEAP, outcome=Outcome.STABLE, rate=0.0, interval=(-0.1, 0.1), sites=())
-    chart = charts_of(
-        html(replace(RESULT, series=(Series("heap", "bytes", samples),), findings=(calm,)))
-    )["run1-m1"]
-    low, high = chart["range"]
-    assert high - low >= 64 / 1024
-    assert chart["unit"] == "MiB"
-
-
-def test_a_large_warm_up_does_not_flatten_what_follows() -> None:
-    samples = ((0, 0.0), (1, 3e9), *((k, 3e9 + 1000.0 * k) for k in range(2, 400)))
-    series = Series("heap", "bytes", samples, warm_up=2)
-    chart = charts_of(html(replace(RESULT, series=(series,), findings=(HEAP,))))["run1-m1"]
-    assert chart["range"][0] > 100
-
-
-def test_unknown_readings_are_gaps_and_never_zero() -> None:
-    samples = ((0, 5.0), (1, None), (2, 6.0), (3, 7.0))
-    result = replace(RESULT, series=(Series("fds", "descriptors", samples),), findings=(FDS,))
-    chart = charts_of(html(result))["run1-m1"]
-    assert chart["y"] == [5, None, 6, 7]
-    assert chart["text"][1] == "unknown"
-    blind = replace(result, series=(Series("fds", "descriptors", ((0, None), (1, None))),))
-    assert charts_of(html(blind)) == {}
-    assert "unknown" in Page(html(blind)).text
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_a_run_with_hardly_a_reading_is_a_page_too(count: int) -> None:
-    series = Series("heap", "bytes", tuple((k, 1.0 * k) for k in range(count)), warm_up=count)
-    text = html(
-        replace(RESULT, series=(series,), findings=(replace(HEAP, rate=None, interval=None),))
-    )
-    assert "Growing" in Page(text).text
-
-
-def test_a_budget_is_drawn_where_the_run_knows_it() -> None:
-    result = replace(RESULT, details=Details(budgets={"heap": 100 * MIB}))
-    chart = charts_of(html(result))["run1-m1"]
-    assert chart["budget"]["y"] == [100, 100]
-    assert chart["range"][1] > 100
-
-
 def test_the_command_as_given_is_preferred() -> None:
     given = replace(RESULT, details=Details(command=("leak-suite", "run", "a b:c", "--seed", "1")))
     assert html_page.build_view(given, 1).command == "leak-suite run 'a b:c' --seed 1"
@@ -382,3 +237,11 @@ def test_the_embedded_library_is_the_one_that_is_named() -> None:
     assert digest in (folder / "README.md").read_text()
     assert "MIT License" in (folder / "plotly-LICENSE.txt").read_text()
     assert "</script" not in (folder / "plotly-basic.min.js").read_text().lower()
+
+
+def test_one_leak_in_several_metrics_is_open_once() -> None:
+    rss = replace(HEAP, metric="rss", sites=())
+    text = html(replace(RESULT, findings=(FDS, HEAP, rss)))
+    assert text.count('<article class="metric growing"') == 1
+    assert text.count('<details class="metric growing"') == 1
+    assert text.index("What is not stable") < text.index("The same causes in other metrics")
