@@ -162,7 +162,7 @@ def test_a_callable_of_this_process_is_traced_here() -> None:
     assert "KEPT (list, 1 per iteration)" in heap.sites[0].note
 
 
-MARKS = {"heap": "HEAP", "tracked:Job": "JOB", "fds": "FILE", "tasks": "TASK"}
+MARKS = {"heap": "JOB", "tracked:Job": "JOB", "fds": "FILE", "tasks": "TASK"}
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def test_an_application_is_traced_inside_its_server(metric: str, tmp_path: Path)
 
         class Job:
             def __init__(self):
-                self.data = bytearray(5000)  # HEAP
+                self.data = bytearray(5000)
 
         async def app(scope, receive, send):
             if scope["type"] != "http":

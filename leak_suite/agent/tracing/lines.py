@@ -79,18 +79,20 @@ class LineTrace:
         self._look(frame.f_back, None)
         return self._line_tracer(frame)
 
-    def _line_tracer(self, frame: FrameType) -> Any:
+    def _line_tracer(self, frame: FrameType, entered: bool = False) -> Any:
         line = frame.f_lineno
         here = threading.get_ident()
         self._under_way[here] = frame, line
 
         def on_line(frame: FrameType, event: str, _arg: Any) -> Any:
-            nonlocal line, here
+            nonlocal line, here, entered
             if not self._active:
                 return None
             if event == "exception":
                 return on_line
-            self._look(frame, line)
+            # Before its first line a call does nothing: what is new there was done by others.
+            self._look(frame if entered else None, line)
+            entered = True
             line = frame.f_lineno
             here = threading.get_ident()
             if event == "return":
@@ -107,7 +109,7 @@ class LineTrace:
             inner: FrameType | None = frame
             while inner is not None:
                 if inner.f_trace is None and self._is_own(inner.f_code.co_filename):
-                    inner.f_trace = self._line_tracer(inner)
+                    inner.f_trace = self._line_tracer(inner, entered=True)
                 inner = inner.f_back
         self._under_way.clear()
 
@@ -130,7 +132,8 @@ class LineTrace:
         """The line that has just ended here, and those that are under way in other threads."""
         here = threading.get_ident()
         others = [at for thread, at in list(self._under_way.items()) if thread != here]
-        return [self._stack(frame, line), *(self._stack(*at) for at in others)]
+        stacks = [self._stack(frame, line), *(self._stack(*at) for at in others)]
+        return [stack for stack in stacks if stack]
 
     def _stack(self, frame: FrameType | None, line: int | None) -> Stack:
         frames: Stack = []
