@@ -15,7 +15,7 @@ MARK = "# LEAK"
 KINDS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "memory": frozenset(
-            {"heap", "blocks", "gc_objects", "rss", "rss_anon", "pss", "uss", "private"}
+            {"heap", "blocks", "gc_objects", "rss", "rss_anon", "pss", "uss", "private_dirty"}
         ),
         "fds": frozenset({"fds"}),
         "threads": frozenset({"threads", "python_threads"}),

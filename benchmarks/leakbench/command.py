@@ -31,7 +31,7 @@ from benchmarks.leakbench.tools import TOOLS
 __all__ = ["main"]
 
 OWN = "own"
-_COMPARED = ("leak-suite", "psleak", "pytest-memray", "rss")
+_COMPARED = ("leak-suite", "psleak", "pytest-memray", "leak-hunter", "memray-attach", "rss")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

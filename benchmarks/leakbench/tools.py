@@ -149,6 +149,28 @@ def _memray_sites(output: str) -> tuple[str, ...]:
     return tuple(site for _, site in sorted(places, key=lambda place: -place[0]))
 
 
+def _read_leak_hunter(ended: Ended, report: Path) -> Reading:
+    plain = _read_status(ended, report)
+    if plain.outcome != GROWING:
+        return plain
+    if "Objects accumulating" not in ended.output:
+        return Reading(NO_VERDICT, note=_last(ended.errors))
+    # Paths below the working directory are shortened to be relative to it.
+    found = re.findall(r"^  (\S+):(\d+)  \+.* KiB per call", ended.output, re.MULTILINE)
+    sites = tuple(f"{Path(file).resolve()}:{line}" for file, line in found)
+    return Reading(GROWING, sites=sites, names_lines=True)
+
+
+def _read_memray_attach(ended: Ended, report: Path) -> Reading:
+    plain = _read_status(ended, report)
+    if plain.outcome != GROWING:
+        return plain
+    places = re.findall(r"^place \d+ (/.*)$", ended.output, re.MULTILINE)
+    if not places and "place" not in ended.output:
+        return Reading(NO_VERDICT, note=_last(ended.errors))
+    return Reading(GROWING, sites=tuple(places), names_lines=True)
+
+
 def _last(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return " | ".join(lines[-2:])[-400:]
@@ -168,6 +190,12 @@ TOOLS: Mapping[str, Tool] = MappingProxyType(
             ("pytest-memray==1.11.0", "pytest"),
             _driver("with_pytest_memray.py"),
             _read_pytest_memray,
+        ),
+        "leak-hunter": Tool(
+            ("python-leak-hunter==0.1.1",), _driver("with_leak_hunter.py"), _read_leak_hunter
+        ),
+        "memray-attach": Tool(
+            ("memray==1.20.0",), _driver("with_memray_attach.py"), _read_memray_attach
         ),
         "rss": Tool((), _driver("rss.py"), _read_status),
     }
