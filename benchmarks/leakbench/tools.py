@@ -165,8 +165,8 @@ def _read_memray_attach(ended: Ended, report: Path) -> Reading:
     plain = _read_status(ended, report)
     if plain.outcome != GROWING:
         return plain
-    places = re.findall(r"^place \d+ (/.*)$", ended.output, re.MULTILINE)
-    if not places and "place" not in ended.output:
+    places = re.findall(r"^place \d+ (.*)$", ended.output, re.MULTILINE)
+    if not places:
         return Reading(NO_VERDICT, note=_last(ended.errors))
     return Reading(GROWING, sites=tuple(places), names_lines=True)
 

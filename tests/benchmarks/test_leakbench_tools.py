@@ -13,6 +13,7 @@ from benchmarks.leakbench.score import GROWING, NO_VERDICT, STABLE, Reading
 from benchmarks.leakbench.tools import TOOLS
 
 REPORT = Path("no such report")
+PEERS = ["psleak", "pytest-memray", "leak-hunter", "memray-attach", "rss"]
 
 
 def ended(status: int | None, output: str = "", errors: str = "", stopped: str = "") -> Ended:
@@ -74,12 +75,12 @@ def test_a_run_that_was_stopped_is_no_verdict(tool: str) -> None:
     assert reading == Reading(NO_VERDICT, note="stopped at 4100 MiB")
 
 
-@pytest.mark.parametrize("tool", ["psleak", "pytest-memray", "rss"])
+@pytest.mark.parametrize("tool", PEERS)
 def test_a_gate_that_crashed_is_no_verdict(tool: str) -> None:
     assert TOOLS[tool].read(ended(3, errors="Segmentation fault"), REPORT).outcome == NO_VERDICT
 
 
-@pytest.mark.parametrize("tool", ["psleak", "pytest-memray", "rss"])
+@pytest.mark.parametrize("tool", PEERS)
 def test_status_zero_is_stable(tool: str) -> None:
     assert TOOLS[tool].read(ended(0), REPORT).outcome == STABLE
 
@@ -122,3 +123,33 @@ List of leaked allocations:
 def test_a_test_that_failed_for_another_reason_is_no_verdict() -> None:
     reading = TOOLS["pytest-memray"].read(ended(1, "1 failed: AssertionError"), REPORT)
     assert reading.outcome == NO_VERDICT
+
+
+def test_leak_hunters_allocation_sites_are_its_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = """Objects accumulating across calls (2 windows x 20 calls):
+  dict  +1 per call  (window 1: +20, window 2: +20)
+Allocation sites still holding memory from the last 20 calls:
+  jobs/job.py:28  +1.5 KiB per call  (+40 blocks)
+  /usr/lib/python3.11/json/decoder.py:353  +0.2 KiB per call  (+20 blocks)
+"""
+    monkeypatch.chdir("/usr")
+    reading = TOOLS["leak-hunter"].read(ended(1, output), REPORT)
+    assert reading.outcome == GROWING
+    assert reading.sites == ("/usr/jobs/job.py:28", "/usr/lib/python3.11/json/decoder.py:353")
+
+
+def test_an_exception_in_leak_hunter_is_not_taken_for_a_leak() -> None:
+    reading = TOOLS["leak-hunter"].read(ended(1, errors="TypeError: not iterable"), REPORT)
+    assert reading == Reading(NO_VERDICT, note="TypeError: not iterable")
+
+
+def test_memray_attachs_places_are_taken_in_their_order() -> None:
+    output = "place 4096000 /home/me/job.py:20 job\nplace 120 /home/me/job.py:7 job\n"
+    reading = TOOLS["memray-attach"].read(ended(1, output), REPORT)
+    assert reading.outcome == GROWING
+    assert reading.sites == ("/home/me/job.py:20 job", "/home/me/job.py:7 job")
+
+
+def test_a_memray_that_could_not_attach_is_no_verdict() -> None:
+    reading = TOOLS["memray-attach"].read(ended(1, errors="Failed to attach a debugger"), REPORT)
+    assert reading == Reading(NO_VERDICT, note="Failed to attach a debugger")
