@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gate.target import app_target
 from leak_suite.attribution import attribute_afresh
-from leak_suite.check import check
+from leak_suite.checks import check
 from leak_suite.options import Options
 from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import AppSpec

@@ -10,7 +10,7 @@ import pytest
 from gate.runs import TOLERANCES, UNGUARDED, Runs, workload_target
 from gate.server import Server
 from gate.workloads import finished_job
-from leak_suite.check import check
+from leak_suite.checks import check
 from leak_suite.options import Options
 from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import PidSpec

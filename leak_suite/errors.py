@@ -1,19 +1,50 @@
-"""What can go wrong: a leak is a failed assertion, a broken tool is an error."""
+"""Everything that can go wrong, in one tree.
+
+    AssertionError
+      LeakError              a metric grows or is over its budget: the subject is at fault
+    Exception
+      LeakSuiteError         the tool could not do its work
+        ConfigurationError   an option, a target or a file cannot be used
+        SubjectError         the subject could not be started, or cannot be measured
+          SubjectDied        its process has ended
+          SubjectHung        it does not answer
+        RunFileError         a run file is unreadable, or of an unknown version
+        LimitUnavailable     a memory limit cannot be set in this way here
+    KeyboardInterrupt
+      Interrupted            Ctrl-C came while measuring
+
+A leak is a failed assertion; a broken tool is an error, on which every command ends with status 2.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from leak_suite.result import RunResult
+
 __all__ = [
     "ConfigurationError",
+    "Interrupted",
     "LeakError",
     "LeakSuiteError",
     "LimitUnavailable",
     "RunFileError",
+    "SubjectDied",
     "SubjectError",
+    "SubjectHung",
 ]
 
 
 class LeakError(AssertionError):
-    """A metric grows or stands over its budget: the subject is at fault."""
+    """A metric grows or is over its budget: the subject is at fault.
+
+    `result` has everything that was found; None where the error has come from another process.
+    """
+
+    def __init__(self, message: str = "", result: RunResult | None = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class LeakSuiteError(Exception):
@@ -25,7 +56,15 @@ class ConfigurationError(LeakSuiteError):
 
 
 class SubjectError(LeakSuiteError):
-    """The subject could not be started, or died before it could be judged."""
+    """The subject could not be started, or cannot be measured."""
+
+
+class SubjectDied(SubjectError):
+    """The subject's process has ended by itself, or something killed it."""
+
+
+class SubjectHung(SubjectError):
+    """The subject did not answer in time."""
 
 
 class RunFileError(LeakSuiteError):
@@ -33,4 +72,12 @@ class RunFileError(LeakSuiteError):
 
 
 class LimitUnavailable(LeakSuiteError):
-    """A backend cannot enforce a memory limit here; the message says why."""
+    """A memory limit cannot be set in this way on this machine."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came while measuring; `result` is the verdict on what had been read by then."""
+
+    def __init__(self, result: RunResult) -> None:
+        super().__init__("interrupted")
+        self.result = result

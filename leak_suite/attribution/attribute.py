@@ -28,7 +28,7 @@ from leak_suite.attribution.plan import (
 from leak_suite.attribution.sites import JUMP, contained, rank
 from leak_suite.attribution.trace import Trace
 from leak_suite.clauses import Clause, ClauseKind
-from leak_suite.errors import LeakSuiteError, SubjectError
+from leak_suite.errors import LeakSuiteError, SubjectDied, SubjectError
 from leak_suite.options import Options
 from leak_suite.result import Finding, Site
 from leak_suite.subject import (
@@ -39,7 +39,6 @@ from leak_suite.subject import (
     PidSpec,
     Spec,
     Subject,
-    SubjectDied,
     open_subject,
 )
 

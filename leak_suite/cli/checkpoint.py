@@ -13,7 +13,7 @@ from leak_suite.options import Options
 from leak_suite.result import RunResult
 
 if TYPE_CHECKING:
-    from leak_suite.check import Progress
+    from leak_suite.checks import Progress
     from leak_suite.subject import Spec
 
 __all__ = ["Check", "Listener", "run_with_checkpoints"]
@@ -24,7 +24,7 @@ Listener = Callable[["Progress"], None]
 
 
 class Check(Protocol):
-    """What measures and judges: `leak_suite.check.check`, or what a test puts in its place."""
+    """What measures and judges: `leak_suite.checks.check`, or what a test puts in its place."""
 
     def __call__(
         self, spec: Spec, options: Options, /, *, on_progress: Listener | None = None
@@ -45,7 +45,7 @@ def run_with_checkpoints(
     The result so far is written to `output` every few seconds of a long run, and once before
     attribution.
     """
-    from leak_suite.check import Interrupted
+    from leak_suite.errors import Interrupted
 
     listeners: list[Listener] = [_import_console_early]
     if on_progress is not None:

@@ -58,7 +58,7 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.check import check
+from leak_suite.checks import check
 from leak_suite.options import resolve
 from leak_suite.render import failure_message
 from leak_suite.result import Outcome

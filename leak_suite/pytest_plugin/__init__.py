@@ -47,7 +47,7 @@ class _Hooks:
 @pytest.hookimpl(trylast=True)
 def pytest_leak_check(spec: Spec, options: Options) -> RunResult:
     """Measure and judge `spec` where no other plugin does."""
-    from leak_suite.check import check
+    from leak_suite.checks import check
 
     return check(spec, options)
 

@@ -95,7 +95,7 @@ class LeakChecker:
         if result.outcome is Outcome.STABLE:
             return
         if result.outcome is not Outcome.INCONCLUSIVE:
-            raise self._without_traceback(LeakError(failure_message(result)))
+            raise self._without_traceback(LeakError(failure_message(result), result))
         if options.inconclusive == "fail":
             message = f"could not judge: {failure_message(result)}"
             raise self._without_traceback(LeakSuiteError(message))

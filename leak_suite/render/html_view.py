@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from leak_suite.check.allowed import tolerance
+from leak_suite.checks.allowed import tolerance
 from leak_suite.clauses import Part
 from leak_suite.fit.result import FitResult
 from leak_suite.metrics import Metric, metric_named

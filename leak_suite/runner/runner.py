@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from leak_suite.errors import SubjectError
+from leak_suite.errors import SubjectError, SubjectHung
 from leak_suite.metrics import METRICS, metric_named
 from leak_suite.result import Series
 from leak_suite.runner.limits import Limits
 from leak_suite.runner.process_samples import ProcessSamples
 from leak_suite.runner.samples import Samples
-from leak_suite.subject import Round, Subject, SubjectHung, Values
+from leak_suite.subject import Round, Subject, Values
 
 __all__ = ["Runner", "Stop"]
 

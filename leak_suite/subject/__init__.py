@@ -5,7 +5,6 @@ from __future__ import annotations
 from leak_suite.subject.agents import Life
 from leak_suite.subject.base import About, Round, Subject, Values
 from leak_suite.subject.open import open_subject
-from leak_suite.subject.process import SubjectDied, SubjectHung
 from leak_suite.subject.processes import Coverage, ProcessReading
 from leak_suite.subject.specs import (
     AppSpec,
@@ -31,8 +30,6 @@ __all__ = [
     "Round",
     "Spec",
     "Subject",
-    "SubjectDied",
-    "SubjectHung",
     "Trace",
     "UrlSpec",
     "Values",

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from leak_suite.errors import SubjectError
+from leak_suite.errors import SubjectError, SubjectHung
 from leak_suite.metrics.process_tree import ProcessTree
 from leak_suite.service_process import kill_group
 from leak_suite.subject.agents import AgentLink
 from leak_suite.subject.base import About, Round, Values
 from leak_suite.subject.inside import AgentSubject
-from leak_suite.subject.process import AgentProcess, SubjectHung
+from leak_suite.subject.process import AgentProcess
 from leak_suite.subject.workload import Workload
 
 __all__ = ["AppSubject"]

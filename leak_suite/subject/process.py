@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leak_suite.errors import SubjectError
+from leak_suite.errors import SubjectDied, SubjectError, SubjectHung
 from leak_suite.service_process import kill_group, last_error, signal_name
 from leak_suite.subject.specs import Trace
 
-__all__ = ["AgentProcess", "SubjectDied", "SubjectHung"]
+__all__ = ["AgentProcess"]
 
 _AGENT = Path(__file__).parent.parent / "agent" / "__main__.py"
 _TRACER = Path(__file__).parent.parent / "attribution" / "tracer.py"
@@ -27,14 +27,6 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LOG_TAIL = 2000
 _LOG_ERROR_BYTES = 20_000
-
-
-class SubjectHung(SubjectError):
-    """The subject did not answer in time."""
-
-
-class SubjectDied(SubjectError):
-    """The subject's process has ended by itself, or something killed it."""
 
 
 class AgentProcess:

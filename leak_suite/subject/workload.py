@@ -11,9 +11,8 @@ from typing import Any
 
 import httpx
 
-from leak_suite.errors import ConfigurationError
+from leak_suite.errors import ConfigurationError, SubjectHung
 from leak_suite.subject.agent_code import agent_module
-from leak_suite.subject.process import SubjectHung
 
 __all__ = ["REQUEST_SECONDS", "Workload", "needs_client"]
 

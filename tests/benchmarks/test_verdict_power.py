@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("matplotlib", reason="the picture of the page needs the group analysis")
 
 from benchmarks.verdict_power import BUDGET_SECONDS, TOLERANCES, rounds
-from leak_suite.check.allowed import tolerances
+from leak_suite.checks.allowed import tolerances
 from leak_suite.options import Options
 from leak_suite.result import Series
 from leak_suite.runner.runner import ROUND_JITTER, ROUND_SECONDS

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.check.check import check
+from leak_suite.checks.check import check
 from leak_suite.options import Options
 from leak_suite.result import Outcome
 from leak_suite.subject import CallableSpec, CommandSpec, Coverage, open_subject

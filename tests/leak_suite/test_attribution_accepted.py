@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.check import check
+from leak_suite.checks import check
 from leak_suite.options import Accepted, Options
 from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import CallableSpec

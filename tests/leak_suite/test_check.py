@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.check import STILL_RUNNING, Interrupted, Progress, check
-from leak_suite.check.allowed import tolerances
+from leak_suite.checks import STILL_RUNNING, Progress, check
+from leak_suite.checks.allowed import tolerances
 from leak_suite.environment import environment
+from leak_suite.errors import Interrupted
 from leak_suite.metrics import METRICS
 from leak_suite.options import Options
 from leak_suite.result import Outcome, RunResult, Series
@@ -199,7 +200,7 @@ def test_the_environment_tells_the_allocator_and_its_settings() -> None:
 
 def test_importing_the_door_is_light() -> None:
     code = (
-        "import sys, leak_suite.check\n"
+        "import sys, leak_suite.checks\n"
         "print([m for m in ('memray', 'numpy', 'pandas', 'pytest') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -287,7 +287,7 @@ def test_what_a_failed_step_logs_is_shown_with_debug_only(
 ) -> None:
     class LoggingCheck(FakeCheck):
         def __call__(self, *arguments: Any, **named: Any) -> RunResult:
-            logging.getLogger("leak_suite.check").debug("attribution failed")
+            logging.getLogger("leak_suite.checks").debug("attribution failed")
             return super().__call__(*arguments, **named)
 
     check = LoggingCheck(Outcome.STABLE)

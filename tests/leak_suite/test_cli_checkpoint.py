@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from leak_suite.check import STILL_RUNNING, Interrupted, Progress
+from leak_suite.checks import STILL_RUNNING, Progress
 from leak_suite.cli import checkpoint, main
 from leak_suite.cli.commands.run import RunCommand
+from leak_suite.errors import Interrupted
 from leak_suite.options import Options
 from leak_suite.result import Outcome, RunResult
 

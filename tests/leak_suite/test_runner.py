@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from leak_suite.errors import SubjectError
+from leak_suite.errors import SubjectError, SubjectHung
 from leak_suite.runner import Limits, Runner
 from leak_suite.runner.samples import Samples
-from leak_suite.subject import About, Coverage, Round, SubjectHung, Values
+from leak_suite.subject import About, Coverage, Round, Values
 
 
 class Scripted:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.errors import SubjectError
+from leak_suite.errors import SubjectError, SubjectHung
 from leak_suite.subject import (
     CallableSpec,
     InProcessSpec,
     Subject,
-    SubjectHung,
     Values,
     open_subject,
 )

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.errors import ConfigurationError, SubjectError
+from leak_suite.errors import ConfigurationError, SubjectError, SubjectHung
 from leak_suite.subject import (
     AppSpec,
     CommandSpec,
     Coverage,
     PidSpec,
     Subject,
-    SubjectHung,
     UrlSpec,
     open_subject,
 )

@@ -27,7 +27,7 @@ class RunCommand(Command):
     takes_subject_command = True
 
     def __init__(self, check: Check | None = None) -> None:
-        """`check` takes the place of `leak_suite.check.check`, which is imported when it runs."""
+        """`check` takes the place of `leak_suite.checks.check`, which is imported when it runs."""
         self._check = check
 
     def prepare_parser(self, parser: ArgumentParser) -> None:
@@ -70,7 +70,7 @@ class RunCommand(Command):
 
 
 def _default_check() -> Check:
-    from leak_suite.check import check
+    from leak_suite.checks import check
 
     return check
 

@@ -9,10 +9,10 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from leak_suite.check.allowed import minimum_growth, tolerances
-from leak_suite.check.groups import combined, seen_over, within_coverage
+from leak_suite.checks.allowed import minimum_growth, tolerances
+from leak_suite.checks.groups import combined, seen_over, within_coverage
 from leak_suite.environment import environment
-from leak_suite.errors import SubjectError
+from leak_suite.errors import Interrupted, SubjectError
 from leak_suite.metrics import metric_named
 from leak_suite.options import Accepted, Options
 from leak_suite.result import Agents, Cause, Details, Finding, Outcome, RunResult, SelfCheck, Series
@@ -28,7 +28,7 @@ from leak_suite.subject import (
 from leak_suite.units import format_duration
 from leak_suite.verdict import Verdict, judge_all, overall_outcome
 
-__all__ = ["STILL_RUNNING", "Interrupted", "Progress", "check"]
+__all__ = ["STILL_RUNNING", "Progress", "check"]
 
 STILL_RUNNING = "still running"
 _log = logging.getLogger(__name__)
@@ -48,14 +48,6 @@ class Progress:
         if not self.iterations:
             return self.stage
         return f"{self.stage}: {self.iterations:,} iterations in {format_duration(self.seconds)}"
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C came while measuring; `result` is the verdict on what had been read by then."""
-
-    def __init__(self, result: RunResult) -> None:
-        super().__init__("interrupted")
-        self.result = result
 
 
 Listener = Callable[[Progress], None]
