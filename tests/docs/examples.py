@@ -70,6 +70,7 @@ DOC_EXAMPLES = (
     DocExample("defects.md", "leak-suite", finds=("leak-suite",), checkout=True, slow=True),
     DocExample("defects.md", "python -m benchmarks defects", checkout=True, slow=True),
     DocExample("evidence.md", "python -m benchmarks evidence --list", checkout=True),
+    DocExample("catalogue.md", "python -m benchmarks catalogue --list", checkout=True),
     DocExample("leakbench.md", "python -m benchmarks leakbench", slow=True),
     DocExample("leakbench.md", "LEAKBENCH_CASE", finds=("leak-suite",), checkout=True, slow=True),
 )
@@ -121,6 +122,9 @@ NOT_RUN: Mapping[str, str] = {
     "pip install": "needs the network; tests/packaging installs the wheel and reads the lock",
     "python3 dev.py": "builds environments for minutes; what they run is looked at word by word",
     "python -m benchmarks evidence": _LONG,
+    "python -m benchmarks catalogue web": "takes an hour; tests/benchmarks runs it on one twin",
+    "python -m benchmarks catalogue workers": "takes an hour; tests/benchmarks runs one twin",
+    "python -m benchmarks catalogue --verify": "takes ten minutes; tests/benchmarks proves a case",
     "python -m benchmarks evidence soak failing-calls": _LONG,
     **{
         f"leak-suite run {begins}": "run by tests/examples/test_front_doors.py, twins and all"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from configparser import ConfigParser
 
 from benchmarks.__main__ import BENCHMARKS
+from benchmarks.catalogue import command as catalogue
 from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence.studies import STUDIES
 from benchmarks.leakbench import command as leakbench
@@ -62,6 +63,7 @@ def _soak(words: Sequence[str]) -> None:
 _MODULES: dict[str, Callable[[Sequence[str]], object]] = {
     "load": lambda words: load._parser().parse_args(words),
     "fixtures.defects": lambda words: defects._parser().parse_args(words),
+    "benchmarks.catalogue": lambda words: catalogue._parser().parse_args(words),
     "benchmarks.leakbench": lambda words: leakbench._parser().parse_args(words),
     "benchmarks.evidence": _evidence,
     "benchmarks": lambda words: understood(["python", "-m", BENCHMARKS[words[0]][0], *words[1:]]),
