@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import PurePosixPath, PureWindowsPath
+from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -13,6 +15,7 @@ from reference_app.errors import Unreadable, WrongType
 __all__ = ["FileField", "boundary_of", "safe_name"]
 
 _MAX_NAME = 200
+_EXTENDED_NAME = re.compile(rb"""filename\*\s*=\s*"?([\w-]*)'[\w-]*'([^\s;"]*)""", re.IGNORECASE)
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -90,14 +93,16 @@ class FileField:
         self._value.clear()
 
     def _end_headers(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        self._inside = options.get(b"name") == b"file" and b"filename" in options
-        if not self._inside:
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
+        filename = _file_name(disposition, options)
+        self._inside = options.get(b"name") == b"file" and filename is not None
+        if not self._inside or filename is None:
             return
         if self.found:
             raise Unreadable("Send one file at a time; the field 'file' came twice.")
         self.found = True
-        self._on_begin(_text(options[b"filename"]), _text(self._headers.get(b"content-type", b"")))
+        self._on_begin(filename, _text(self._headers.get(b"content-type", b"")))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._inside:
@@ -108,6 +113,17 @@ class FileField:
 
     def _end(self) -> None:
         self.ended = True
+
+
+def _file_name(disposition: bytes, options: dict[bytes, bytes]) -> str | None:
+    """The name in `filename`, or else in `filename*` (RFC 8187); None where there is neither."""
+    if b"filename" in options:
+        return _text(options[b"filename"])
+    extended = _EXTENDED_NAME.search(disposition)
+    if extended is None:
+        return None
+    charset, name = (part.decode("latin-1") for part in extended.groups())
+    return unquote(name, "latin-1" if charset.lower() == "iso-8859-1" else "utf-8")
 
 
 def _text(raw: bytes) -> str:

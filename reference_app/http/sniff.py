@@ -14,7 +14,27 @@ __all__ = ["HEAD_BYTES", "broken_because", "foreign_kind", "is_video_name"]
 
 # So many first bytes are enough to tell the container.
 HEAD_BYTES = 12
-_EXTENSIONS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"}
+# A packet of a transport stream begins with this byte, and the next one 188 bytes on; cameras
+# put a time of four bytes before each.
+_SYNC, _PACKET_BYTES, _STAMP_BYTES = 0x47, 188, 4
+_DISPUTED_ENDINGS = {"ts", "mts", "m2ts", "3gp", "3g2"}
+_ENDINGS = {"mp4", "m4v", "mov", "qt", "mkv", "webm", "avi"} | _DISPUTED_ENDINGS
+_FOREIGN_ENDINGS = {
+    "txt",
+    "csv",
+    "json",
+    "html",
+    "pdf",
+    "zip",
+    "jpg",
+    "jpeg",
+    "png",
+    "gif",
+    "mp3",
+    "wav",
+}
+_GENERIC_TYPES = {"", "application/octet-stream", "binary/octet-stream"}
+_VIDEO_TYPES = {"application/mp4", "application/x-matroska"}
 _FOREIGN = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -24,21 +44,22 @@ _FOREIGN = {
     b"\x1f\x8b": "a gzip archive",
     b"\x7fELF": "a program",
 }
-_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
+_BOXES = {b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
 _MAX_BOXES = 10_000
 
 
 def is_video_name(filename: str, content_type: str) -> bool:
-    """Whether the client itself calls it a video, by the name or by the declared type.
+    """Whether the client itself calls it a video; what it really is, its content tells.
 
-    A generic type says nothing, and a missing extension neither; a wrong one does.
+    A declared type of video counts unless the name plainly says something else. A generic type
+    says nothing, so there the name must. Systems disagree about the type of .ts and .3gp.
     """
-    _, dot, ending = filename.rpartition(".")
-    named_video = bool(dot) and f".{ending.lower()}" in _EXTENSIONS
+    _, _, ending = filename.rpartition(".")
+    ending = ending.lower() if "." in filename else ""
     kind = content_type.split(";")[0].strip().lower()
-    if kind.startswith("video/"):
-        return named_video or not dot
-    return named_video and kind in {"", "application/octet-stream"}
+    if kind.startswith("video/") or kind in _VIDEO_TYPES:
+        return ending not in _FOREIGN_ENDINGS
+    return ending in _ENDINGS and (kind in _GENERIC_TYPES or ending in _DISPUTED_ENDINGS)
 
 
 def foreign_kind(head: bytes) -> str | None:
@@ -54,14 +75,17 @@ def _container_of(head: bytes) -> str | None:
         return "matroska"
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
         return "avi"
+    for stamp in (0, _STAMP_BYTES):
+        first, second = stamp, 2 * stamp + _PACKET_BYTES
+        if head[first : first + 1] == head[second : second + 1] == bytes([_SYNC]):
+            return "mpegts"
     return None
 
 
 def broken_because(path: Path) -> str | None:
     """Why this file cannot be a whole video, or None where its outline is in order."""
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-        container = _container_of(head)
+        container = _container_of(file.read(2 * (_PACKET_BYTES + _STAMP_BYTES)))
         if container is None:
             return "it does not begin like a video"
         if container == "mp4":

@@ -120,7 +120,7 @@ class _Receiver:
         if not sniff.is_video_name(self._filename, content_type):
             raise WrongType(
                 f"'{self._filename}' ({content_type or 'no type'}) is not a video; "
-                "send MP4, MOV, MKV, WebM or AVI."
+                "send MP4, MOV, 3GP, MKV, WebM, AVI or MPEG-TS."
             )
 
     def _check(self) -> None:

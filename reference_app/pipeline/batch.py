@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from reference_app.pipeline.frames import Frame, from_bgr, to_bgr
+from reference_app.pipeline.frames import Frame, Image, from_bgr, to_bgr
 from reference_app.pipeline.task import ImageFormat
 
 __all__ = ["FrameFolder"]
@@ -39,29 +39,29 @@ class FrameFolder:
         waiting = iter(frames)
         while batch := [self._save(frame) for frame in itertools.islice(waiting, self._size)]:
             try:
-                for index, seconds, path in batch:
-                    yield self._load(index, seconds, path)
+                for index, seconds, damaged, bidirectional, path in batch:
+                    yield Frame(index, seconds, self._load(path), damaged, bidirectional)
             finally:
-                for _, _, path in batch:
+                for *_, path in batch:
                     path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Remove the folder and what is left in it; a second call does nothing."""
         shutil.rmtree(self._path, ignore_errors=True)
 
-    def _save(self, frame: Frame) -> tuple[int, float, Path]:
+    def _save(self, frame: Frame) -> tuple[int, float, bool, bool, Path]:
         import cv2
 
         path = self._path / f"{frame.index:06d}{self._suffix}"
         options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if self._suffix == ".jpg" else []
         if not cv2.imwrite(str(path), to_bgr(frame.pixels), options):
             raise OSError(f"{path.name} could not be written")
-        return frame.index, frame.seconds, path
+        return frame.index, frame.seconds, frame.damaged, frame.bidirectional, path
 
-    def _load(self, index: int, seconds: float, path: Path) -> Frame:
+    def _load(self, path: Path) -> Image:
         import cv2
 
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if picture is None:
             raise OSError(f"{path.name} could not be read back")
-        return Frame(index, seconds, from_bgr(picture))  # type: ignore[arg-type]
+        return from_bgr(picture)  # type: ignore[arg-type]

@@ -23,11 +23,17 @@ __all__ = ["Frame", "Image", "from_bgr", "planes", "rotate", "to_bgr", "to_rgb"]
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded and scaled picture: its number, its time from the start, its pixels."""
+    """One decoded and scaled picture: its number, its time from the start, its pixels.
+
+    `damaged` tells that the decoder filled gaps in it, or in one that it may have been made from.
+    A picture that is `bidirectional` may have been made from a later one too.
+    """
 
     index: int
     seconds: float
     pixels: Image
+    damaged: bool = False
+    bidirectional: bool = False
 
 
 def planes(pixels: Image) -> tuple[Image, Image, Image]:

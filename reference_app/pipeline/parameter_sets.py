@@ -1,4 +1,4 @@
-"""How many pictures a decoder must keep, read from the parameter sets of H.264 and HEVC.
+"""What H.264 and HEVC say before they are decoded: pictures to keep, and where units end.
 
 A decoder takes its pictures one by one as the stream goes on, so what it will need is known only
 from here: the sequence parameter set, ITU-T H.264 7.3.2.1.1 and H.265 7.3.2.2.1.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["reference_frames"]
+from typing_extensions import Buffer
+
+__all__ = ["reference_frames", "unit_length_bytes", "units_fill"]
 
 #: Profiles of H.264 whose parameter sets tell the colour format and the depth.
 _HIGH_PROFILES = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
@@ -20,6 +22,33 @@ def reference_frames(codec: str, extradata: bytes | None) -> int | None:
     """The most pictures that the stream refers to; None where its parameters do not say."""
     found = (_references(codec, unit) for unit in _units(codec, extradata or b""))
     return max((count for count in found if count is not None), default=None)
+
+
+def unit_length_bytes(codec: str, extradata: bytes | None) -> int:
+    """How many bytes give the length of each unit (ISO/IEC 14496-15); 0 where none do."""
+    at = {"h264": 4, "hevc": 21}.get(codec)
+    if at is None or not extradata or extradata[0] != 1 or len(extradata) <= at:
+        return 0
+    return (extradata[at] & 3) + 1
+
+
+def units_fill(packet: Buffer, length_bytes: int) -> bool:
+    """Whether units of the lengths that they give themselves fill the packet exactly."""
+    if not length_bytes:
+        return True
+    data = memoryview(packet)
+    at, end = 0, len(data)
+    while at + length_bytes < end:
+        size = int.from_bytes(data[at : at + length_bytes], "big")
+        if size == 0:
+            # Some writers pad with zeros.
+            return not any(data[at:])
+        at += length_bytes
+        # The highest bit of a unit's first byte is always zero.
+        if data[at] & 0x80:
+            return False
+        at += size
+    return at == end
 
 
 def _references(codec: str, unit: bytes) -> int | None:
