@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -25,6 +25,7 @@ __all__ = [
     "upload_chunked",
     "video",
     "wait_for_job",
+    "wait_for_jobs",
     "wait_until",
 ]
 
@@ -88,14 +89,26 @@ def wait_for_job(
     client: httpx.Client, job_id: str, wanted: Callable[[Job], bool] | None = None
 ) -> Job:
     """The job as soon as `wanted` holds for it, or it is final."""
-    job: Job = {}
-
-    def is_reached() -> bool:
-        job.update(client.get(f"/api/status/{job_id}").raise_for_status().json())
-        return job["status"] in FINAL or (wanted is not None and wanted(job))
-
-    wait_until(is_reached)
+    (job,) = wait_for_jobs(client, [job_id], wanted)
     return job
+
+
+def wait_for_jobs(
+    client: httpx.Client, job_ids: Sequence[str], wanted: Callable[[Job], bool] | None = None
+) -> list[Job]:
+    """Each job as soon as `wanted` holds for it, or it is final: before it can expire."""
+    reached: dict[str, Job] = {}
+
+    def are_reached() -> bool:
+        for job_id in job_ids:
+            if job_id not in reached:
+                job = client.get(f"/api/status/{job_id}").raise_for_status().json()
+                if job["status"] in FINAL or (wanted is not None and wanted(job)):
+                    reached[job_id] = job
+        return len(reached) == len(job_ids)
+
+    wait_until(are_reached)
+    return [reached[job_id] for job_id in job_ids]
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = _TIMEOUT_SECONDS) -> None:

@@ -14,7 +14,15 @@ import pytest
 from fixtures.boxes import pad
 from fixtures.clips import clip
 from gate import workloads
-from gate.client import longer_video, upload, upload_chunked, video, wait_for_job, wait_until
+from gate.client import (
+    longer_video,
+    upload,
+    upload_chunked,
+    video,
+    wait_for_job,
+    wait_for_jobs,
+    wait_until,
+)
 from gate.server import Server
 
 MIB = 1024**2
@@ -40,7 +48,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_no_more_than_two_jobs_run_at_once(server: Server) -> None:
     names = [upload(server.client, longer_video()) for _ in range(5)]
-    times = [_run_of(_finished(server.client, name)) for name in names]
+    jobs = wait_for_jobs(server.client, names)
+    assert {job["status"] for job in jobs} == {"completed"}
+    times = [_run_of(job) for job in jobs]
     starts = [(start, 1) for start, _ in times]
     ends = [(end, -1) for _, end in times]
     running, most = 0, 0

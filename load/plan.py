@@ -41,7 +41,7 @@ class Plan:
     health_ms: float = 100.0
     #: How long memory may take to come back once the load has ended.
     recovery_seconds: float = 60.0
-    #: What the tree may hold at rest above what it held when idle, as a share of it.
+    #: How much more memory the tree may hold after the load than before, as a share of it.
     recovery_share: float = 0.10
     #: Of a service on this machine: its process, its spool folder, the file of pressure_app.
     pid: int = 0

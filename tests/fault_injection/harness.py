@@ -116,7 +116,7 @@ def _open_parts() -> dict[str, int]:
 
 @contextmanager
 def harness(folder: Path, **changes: Any) -> Iterator[Harness]:
-    """A service under faults, warmed by one job."""
+    """A service whose calls can be made to fail, warmed by one job."""
     faults = FaultInjector()
     settings = settings_for(folder / "spool", **{**QUIET, **changes})
     with running(settings, app_parts(faults)) as service, system_calls(faults, folder / "spool"):

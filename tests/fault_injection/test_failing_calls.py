@@ -31,7 +31,7 @@ BLOCKS_A_JOB = 24
 
 
 @pytest.fixture(scope="module")
-def harnessed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     folder = tmp_path_factory.mktemp("injected")
     with harness(folder, frame_source="batch", detection_mode="smart") as made:
         assert made.job(tiny())["status"] == "completed"
@@ -39,10 +39,10 @@ def harnessed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
 
 
 @pytest.fixture(scope="module")
-def calls(harnessed: Harness) -> list[str]:
+def calls(faulty: Harness) -> list[str]:
     """The names of all calls that one job makes, in their order."""
-    harnessed.job(tiny())
-    return list(harnessed.faults.calls)
+    faulty.job(tiny())
+    return list(faulty.faults.calls)
 
 
 @pytest.fixture
@@ -53,23 +53,23 @@ def unlogged() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def problem(harnessed: Harness, k: int, kind: str, rest: dict[str, Any]) -> str | None:
+def problem(faulty: Harness, k: int, kind: str, rest: dict[str, Any]) -> str | None:
     """Let one call fail; what is wrong afterwards, with how to see it again."""
-    job = harnessed.job(tiny(), k, kind)
-    name = harnessed.faults.failed_call
+    job = faulty.job(tiny(), k, kind)
+    name = faulty.faults.failed_call
     wrong = judged(job, kind)
-    if job["status"] != "completed" and (files := harnessed.service.files()):
+    if job["status"] != "completed" and (files := faulty.service.files()):
         wrong.append(f"files of a job that has none: {files}")
-    harnessed.forget_all()
+    faulty.forget_all()
     try:
-        until(lambda: harnessed.footprint() == rest, 5)
+        until(lambda: faulty.footprint() == rest, 5)
     except AssertionError:
-        now = harnessed.footprint()
+        now = faulty.footprint()
         wrong += [f"{key}: {rest[key]} -> {now[key]}" for key in rest if rest[key] != now[key]]
-    after = harnessed.job(tiny())
+    after = faulty.job(tiny())
     if after["status"] != "completed":
         wrong.append(f"the next job: {after}")
-    harnessed.forget_all()
+    faulty.forget_all()
     replay = f"--fault-call {k} --fault-kind {kind}"
     return f"{name} ({replay}): {'; '.join(wrong)}" if wrong else None
 
@@ -91,7 +91,7 @@ def judged(job: dict[str, Any], kind: str) -> list[str]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.timeout(1500)
 def test_any_call_may_fail_and_nothing_is_left(
-    harnessed: Harness,
+    faulty: Harness,
     calls: list[str],
     plan: Plan,
     kind: str,
@@ -104,10 +104,10 @@ def test_any_call_may_fail_and_nothing_is_left(
         turns = sorted(plan.random(kind).sample(turns, SAMPLE))
     if plan.k is not None:
         turns = [plan.k]
-    harnessed.forget_all()
-    rest = harnessed.footprint()
+    faulty.forget_all()
+    rest = faulty.footprint()
     record_property("calls made to fail", len(turns))
-    problems = [c for k in turns if (c := problem(harnessed, k, kind, rest))]
+    problems = [c for k in turns if (c := problem(faulty, k, kind, rest))]
     assert not problems, f"of {len(calls)} calls, {len(turns)} tried:\n" + "\n".join(problems)
 
 
@@ -130,15 +130,15 @@ def test_the_seams_see_every_part_of_a_job(calls: list[str]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.timeout(1500)
 def test_jobs_that_fail_twenty_times_over_keep_no_memory(
-    harnessed: Harness, calls: list[str], plan: Plan, kind: str, unlogged: None
+    faulty: Harness, calls: list[str], plan: Plan, kind: str, unlogged: None
 ) -> None:
     turns = plan.random(f"memory/{kind}").sample(chosen_turns(calls), plan.amount(3, 12))
     heap, blocks = [], []
     for _ in range(ROUNDS + 4):
         for k in turns:
-            harnessed.job(tiny(), k, kind)
-        harnessed.forget_all()
-        harnessed.faults.calls.clear()
+            faulty.job(tiny(), k, kind)
+        faulty.forget_all()
+        faulty.faults.calls.clear()
         release_memory()
         gc.collect()
         used = psutil.heap_info()
