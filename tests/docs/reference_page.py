@@ -1,13 +1,17 @@
-"""Makes the tables of docs/reference.md from the code: `python -m tests.docs.reference_page`."""
+"""Makes docs/api.md and the tables of docs/reference.md: `python -m tests.docs.reference_page`."""
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
+import leak_suite
 from fixtures.defects.catalogue import DEFECTS
 from leak_suite.cli.parser import build_parser
 from leak_suite.metrics import METRICS
@@ -15,9 +19,10 @@ from leak_suite.options import Options
 from leak_suite.pytest_plugin.options import OPTIONS as PYTEST_OPTIONS
 from reference_app.settings import Settings
 
-__all__ = ["PAGE", "filled", "parsers"]
+__all__ = ["API_PAGE", "PAGE", "api", "filled", "parsers"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
+API_PAGE = PAGE.with_name("api.md")
 
 
 def parsers(
@@ -134,5 +139,77 @@ def filled(text: str) -> str:
     return text
 
 
+def api() -> str:
+    """The page of the public names: signature, docstring, fields, properties and methods."""
+    parts = ["# The API", "Made from the docstrings of what `leak_suite` exports."]
+    for name in leak_suite.__all__:
+        parts += _described(name, getattr(leak_suite, name), "##")
+    return "\n\n".join(parts) + "\n"
+
+
+def _described(name: str, thing: Any, heading: str) -> list[str]:
+    parts = [f"{heading} `{name}`"]
+    is_enum = isinstance(thing, type) and issubclass(thing, Enum)
+    made_by_c = isinstance(thing, type) and not inspect.isfunction(thing.__init__)
+    if callable(thing) and not is_enum and not made_by_c:
+        parts.append(f"```python\n{_signature(name, thing)}\n```")
+    parts.append(_prose(inspect.getdoc(thing) or ""))
+    if is_enum:
+        parts.append(_table(("name", "value"), [(f"`{m.name}`", f"`{m.value}`") for m in thing]))
+    if (isinstance(thing, type) and is_dataclass(thing)) or is_enum:
+        for member, value in vars(thing).items():
+            if member.startswith("_") or not _is_documented(value):
+                continue
+            function = getattr(thing, member) if not isinstance(value, property) else value
+            parts += _described(f"{name}.{member}", function, "###")
+    return parts
+
+
+def _is_documented(value: Any) -> bool:
+    return isinstance(value, (property, classmethod)) or inspect.isfunction(value)
+
+
+def _signature(name: str, thing: Any) -> str:
+    """One parameter a line; without the module names that annotations may have."""
+    signature = inspect.signature(thing)
+    lines = []
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and "    *," not in lines:
+            lines.append("    *,")
+        if parameter.name not in ("self", "cls"):
+            lines.append(f"    {_shown(parameter)},")
+    returns = signature.return_annotation
+    arrow = "" if returns in (inspect.Signature.empty, None) else f" -> {returns}"
+    body = "\n".join(["(", *lines, ")"]) if lines else "()"
+    return f"{name}{body}{arrow if not isinstance(thing, type) else ''}"
+
+
+def _shown(parameter: inspect.Parameter) -> str:
+    text = parameter.name
+    if parameter.annotation is not inspect.Parameter.empty:
+        text += f": {parameter.annotation}"
+    if parameter.default is not inspect.Parameter.empty:
+        default = _default(parameter.default)
+        text += f" = {default}"
+    return text
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, Enum):
+        return f"{type(value).__name__}.{value.name}"
+    return "..." if "factory" in repr(value) else repr(value)
+
+
+def _prose(docstring: str) -> str:
+    """A docstring as Markdown: the errors of a `Raises:` section become a list."""
+    before, raises, after = docstring.partition("Raises:")
+    if not raises:
+        return docstring
+    errors = [line.strip() for line in after.strip().splitlines()]
+    items = [re.sub(r"^(\w+): ", r"`\1`: ", line) for line in errors]
+    return before + "Raises:\n\n" + "\n".join(f"- {item}" for item in items)
+
+
 if __name__ == "__main__":
+    API_PAGE.write_text(api(), encoding="utf-8")
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

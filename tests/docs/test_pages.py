@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import leak_suite
 from tests.docs.blocks import ROOT
 from tests.docs.programs import environments
-from tests.docs.reference_page import PAGE, filled, parsers
+from tests.docs.reference_page import API_PAGE, PAGE, api, filled, parsers
 
 DOCS = ROOT / "docs"
 
@@ -17,6 +18,29 @@ DOCS = ROOT / "docs"
 def test_the_reference_says_what_the_code_says() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert filled(text) == text, "run `python -m tests.docs.reference_page` and commit the page"
+
+
+def test_the_api_page_says_what_the_docstrings_say() -> None:
+    text = API_PAGE.read_text(encoding="utf-8")
+    assert api() == text, "run `python -m tests.docs.reference_page` and commit the page"
+    assert all(f"## `{name}`" in text for name in leak_suite.__all__)
+
+
+def test_the_python_of_the_page_on_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (DOCS / "use-from-python.md").read_text(encoding="utf-8")
+    first, error, files = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "jobs.py").write_text(
+        "SEEN = []\ndef order():\n    SEEN.append(bytearray(20_000))\n"
+    )
+    names: dict[str, object] = {}
+    exec(first, names)
+    with pytest.raises(leak_suite.LeakError):
+        exec(error, names)
+    exec(files, names)
 
 
 def test_every_command_of_the_parser_is_on_the_page() -> None:

@@ -56,17 +56,17 @@ def test_a_result_can_be_read_without_the_tools_that_measure() -> None:
 def test_check_stays_a_function_after_its_modules_were_imported() -> None:
     import leak_suite.checks.check
 
-    assert callable(leak_suite.checks)
+    assert callable(leak_suite.check)
 
 
 def test_a_function_and_a_target_are_checked(tmp_path: Path) -> None:
     path = tmp_path / "jobs.py"
     path.write_text("KEPT = []\ndef leak():\n    KEPT.append(bytearray(20_000))\n")
     options = leak_suite.Options(max_seconds=20, attribution=False)
-    result = leak_suite.checks(f"{path}:leak", options)
+    result = leak_suite.check(f"{path}:leak", options)
     assert result.outcome is leak_suite.Outcome.GROWING
     assert result.finding("heap").rate == pytest.approx(20_000, rel=0.1)
-    calm = leak_suite.checks(lambda: None, leak_suite.Options(max_seconds=20))
+    calm = leak_suite.check(lambda: None, leak_suite.Options(max_seconds=20))
     assert calm.outcome is leak_suite.Outcome.STABLE, [f.reason for f in calm.findings]
 
 
