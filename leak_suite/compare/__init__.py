@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from leak_suite.compare.changes import Change, Comparison, Floor, compare
+from leak_suite.compare.changes import Change, Comparison, MinRate, compare
 from leak_suite.compare.files import profiles, read_runs, update_baselines
 from leak_suite.compare.profile import Profile, profile
 
 __all__ = [
     "Change",
     "Comparison",
-    "Floor",
+    "MinRate",
     "Profile",
     "compare",
     "profile",

@@ -11,7 +11,7 @@ from typing import Literal
 from leak_suite.compare.profile import MEASURES, Growth, Level, Profile, difference
 from leak_suite.result import Outcome
 
-__all__ = ["Change", "Comparison", "Floor", "compare"]
+__all__ = ["Change", "Comparison", "MinRate", "compare"]
 
 Kind = Literal["regression", "improvement", "unchanged", "unknown"]
 
@@ -37,7 +37,7 @@ _T_1_IN_1000 = {4: 7.173, 5: 5.893, 6: 5.208, 7: 4.785, 8: 4.501, 9: 4.297, 10: 
 
 
 @dataclass(frozen=True)
-class Floor:
+class MinRate:
     """Growth per iteration below which a metric's growth does not matter; `exact` ones are counted.
 
     The probes have them; judging what changed does not know the probes.
@@ -68,7 +68,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All changes; `problems` say what could not be compared, `notes` what else is good to know."""
+    """All changes; `problems` say what could not be compared, `notes` are remarks."""
 
     changes: tuple[Change, ...]
     problems: tuple[str, ...] = ()
@@ -92,11 +92,11 @@ class Comparison:
 
 
 def compare(
-    base: Sequence[Profile], head: Sequence[Profile], floors: Mapping[str, Floor] | None = None
+    base: Sequence[Profile], head: Sequence[Profile], min_rates: Mapping[str, MinRate] | None = None
 ) -> Comparison:
     """Workload by workload, by name; two that stand alone are taken as the same one.
 
-    `floors` are by metric; a metric without one has its growth compared by significance only.
+    `min_rates` are by metric; a metric without one has its growth compared by significance only.
     """
     old, new = ({one.subject: one for one in side} for side in (base, head))
     notes: list[str] = []
@@ -111,7 +111,7 @@ def compare(
         if what := difference(old[name].environment, new[name].environment):
             problems.append(f"{name}: BASE and HEAD are of different {what}; run both on one")
             continue
-        changes += _of_workload(name, old[name], new[name], floors or {})
+        changes += _of_workload(name, old[name], new[name], min_rates or {})
         sides = (("BASE", old[name]), ("HEAD", new[name]))
         problems += [f"{name}: {side}: {one.unclear}" for side, one in sides if one.unclear]
         notes += _small_print(name, old[name], new[name])
@@ -132,7 +132,7 @@ def _small_print(name: str, old: Profile, new: Profile) -> list[str]:
 
 
 def _of_workload(
-    name: str, old: Profile, new: Profile, floors: Mapping[str, Floor]
+    name: str, old: Profile, new: Profile, min_rates: Mapping[str, MinRate]
 ) -> list[Change]:
     changes = []
     for measure in (one.name for one in MEASURES):
@@ -141,7 +141,7 @@ def _of_workload(
             changes.append(_level_change(name, measure, before, after))
     for metric in dict.fromkeys((*old.growth, *new.growth)):
         one, other = old.growth.get(metric), new.growth.get(metric)
-        change = _growth_change(name, metric, one, other, floors.get(metric, Floor(0.0)))
+        change = _growth_change(name, metric, one, other, min_rates.get(metric, MinRate(0.0)))
         if change is not None:
             changes.append(change)
     return changes
@@ -189,11 +189,11 @@ def _quantile(freedom: int) -> float:
 
 
 def _growth_change(
-    name: str, metric: str, before: Growth | None, after: Growth | None, floor: Floor
+    name: str, metric: str, before: Growth | None, after: Growth | None, min_rate: MinRate
 ) -> Change | None:
-    """Growth is what the verdict says it is; here is only told whether it changed.
+    """Whether growth changed; the verdicts of both sides say what grows.
 
-    None where there is nothing to tell: it never grew, or BASE did not look at it.
+    None if it never grew, or if BASE did not measure it.
     """
     measure = f"growth of {metric}"
     grew, grows = (one is not None and one.outcome is Outcome.GROWING for one in (before, after))
@@ -206,25 +206,25 @@ def _growth_change(
         return Change(name, measure, after.unit, 0.0, None, "unknown",
                       reason="it grew in some of HEAD's runs only; make more of them")  # fmt: skip
     if not grew and not grows:
-        return Change(name, measure, after.unit, 0.0, 0.0, "unchanged", floor.rate or None)
+        return Change(name, measure, after.unit, 0.0, 0.0, "unchanged", min_rate.rate or None)
     old_rate = before.rate if grew and before is not None else 0.0
     new_rate = after.rate if grows else 0.0
-    kind, min_detectable, reason = _faster(before, after, grew, grows, floor)
+    kind, min_detectable, reason = _faster(before, after, grew, grows, min_rate)
     return Change(name, measure, after.unit, old_rate, new_rate, kind, min_detectable, reason)
 
 
 def _faster(
-    before: Growth | None, after: Growth, grew: bool, grows: bool, floor: Floor
+    before: Growth | None, after: Growth, grew: bool, grows: bool, min_rate: MinRate
 ) -> tuple[Kind, float | None, str]:
     if grows and not grew:
-        return "regression", floor.rate or None, "it grows, and did not before"
+        return "regression", min_rate.rate or None, "it grows, and did not before"
     if grew and not grows:
-        return "improvement", floor.rate or None, "it grew, and does no more"
+        return "improvement", min_rate.rate or None, "it grew, and no longer does"
     assert before is not None
     if before.rate is None or after.rate is None:
         return "unchanged", None, "it grows as before, by an unknown rate"
     error = _RATE_ERRORS * math.hypot(before.error, after.error)
-    matters = max(error, _RATE_SHARE * abs(before.rate), 0.0 if floor.exact else floor.rate)
+    matters = max(error, _RATE_SHARE * abs(before.rate), 0.0 if min_rate.exact else min_rate.rate)
     gained = after.rate - before.rate
     if abs(gained) < matters or gained == 0:
         return "unchanged", matters, "it grows as before"

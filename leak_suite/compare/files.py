@@ -146,7 +146,7 @@ def _level_data(level: Level) -> dict[str, Any]:
 
 
 def _growth_data(growth: Mapping[str, Growth]) -> dict[str, Any]:
-    """The metrics that did not grow by name only: there is nothing else to say of them."""
+    """Growing metrics with their rate; the names of the others."""
     data: dict[str, Any] = {}
     for outcome in (Outcome.STABLE, Outcome.INCONCLUSIVE):
         data[outcome.value] = sorted(m for m, known in growth.items() if known.outcome is outcome)

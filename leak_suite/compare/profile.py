@@ -56,7 +56,7 @@ class Growth:
 
 @dataclass(frozen=True)
 class Profile:
-    """One workload, as `runs` runs have seen it. `unclear` tells why its growth is not known."""
+    """One workload, as `runs` runs have seen it. `unclear` says why its growth is not known."""
 
     subject: str
     environment: Mapping[str, Any]
@@ -82,7 +82,7 @@ def _first(series: Series, _: bool) -> tuple[float, ...]:
 
 
 def _usual(series: Series, growing: bool) -> tuple[float, ...]:
-    """The readings after warm-up. Of what grows the first only: later ones tell how long it ran."""
+    """The readings after warm-up; of a growing run only the first, before it grew long."""
     values = tuple(value for _, value in series.judged())
     return values[:1] if growing else values
 
@@ -159,9 +159,9 @@ def _values(measure: Measure, metric: str, run: RunResult) -> tuple[str, tuple[f
 
 
 def _deviation(values: Sequence[float]) -> float:
-    """The standard deviation as the median one tells it; a single spike does not widen it.
+    """The standard deviation estimated from the median absolute deviation: robust to single spikes.
 
-    A single reading tells none: a share of it is assumed.
+    Of a single reading a share of it is assumed.
     """
     if len(values) == 1:
         return _SINGLE_SHARE * abs(values[0])
@@ -171,14 +171,14 @@ def _deviation(values: Sequence[float]) -> float:
 
 def _growth(metric: str, runs: Sequence[RunResult]) -> Growth | None:
     found = [f for run in runs for f in run.findings if f.metric == metric]
-    told = [f for f in found if f.outcome is not Outcome.INCONCLUSIVE]
-    if not told:
+    judged = [f for f in found if f.outcome is not Outcome.INCONCLUSIVE]
+    if not judged:
         return None
-    grown = [f for f in told if f.outcome is Outcome.GROWING]
+    grown = [f for f in judged if f.outcome is Outcome.GROWING]
     if not grown:
-        return Growth(told[0].unit, Outcome.STABLE)
-    if 2 * len(grown) <= len(told):
-        return Growth(told[0].unit, Outcome.INCONCLUSIVE)
+        return Growth(judged[0].unit, Outcome.STABLE)
+    if 2 * len(grown) <= len(judged):
+        return Growth(judged[0].unit, Outcome.INCONCLUSIVE)
     rates = [f.rate for f in grown if f.rate is not None]
     if not rates:
         return Growth(grown[0].unit, Outcome.GROWING)
@@ -209,14 +209,14 @@ def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """What forbids to compare runs of these environments, in words; empty if nothing does."""
     for key, name in _SAME.items():
         if one.get(key) != other.get(key):
-            return f"{name} ({_said(one.get(key))} and {_said(other.get(key))})"
+            return f"{name} ({_format(one.get(key))} and {_format(other.get(key))})"
     versions = [str(env.get("python", "")) for env in (one, other)]
     if versions[0].split(".")[:2] != versions[1].split(".")[:2]:
         return f"Pythons ({' and '.join(version or 'unknown' for version in versions)})"
     return ""
 
 
-def _said(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{k}={v}" for k, v in sorted(value.items())) or "none set"
     return "unknown" if value is None else str(value)

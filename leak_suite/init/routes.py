@@ -53,9 +53,9 @@ def described(app: str, root: Path, python: Path | None = None) -> dict[str, Any
         if line.startswith(_MARK):
             description: dict[str, Any] = json.loads(line[len(_MARK) :])
             return description
-    said = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+    message = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
     raise ConfigurationError(
-        f"{app} cannot be loaded: {said}. Run this where the application starts, with its "
+        f"{app} cannot be loaded: {message}. Run this where the application starts, with its "
         "interpreter as --python and its settings in the environment"
     )
 

@@ -21,7 +21,7 @@ __all__ = ["Started", "start"]
 
 @dataclass(frozen=True)
 class Started:
-    """What was found and written, and what is to be said about it."""
+    """What was found and written, notes on it, and the command to run next."""
 
     app: str
     others: tuple[str, ...]

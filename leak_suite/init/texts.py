@@ -14,7 +14,7 @@ def configuration(python: str | None) -> str:
     """The starter table for pyproject.toml."""
     lines = [
         "[tool.leak_suite]",
-        "# How long a run may judge; a leak is usually told much sooner.",
+        "# Time limit of a run; most leaks are found much sooner.",
         'max_seconds = "60s"',
         "# A level that must not be passed, of any metric that `leak-suite probes` lists:",
         '# budgets = { peak = "260 MiB" }',

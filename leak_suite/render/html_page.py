@@ -124,7 +124,7 @@ def _figures(runs: Sequence[RunView]) -> tuple[tuple[str, str], ...]:
 
 
 def _first_site(runs: Sequence[RunView]) -> SiteView | None:
-    """The most telling place: the first that the worst run names."""
+    """The first site that the worst run names."""
     for run in runs:
         for metric in run.unstable:
             if metric.outcome is Outcome.GROWING and metric.sites:

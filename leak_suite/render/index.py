@@ -50,7 +50,7 @@ class Entry:
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The first place of the most telling metric that has one."""
+        """The first site of the run."""
         if not isinstance(self.result, RunResult):
             return ()
         named = (f.sites[0] for f in sorted_findings(self.result) if f.sites)

@@ -69,7 +69,7 @@ def outcome_name(result: Result) -> str:
 
 
 def verdict_sentence(result: Result) -> str:
-    """One sentence that says why the outcome is what it is, and what else the run has to tell."""
+    """One sentence that says why the outcome is what it is, and why the run ended."""
     if isinstance(result, FitResult):
         return result.sentence
     found = [finding for finding in sorted_findings(result) if finding.outcome is result.outcome]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from leak_suite.cli import main
-from leak_suite.compare import Comparison, Floor, compare, profile, profiles
+from leak_suite.compare import Comparison, MinRate, compare, profile, profiles
 from leak_suite.errors import ConfigurationError
 from leak_suite.result import Finding, Outcome, RunResult, Series
 
@@ -51,7 +51,9 @@ def run(
 
 
 def compared(base: Sequence[RunResult], head: Sequence[RunResult]) -> Comparison:
-    return compare([profile(base)], [profile(head)], {"heap": Floor(1.0), "fds": Floor(0, True)})
+    return compare(
+        [profile(base)], [profile(head)], {"heap": MinRate(1.0), "fds": MinRate(0, True)}
+    )
 
 
 def kinds(comparison: Comparison) -> dict[str, str]:
@@ -122,7 +124,7 @@ def test_a_single_run_is_judged_by_the_noise_of_its_own_series() -> None:
 
 def test_a_slope_near_zero_is_never_a_ratio() -> None:
     base, head = profile([run(rate=1e-6)]), profile([run(rate=1e-3)])
-    assert compare([base], [head], {"heap": Floor(1.0)}).status == 0
+    assert compare([base], [head], {"heap": MinRate(1.0)}).status == 0
 
 
 def test_a_leak_that_was_there_before_is_a_regression_only_when_it_is_faster() -> None:

@@ -44,8 +44,9 @@ def test_the_fixture_checks_a_callable_and_returns_the_result(pytester: pytest.P
             assert calls == [1, 1, 1, 1]
 
         def test_growing(leak_check):
-            with pytest.raises(LeakError, match="heap grows by 64 B"):
+            with pytest.raises(LeakError, match="heap grows by 64 B") as caught:
                 leak_check(len, [])
+            assert caught.value.result.finding("heap").rate == 64.0
         """,
     )
     result.assert_outcomes(passed=2)

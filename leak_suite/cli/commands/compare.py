@@ -10,7 +10,7 @@ from leak_suite.cli.command import Command
 from leak_suite.cli.output import render_settings, write_or_print
 
 if TYPE_CHECKING:
-    from leak_suite.compare import Floor, Profile
+    from leak_suite.compare import MinRate, Profile
 
 __all__ = ["CompareCommand"]
 
@@ -46,7 +46,7 @@ class CompareCommand(Command):
         from leak_suite.render.comparison import comparison_headline
 
         base, head = profiles(arguments.base), profiles(arguments.head)
-        comparison = compare(base, head, _floors((*base, *head)))
+        comparison = compare(base, head, _min_rates((*base, *head)))
         if arguments.output is not None or not arguments.quiet:
             text = render(comparison, arguments.format, render_settings(arguments.output))
             write_or_print(text, arguments.output)
@@ -55,16 +55,16 @@ class CompareCommand(Command):
         return comparison.status
 
 
-def _floors(found: tuple[Profile, ...]) -> dict[str, Floor]:
+def _min_rates(found: tuple[Profile, ...]) -> dict[str, MinRate]:
     """The rates that the probes ignore; a metric that this release does not know has none."""
-    from leak_suite.compare import Floor
+    from leak_suite.compare import MinRate
     from leak_suite.metrics import metric_named
 
-    floors = {}
+    min_rates = {}
     for metric in {metric for one in found for metric in one.growth}:
         try:
             probe = metric_named(metric)
         except KeyError:
             continue
-        floors[metric] = Floor(probe.min_rate, probe.exact)
-    return floors
+        min_rates[metric] = MinRate(probe.min_rate, probe.exact)
+    return min_rates
