@@ -12,10 +12,12 @@ from typing import Any
 from weakref import WeakSet
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from reference_app.errors import StartupError
 from reference_app.factories import ServiceFactories
 from reference_app.http import problem_json
+from reference_app.http.access import Access, OwnOrigin
 from reference_app.http.connections import Connections
 from reference_app.http.routes import ROUTERS
 from reference_app.jobs.service import Service
@@ -29,6 +31,7 @@ def create_app(settings: Settings, factories: ServiceFactories | None = None) ->
     """The service with these limits, put together from these factories."""
     factories = factories or ServiceFactories()
     connections: WeakSet[asyncio.Transport] = WeakSet()
+    access = Access(settings, factories.clock())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -37,6 +40,7 @@ def create_app(settings: Settings, factories: ServiceFactories | None = None) ->
         app.state.service = service
         try:
             await service.open()
+            service.log.info(access.notice)
             with _on_termination(lambda: _begin_drain(service, connections)):
                 async with _background(service):
                     yield
@@ -57,9 +61,19 @@ def create_app(settings: Settings, factories: ServiceFactories | None = None) ->
         # The documentation pages load scripts from elsewhere; the description itself stays.
         docs_url=None,
         redoc_url=None,
+        dependencies=[OwnOrigin],
     )
+    app.state.access = access
     problem_json.install(app)
     app.add_middleware(Connections, connections=connections)
+    if settings.allowed_origin_list:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origin_list,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key"],
+            expose_headers=["Location", "Retry-After"],
+        )
     for router in ROUTERS:
         app.include_router(router)
     return app

@@ -8,11 +8,14 @@ from typing import Any
 __all__ = [
     "Busy",
     "Conflict",
+    "Forbidden",
     "NoSpace",
     "NotFound",
     "Problem",
     "StartupError",
     "TooLarge",
+    "TooManyRequests",
+    "Unauthorized",
     "Unreadable",
     "UploadTimeout",
     "WrongType",
@@ -39,6 +42,41 @@ class Problem(Exception):
     def headers(self) -> dict[str, str]:
         """Headers that go with the answer; `close` ends a connection whose body is not read."""
         return {"Connection": "close"} if self.close else {}
+
+
+class Unauthorized(Problem):
+    """A key is needed, and was not given."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    kind = "urn:problem:unauthorized"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """As for every problem, and how to give the key; browsers ask for a password."""
+        return {**super().headers, "WWW-Authenticate": 'Basic realm="reference-app"'}
+
+
+class Forbidden(Problem):
+    """Not for this client, whatever key it has."""
+
+    status = HTTPStatus.FORBIDDEN
+    kind = "urn:problem:forbidden"
+
+
+class TooManyRequests(Problem):
+    """One client has sent more than its share."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    kind = "urn:problem:too-many-requests"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int, close: bool = False) -> None:
+        super().__init__(detail, close=close)
+        self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """As for every problem, and when to come back."""
+        return {**super().headers, "Retry-After": str(self.retry_after_seconds)}
 
 
 class NotFound(Problem):

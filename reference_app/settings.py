@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from typing_extensions import Self
 
@@ -60,6 +60,15 @@ class Settings(BaseSettings):
     # A spool on tmpfs is memory: a dozen uploads are 360 MB that no guard figure shows.
     allow_spool_on_tmpfs: bool = False
 
+    # The operator's: with it jobs are listed and watched from anywhere, without it from loopback.
+    admin_key: SecretStr | None = None
+    # Needed for an upload where it is set.
+    api_key: SecretStr | None = None
+    # Origins of pages that may change something here, separated by commas: https://example.org
+    allowed_origins: str = ""
+    client_jobs_per_minute: int | None = Field(default=None, ge=1)
+    client_mb_per_minute: int | None = Field(default=None, ge=1)
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")
@@ -67,6 +76,11 @@ class Settings(BaseSettings):
         if self.memory_soft_mb > self.memory_hard_mb:
             raise ValueError("MEMORY_SOFT_MB is above MEMORY_HARD_MB; give a soft limit below it")
         return self
+
+    @property
+    def allowed_origin_list(self) -> list[str]:
+        """The allowed origins one by one, as browsers write them."""
+        return [one.strip().rstrip("/") for one in self.allowed_origins.split(",") if one.strip()]
 
     def job_memory_bytes(self, limit_bytes: int) -> int:
         """What one job may allocate where this is the limit of the whole service."""

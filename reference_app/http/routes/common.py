@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request
 
 from reference_app.jobs.service import Service
 
-__all__ = ["ServiceOf", "get"]
+__all__ = ["OPERATOR_ONLY", "ServiceOf", "get", "problems"]
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -20,6 +21,20 @@ async def _service(request: Request) -> Service:
 
 
 ServiceOf = Annotated[Service, Depends(_service)]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The refusals of a route, for the description."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/problem+json": {}},
+        }
+        for status in statuses
+    }
+
+
+OPERATOR_ONLY = problems(401, 403)
 
 
 def get(router: APIRouter, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from reference_app.clock import iso
-from reference_app.http.routes.common import ServiceOf, get
+from reference_app.http.access import OperatorOnly
+from reference_app.http.routes.common import OPERATOR_ONLY, ServiceOf, get
 from reference_app.jobs.service import Service
 from reference_app.memory.guard import Reading
 from reference_app.settings import MIB
@@ -43,7 +44,13 @@ async def memory(service: ServiceOf) -> dict[str, Any]:
     }
 
 
-@get(router, "/metrics", response_class=Response)
+@get(
+    router,
+    "/metrics",
+    response_class=Response,
+    dependencies=[OperatorOnly],
+    responses=OPERATOR_ONLY,
+)
 async def metrics(service: ServiceOf) -> Response:
     """The same for Prometheus."""
     reading = await service.guard.read()

@@ -6,7 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from reference_app.http.routes.common import ServiceOf, get
+from reference_app.http.access import OperatorOnly
+from reference_app.http.routes.common import OPERATOR_ONLY, ServiceOf, get
 
 __all__ = ["router"]
 
@@ -19,7 +20,7 @@ async def status(job_id: str, service: ServiceOf) -> dict[str, Any]:
     return service.view(service.find(job_id))
 
 
-@get(router, "/api/jobs")
+@get(router, "/api/jobs", dependencies=[OperatorOnly], responses=OPERATOR_ONLY)
 async def jobs(service: ServiceOf) -> dict[str, Any]:
     """Every job that the service still knows."""
     views = [service.view(job) for job in service.registry]

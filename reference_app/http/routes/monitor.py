@@ -10,13 +10,14 @@ from fastapi import APIRouter, Response
 
 from reference_app.clock import iso
 from reference_app.errors import NotFound
-from reference_app.http.routes.common import ServiceOf, get
+from reference_app.http.access import OperatorOnly
+from reference_app.http.routes.common import OPERATOR_ONLY, ServiceOf, get
 from reference_app.jobs.service import Service
 from reference_app.memory.guard import Reading
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = APIRouter(dependencies=[OperatorOnly], responses=OPERATOR_ONLY)
 
 _FOLDER = Path(__file__).parents[1] / "static"
 _HEADERS = {

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from reference_app.errors import Problem
-from reference_app.http.routes.common import ServiceOf
+from reference_app.http.access import Uploader
+from reference_app.http.routes.common import ServiceOf, problems
 
 __all__ = ["router"]
 
@@ -28,14 +29,15 @@ _BODY = {
         },
     }
 }
-_REFUSALS: dict[int | str, dict[str, object]] = {
-    status: {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": {}}}
-    for status in (408, 413, 415, 422, 503, 507)
-}
+_REFUSALS = problems(401, 403, 408, 413, 415, 422, 429, 503, 507)
 
 
 @router.post(
-    "/api/upload", status_code=HTTPStatus.ACCEPTED, openapi_extra=_BODY, responses=_REFUSALS
+    "/api/upload",
+    status_code=HTTPStatus.ACCEPTED,
+    openapi_extra=_BODY,
+    responses=_REFUSALS,
+    dependencies=[Uploader],
 )
 async def upload(request: Request, service: ServiceOf) -> JSONResponse:
     """Take a video in; the job's status tells what becomes of it."""
