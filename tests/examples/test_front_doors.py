@@ -22,21 +22,7 @@ GUNICORN = "gunicorn -w 2 -b 127.0.0.1:{port}"
 PACKAGES = ("gunicorn", "flask", "django", "celery", "rq", "dramatiq", "uvicorn", "fastapi")
 
 
-def _takes_any_command() -> bool:
-    shown = subprocess.run(
-        [sys.executable, "-m", "leak_suite", "run", "--help"], capture_output=True, text=True
-    )
-    return "--ready-when" in shown.stdout
-
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    # To be taken out once commands without a port can be run.
-    pytest.mark.skipif(
-        not _takes_any_command(), reason="commands without a port cannot be run yet"
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ _command = partial(case.command, Path(__file__).resolve().parent)
 CASES = (
     _app("fastapi_upload", "async uploads, kept by their hash in a dict", "visit", 24e3),
     _app("fastapi_background", "what a background task notes", "order", 1000, warm_up=600),
-    _app("fastapi_lifespan_metrics", "labels without a bound, on app.state", "visit", 400),
+    _app("fastapi_lifespan_metrics", "labels on app.state", "visit", 400, warm_up=1500),
     _app("starlette_sse", "event stream: who has left stays subscribed", "watch", 1500),
     _app("starlette_websocket", "WebSocket: rooms that everybody has left", "chat", 50e3),
     _app("fastapi_streaming_export", "streams, kept in a class attribute", "download", 4000),
