@@ -30,6 +30,7 @@ class ClauseKind(str, Enum):
     DIFFERENT_BEFORE = "different before"
     NOT_PROVEN = "not proven"
     GREW_WITH = "grew with"
+    GREW_TO_THE_END = "grew to the end"
     # stable
     STAYED = "stayed"
     LEVELLED_OFF = "levelled off"
@@ -129,6 +130,11 @@ _CLAUSES: Mapping[ClauseKind, tuple[Part, str]] = {
         "look the same",
     ),
     ClauseKind.GREW_WITH: (Part.VERDICT, ", along with {metrics}"),
+    ClauseKind.GREW_TO_THE_END: (
+        Part.VERDICT,
+        "{metric} grew by {rate}, from {value} to {limit} in {count} readings without a fall, "
+        "until the run had to end",
+    ),
     ClauseKind.STAYED: (Part.VERDICT, "{metric} stayed at {value} over {of} iterations"),
     ClauseKind.LEVELLED_OFF: (
         Part.VERDICT,

@@ -33,6 +33,7 @@ __all__ = ["STILL_RUNNING", "Progress", "check"]
 STILL_RUNNING = "still running"
 _log = logging.getLogger(__name__)
 _SOFT_STOPS = {"deadline", "growth", "interrupted"}
+_EXHAUSTED = {"failed", "growth", "died"}
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ def _judged(runner: Runner, options: Options, *, final: bool) -> Verdict:
             final=final,
             seconds=runner.seconds,
             budgets={} if group else options.budgets,
+            exhausted=runner.stop is not None and runner.stop.reason in _EXHAUSTED,
         )
 
     verdicts = {group: judged(group, final) for group in measured}

@@ -77,6 +77,8 @@ def _flat(prepared: PreparedSeries) -> Finding | None:
     found = _level(prepared)
     if found is None and (later := _after_first_use(prepared)) is not prepared:
         found = _level(later)
+    if found is None and (rest := _after_filling(prepared)) is not prepared:
+        found = _level(rest)
     if found is None and prepared.final:
         return _cannot_tell(prepared, _end_of(prepared)[0])
     return found
@@ -137,6 +139,21 @@ def _after_first_use(prepared: PreparedSeries) -> PreparedSeries:
     ):
         return prepared
     return replace(prepared, points=points[largest + 1 :])
+
+
+def _after_filling(prepared: PreparedSeries) -> PreparedSeries:
+    """The second half of the iterations, where the first brought nearly all that was gained.
+
+    What fills and then trickles keeps reaching new maxima, each next to nothing.
+    """
+    points = prepared.points
+    half = (points[0][0] + points[-1][0]) / 2
+    late = tuple(p for p in points if p[0] >= half)
+    rise = points[-1][1] - points[0][1]
+    filled = rise > 0 and late[0][1] - points[0][1] >= thresholds.FILLED_SHARE * rise
+    if not filled or len(late) < thresholds.FILLED_SAMPLES:
+        return prepared
+    return replace(prepared, points=late)
 
 
 def _below_min_rate(prepared: PreparedSeries, line: Trend) -> bool:

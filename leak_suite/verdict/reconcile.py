@@ -148,8 +148,13 @@ def judge_all(
     final: bool = False,
     seconds: float = 0.0,
     budgets: Mapping[str, float] = _NO_BUDGETS,
+    exhausted: bool = False,
 ) -> Verdict:
-    """Judge every series that has a tolerance or a budget, and reconcile the findings."""
+    """Judge every series that has a tolerance or a budget, and reconcile the findings.
+
+    `final`: there will be no more rounds; `exhausted`: because the workload failed, or the subject
+    grew too far.
+    """
     run = RunSeries({one.metric: one for one in series}, tolerances, seconds, budgets)
     findings = {name: run.judge(name, final=final) for name in run.metrics()}
     enders = tuple(name for name in findings if run.ends_run(name, findings))
@@ -158,7 +163,9 @@ def judge_all(
         known = tuple(finding for finding in findings.values() if finding is not None)
         return Verdict(known, Outcome.INCONCLUSIVE, done=False, more_iterations=run.next_round())
     settled = {
-        name: found or run.final_finding(name, stopped_by=enders)
+        name: found
+        if found is not None and found.outcome is not Outcome.INCONCLUSIVE
+        else run.final_finding(name, stopped_by=enders, exhausted=exhausted)
         for name, found in findings.items()
     }
     result = tuple(reconcile(run, settled, name) for name in settled)

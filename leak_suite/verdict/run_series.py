@@ -11,6 +11,7 @@ from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.metrics import METRICS
 from leak_suite.result import Cause, Finding, Outcome, Series
 from leak_suite.verdict import thresholds
+from leak_suite.verdict.exhaustion import grew_to_the_end
 from leak_suite.verdict.judge import judge_prepared, judge_with_leaders
 from leak_suite.verdict.policy import needed_for_growth
 from leak_suite.verdict.ramp import PreparedSeries, prepare, still_rising
@@ -79,8 +80,13 @@ class RunSeries:
             return Finding(name, unit, Outcome.INCONCLUSIVE, Cause.BLIND, clauses=clauses)
         return Finding(name, unit, Outcome.STABLE, peak=peak, clauses=(Clause(ClauseKind.READ),))
 
-    def final_finding(self, name: str, *, stopped_by: Sequence[str]) -> Finding:
-        """The finding of an undecided metric when the run ends, early because of `stopped_by`."""
+    def final_finding(
+        self, name: str, *, stopped_by: Sequence[str], exhausted: bool = False
+    ) -> Finding:
+        """The finding of an undecided metric when the run ends, early because of `stopped_by`.
+
+        `exhausted` tells that it ended early because something ran out.
+        """
         prepared = self._prepared.get(name)
         if (
             stopped_by
@@ -90,10 +96,17 @@ class RunSeries:
             return found
         found = self.judge(name, final=True)
         assert found is not None  # a final one always answers
+        if (exhausted or stopped_by) and found.outcome is Outcome.INCONCLUSIVE:
+            found = self._grew_to_the_end(name) or found
         if found.outcome is Outcome.INCONCLUSIVE and not self.is_blind(name) and stopped_by:
             clauses = (Clause(ClauseKind.STOPPED_EARLY, metrics=tuple(stopped_by)),)
             return replace(found, cause=Cause.STOPPED_EARLY, clauses=clauses, required=False)
         return found
+
+    def _grew_to_the_end(self, name: str) -> Finding | None:
+        if name not in self.series or name not in self.tolerances:
+            return None
+        return grew_to_the_end(self.series[name], self.tolerances[name])
 
     def is_blind(self, name: str) -> bool:
         """Whether nothing at all could be read."""

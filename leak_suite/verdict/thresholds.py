@@ -113,12 +113,12 @@ WHOLE_RUN = 0.9
 RAMP_LENGTHS: tuple[tuple[float, int], ...] = (
     (0.5, 40_000),
     (1.0, 20_000),
-    (8.0, 12_000),
-    (15.0, 5_000),
-    (19.0, 2_000),
-    (23.0, 500),
-    (27.0, 50),
-    (30.0, 12),
+    (4.0, 12_000),
+    (6.0, 5_000),
+    (8.0, 2_000),
+    (9.0, 500),
+    (12.0, 50),
+    (15.0, 12),
 )
 """(Workload seconds spent, iterations over which growth must have gone on from then on). Long ramps
 cost fast workloads nothing; slow workloads seldom fill large caches."""
@@ -144,6 +144,12 @@ STILL_LENGTHS: tuple[tuple[float, int], ...] = (
     (10.0, 12),
 )
 """The same for a series that does not move: there no noise can hide a slow beginning."""
+EXHAUSTED_SAMPLES, EXHAUSTED_LATE_SHARE, EXHAUSTED_RATE = 3, 0.25, 0.2
+"""What is counted grew to the end of a run that had to end: so many readings, this share of the
+growth in the second half of the iterations, so much an iteration."""
+FILLED_SHARE, FILLED_SAMPLES = 0.8, 10
+"""Something was filled if the first half of the iterations brought this share of all growth; the
+second half is then judged by itself, from so many readings on."""
 LEVEL_SAMPLES = 8
 """Readings that a stable series must have before the run's end."""
 NOISE_ALLOWANCES = ((0.0, 1.0), (6.0, 4.0), (10.0, 32.0))

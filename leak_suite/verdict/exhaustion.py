@@ -1,0 +1,49 @@
+"""Counted things that grew until the run had to end: too few readings for a trend, and enough."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from leak_suite.clauses import Clause, ClauseKind
+from leak_suite.result import Cause, Finding, Outcome, Series
+from leak_suite.verdict import thresholds
+from leak_suite.verdict.tolerance import Tolerance, resolve_tolerance
+
+__all__ = ["grew_to_the_end"]
+
+
+def grew_to_the_end(series: Series, tolerance: Tolerance) -> Finding | None:
+    """The finding of a counted metric that never fell and still rose when the run was ended.
+
+    For a run that was stopped by what else grew, or because the workload began to fail: what is
+    counted needs no statistics, and a resource that ran out is most often the reason. Readings of
+    warm-up count too. None where the series does not show it.
+    """
+    points = [(n, value) for n, value in series.samples if value is not None]
+    resolved = resolve_tolerance(series.metric, tolerance)
+    if not resolved.exact or len(points) < thresholds.EXHAUSTED_SAMPLES:
+        return None
+    (first, low), (last, high) = points[0], points[-1]
+    if last <= first or high - low < resolved.minimum_growth:
+        return None
+    middle = min((value for n, value in points if n >= (first + last) / 2), default=high)
+    if any(b[1] < a[1] for a, b in pairwise(points)):
+        return None
+    if high - middle < thresholds.EXHAUSTED_LATE_SHARE * (high - low):
+        return None
+    rate = (high - low) / (last - first)
+    if rate < thresholds.EXHAUSTED_RATE:
+        return None
+    clause = Clause(ClauseKind.GREW_TO_THE_END, value=low, limit=high, rate=rate, count=len(points))
+    return Finding(
+        metric=series.metric,
+        unit=series.unit,
+        outcome=Outcome.GROWING,
+        cause=Cause.LEAK,
+        rate=rate,
+        interval=(rate, rate),
+        detectable_rate=resolved.minimum_growth / (last - first),
+        longest_period=max(1, int((last - first) // thresholds.LONGEST_PERIOD_SHARE)),
+        peak=max(value for _, value in points),
+        clauses=(clause,),
+    )
