@@ -74,13 +74,13 @@ class AppSubject(AgentSubject):
         )
         if error is not None and not self._tree.alive:
             raise self.agent.death()
-        if error is not None:
-            error += self.agent.last_error()
         peak = self._ask("peak").get("peak")
         values = {**self.read(), "peak": peak}
         started = time.perf_counter()
         processes = self._children(values["children"])
         overhead = self._overhead + time.perf_counter() - started
+        if error is not None:  # by now it is written: servers answer first, and log then
+            error += self.agent.last_error()
         return Round(done, spent, overhead, why, error, values, processes)
 
     def read(self) -> Values:

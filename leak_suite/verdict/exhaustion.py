@@ -26,13 +26,12 @@ def grew_to_the_end(series: Series, tolerance: Tolerance) -> Finding | None:
     (first, low), (last, high) = points[0], points[-1]
     if last <= first or high - low < resolved.minimum_growth:
         return None
-    middle = min((value for n, value in points if n >= (first + last) / 2), default=high)
     if any(b[1] < a[1] for a, b in pairwise(points)):
         return None
-    if high - middle < thresholds.EXHAUSTED_LATE_SHARE * (high - low):
-        return None
     rate = (high - low) / (last - first)
-    if rate < thresholds.EXHAUSTED_RATE:
+    before, level = points[-2]
+    late_rate = (high - level) / (last - before) if last > before else 0.0
+    if rate < thresholds.EXHAUSTED_RATE or late_rate < thresholds.EXHAUSTED_LATE_RATE * rate:
         return None
     clause = Clause(ClauseKind.GREW_TO_THE_END, value=low, limit=high, rate=rate, count=len(points))
     return Finding(
