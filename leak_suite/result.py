@@ -197,7 +197,8 @@ class Details:
     `overhead` is the share of settling and reading: seconds for one second of workload after
     warm-up. `blind` says by metric why it could not be read; `not_observed` names metrics that
     only an agent inside could have read. `stopped` is the reason of the runner's stop, empty where
-    the verdict ended the run. `evidence` holds, by metric, the things behind a number at the end.
+    the verdict ended the run; `subject_output` is what the subject wrote last where its workload
+    failed. `evidence` holds, by metric, the things behind a number at the end.
     `tolerances` and `budgets` are those that the options gave. `iteration` says what one was where
     there was no workload. `flamegraphs` links pages by their titles. `extra` has facts of other
     programs that write run files.
@@ -212,6 +213,7 @@ class Details:
     blind: Mapping[str, str] = field(default_factory=dict)
     not_observed: tuple[str, ...] = ()
     stopped: str = ""
+    subject_output: str = ""
     evidence: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
     tolerances: Mapping[str, float] = field(default_factory=dict)
     budgets: Mapping[str, float] = field(default_factory=dict)

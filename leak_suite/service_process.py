@@ -205,11 +205,13 @@ class ServiceProcess:
 
 
 def last_error(log: str) -> str:
-    """The last traceback in `log`, or else its last lines, after a line of words; or nothing."""
+    """The last traceback in `log`, or else its last lines."""
     text = log.strip()
     at = text.rfind("Traceback (most recent call last)")
     text = text[at:] if at >= 0 else "\n".join(text.splitlines()[-_LOG_TAIL_LINES:])
-    return f"\nThe subject wrote last:\n{text[-_LOG_TAIL_BYTES:]}" if text else ""
+    if len(text) <= _LOG_TAIL_BYTES:
+        return text
+    return text[len(text) - _LOG_TAIL_BYTES :].partition("\n")[2]
 
 
 def free_port() -> int:

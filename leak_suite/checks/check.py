@@ -208,6 +208,7 @@ def _result(
         blind=dict(about.blind),
         not_observed=tuple(about.unseen),
         stopped="" if runner.stop is None else runner.stop.reason,
+        subject_output="" if runner.stop is None else runner.stop.output,
         evidence={
             metric: tuple(tuple(row) if isinstance(row, (list, tuple)) else (row,) for row in rows)
             for metric, rows in evidence.items()

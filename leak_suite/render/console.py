@@ -16,6 +16,7 @@ from leak_suite.render.fit import fit_console
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.string_console import StringConsole
 from leak_suite.render.summary import (
+    OUTPUT_TITLE,
     also_growing,
     bytes_only,
     failed_steps,
@@ -67,6 +68,10 @@ class ConsoleRenderer(Renderer):
         for group in grouped_by_cause(explained):
             for line in _explained(group, shown):
                 terminal.print(line)
+        if output := result.details.subject_output:
+            terminal.print(Text(f"\n{OUTPUT_TITLE}", "bold"))
+            for text in output.splitlines():
+                terminal.print(_indented(2, text))
         if sentences := not_observed(result):
             terminal.print(Text("\nThis run would not have seen", "bold"))
             for sentence in sentences:

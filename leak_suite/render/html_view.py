@@ -16,6 +16,7 @@ from leak_suite.metrics import Metric, metric_named
 from leak_suite.render.fit import fit_facts
 from leak_suite.render.html_charts import chart, thinned
 from leak_suite.render.summary import (
+    OUTPUT_TITLE,
     bytes_only,
     failed_steps,
     format_growth,
@@ -174,7 +175,13 @@ class RunView:
     pages: tuple[tuple[str, str], ...]
     command: str
     failed_steps: tuple[str, ...]
+    output: str
     facts: tuple[tuple[str, str], ...]
+
+    @property
+    def output_title(self) -> str:
+        """What stands over the subject's output."""
+        return OUTPUT_TITLE
 
     @property
     def unstable(self) -> tuple[MetricView, ...]:
@@ -212,6 +219,7 @@ def build_view(result: Result, number: int) -> RunView:
         pages=_pages(result.details.flamegraphs),
         command=shlex.join(result.details.command),
         failed_steps=failed_steps(result),
+        output=result.details.subject_output,
         facts=tuple(_facts(result)),
     )
 
@@ -235,6 +243,7 @@ def _fit_view(result: FitResult, name: str) -> RunView:
         pages=(),
         command=shlex.join(result.command),
         failed_steps=(),
+        output="",
         facts=(*facts, *fit_facts(result)),
     )
 

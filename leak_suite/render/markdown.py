@@ -12,6 +12,7 @@ from leak_suite.render.comparison import comparison_markdown
 from leak_suite.render.fit import fit_facts
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import (
+    OUTPUT_TITLE,
     also_growing,
     failed_steps,
     format_growth,
@@ -47,6 +48,8 @@ class MarkdownRenderer(Renderer):
             parts.append(_table(findings))
         causes = grouped_by_cause(findings)
         parts += [_sites(group) for group in causes if group[0].sites]
+        if output := result.details.subject_output:
+            parts.append(_folded(OUTPUT_TITLE, ["", "```text", *output.splitlines(), "```"]))
         if sentences := [f"- {_text(line)}" for line in not_observed(result)]:
             parts.append(_folded("What this run would not have seen", sentences))
         return "\n\n".join(parts) + "\n"

@@ -14,6 +14,7 @@ from leak_suite.result_file import Result
 from leak_suite.units import display_unit, format_number, format_rate, format_value
 
 __all__ = [
+    "OUTPUT_TITLE",
     "WORST_FIRST",
     "also_growing",
     "cause_lines",
@@ -125,6 +126,9 @@ def not_observed(result: RunResult) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+OUTPUT_TITLE = "The subject wrote last"
+
+
 def failed_steps(result: RunResult) -> tuple[str, ...]:
     """A sentence for each step after the verdict that failed; the verdict holds without it."""
     steps = (
@@ -216,6 +220,8 @@ def failure_message(result: RunResult) -> str:
             lines.append(f"{other.outcome.value}: {other.metric}  {speed}".rstrip())
             if other.sites and (not first.sites or _first_site(other) != _first_site(first)):
                 lines += _site_block(replace(other, sites=other.sites[:1]))
+    if result.details.subject_output:
+        lines += [OUTPUT_TITLE + ":", *result.details.subject_output.splitlines()]
     lines += failed_steps(result)
     return "\n".join(lines)
 

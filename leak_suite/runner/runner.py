@@ -44,10 +44,14 @@ Reason = Literal["deadline", "growth", "failed", "hung", "died", "interrupted"]
 
 @dataclass(frozen=True)
 class Stop:
-    """Why no more rounds can be had, in a word and in a sentence."""
+    """Why no more rounds can be had, in a word and in a sentence.
+
+    `output` is what the subject wrote last, where the workload failed.
+    """
 
     reason: Reason
     text: str
+    output: str = ""
 
 
 class Runner:
@@ -162,7 +166,9 @@ class Runner:
         self.overhead += done.overhead
         if done.error is not None:
             at = self.iterations + 1
-            self._end("failed", f"the workload failed at iteration {at:,}: {done.error}")
+            self._end(
+                "failed", f"the workload failed at iteration {at:,}: {done.error}", done.output
+            )
             if not done.done:
                 return None
         # The last rounds tell best what the next one will cost; the first are dear.
@@ -209,6 +215,6 @@ class Runner:
             self._end("died", f"{error} (after {self.iterations:,} iterations)")
         return None
 
-    def _end(self, reason: Reason, text: str) -> None:
+    def _end(self, reason: Reason, text: str, output: str = "") -> None:
         if self.stop is None:
-            self.stop = Stop(reason, text)
+            self.stop = Stop(reason, text, output)

@@ -79,9 +79,9 @@ class AppSubject(AgentSubject):
         started = time.perf_counter()
         processes = self._children(values["children"])
         overhead = self._overhead + time.perf_counter() - started
-        if error is not None:  # by now it is written: servers answer first, and log then
-            error += self.agent.last_error()
-        return Round(done, spent, overhead, why, error, values, processes)
+        # By now it is written: servers answer first, and log then.
+        output = "" if error is None else self.agent.last_error()
+        return Round(done, spent, overhead, why, error, values, processes, output)
 
     def read(self) -> Values:
         """See `Subject.read`. The tree's memory comes from outside."""

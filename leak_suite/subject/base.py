@@ -22,7 +22,8 @@ class Round:
     `why` tells why it ended: "done", "time" (its seconds were up), "growth" (something grew by the
     guard's limit) or "failed" (`error` says how). `seconds` were spent in the workload, `overhead`
     in settling and reading. `values` are those of the subject as a whole, or of its main process;
-    `processes` are the others that were there, each with what it held.
+    `processes` are the others that were there, each with what it held. `output` is what the subject
+    wrote last, where the workload failed.
     """
 
     done: int
@@ -32,6 +33,7 @@ class Round:
     error: str | None
     values: Values
     processes: Mapping[Life, ProcessReading] = field(default_factory=dict)
+    output: str = ""
 
 
 @dataclass(frozen=True)

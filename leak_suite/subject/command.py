@@ -82,7 +82,7 @@ class CommandSubject(WatchedSubject):
             if time.monotonic() > until:
                 raise SubjectError(
                     f"the command did not write {text!r} within {_START_SECONDS:.0f} s"
-                    f"{self._last_output()}"
+                    f"\n{self._last_output()}"
                 )
             time.sleep(_POLL_SECONDS)
 
@@ -105,7 +105,7 @@ class CommandSubject(WatchedSubject):
         if self._target is not None:
             raise SubjectError(
                 f"the workload did not succeed within {_START_SECONDS:.0f} s: {error}"
-                f"{self._last_output()}"
+                f"\n{self._last_output()}"
             )
 
     def _base_url(self, port_needed: bool) -> str | None:

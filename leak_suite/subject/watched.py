@@ -107,10 +107,9 @@ class WatchedSubject:
         processes = _NO_PROCESSES if self._processes is None else self._processes.read()
         values = dict(self.read())
         values["peak"] = max(self._peak, values.get("rss") or 0) or None
-        if error is not None:
-            error += self._last_output()
+        output = "" if error is None else self._last_output()
         overhead = time.perf_counter() - started
-        return Round(done, spent, overhead, why, error, values, processes)
+        return Round(done, spent, overhead, why, error, values, processes, output)
 
     def read(self) -> Values:
         """See `Subject.read`. From outside nothing can be settled but by waiting."""

@@ -190,10 +190,10 @@ def test_a_workload_that_fails_brings_the_subjects_own_traceback(
     (tmp_path / "server.py").write_text(textwrap.dedent(FAILING))
     argv = (sys.executable, str(tmp_path / "server.py"), "{port}")
     with open_subject(CommandSpec(argv, f"{place}:fails")) as subject:
-        error = subject.round(1, seconds=5).error
-    assert error is not None
-    assert "500" in error
-    assert "KeyError: 'basket'" in error
+        done = subject.round(1, seconds=5)
+    assert done.error is not None
+    assert "500" in done.error
+    assert done.output.endswith("KeyError: 'basket'")
 
 
 @pytest.mark.parametrize("silent", [True, False])
