@@ -94,9 +94,6 @@ class Runs:
         return iter(self._results.items())
 
 
-# Metrics that are traced in the same way, and so in the same runs.
-
-
 def _with_lines(spec: AppSpec, result: RunResult) -> RunResult:
     """The result with the lines of what grows, traced in a server that is started for it."""
     if result.outcome is not Outcome.GROWING:
