@@ -68,6 +68,7 @@ class ClauseKind(str, Enum):
     SITES_NOTE = "sites note"
     SITES_TURNOVER = "sites turnover"
     SITES_UNEXPLAINED = "sites unexplained"
+    SITES_BY_HEAP = "sites by heap"
     NO_SITE_TRACED = "no site traced"
     NO_SITE_GREW = "no site grew"
     NO_SITE_OUTSIDE = "no site outside"
@@ -237,6 +238,11 @@ _CLAUSES: Mapping[ClauseKind, tuple[Part, str]] = {
     ClauseKind.SITES_TURNOVER: (
         Part.SITES,
         "; they carry more than the verdict saw: what a cache turns over may stand beside the leak",
+    ),
+    ClauseKind.SITES_BY_HEAP: (
+        Part.SITES,
+        ", the C library's heap read after each own line: the allocations that were recorded have "
+        "no Python line",
     ),
     ClauseKind.SITES_UNEXPLAINED: (Part.SITES, "; {rate} is not explained by them"),
     ClauseKind.NO_SITE_TRACED: (

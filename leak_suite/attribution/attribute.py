@@ -12,6 +12,7 @@ from typing import Any
 
 from leak_suite.attribution.plan import (
     ALLOCATIONS,
+    LITTLE,
     MUCH,
     OBJECTS,
     ORIGINS,
@@ -26,7 +27,7 @@ from leak_suite.attribution.plan import (
     window,
 )
 from leak_suite.attribution.sites import JUMP, contained, rank
-from leak_suite.attribution.trace import Trace
+from leak_suite.attribution.trace import StackTotal, Trace
 from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.errors import LeakSuiteError, SubjectDied, SubjectError
 from leak_suite.options import Options
@@ -213,7 +214,31 @@ class _Work:
             if longer < 2 * n or as_before or not _again(judged):
                 break
             n = longer
-        return found
+        return found | self._charged(findings, found, places, n)
+
+    def _charged(
+        self,
+        findings: Sequence[Finding],
+        found: Mapping[tuple[str, str], Finding],
+        places: Mapping[str, Sequence[Finding]],
+        n: int,
+    ) -> dict[tuple[str, str], Finding]:
+        """Findings of memory whose allocations have no Python line, by the heap's growth."""
+        dark = [f for f in findings if f.metric in HEAP_METRICS and in_the_dark(f, found[_key(f)])]
+        if not dark:
+            return {}
+        wanted = {process: [f for f in all_of if f in dark] for process, all_of in places.items()}
+        wanted = {process: of_it for process, of_it in wanted.items() if of_it}
+        try:
+            traces = self._trace(wanted, n, CHARGING)
+        except LeakSuiteError:
+            return {}
+        return {
+            _key(finding): with_charges(finding, found[_key(finding)], trace)
+            for process, of_it in wanted.items()
+            for finding in of_it
+            if isinstance(trace := traces[process], Trace)
+        }
 
     def _longer(self, n: int, most: int | None) -> int:
         """The next turn's n: more of what is rare or late, or more than a cache turns over in."""
@@ -225,16 +250,22 @@ class _Work:
     def _seconds(self, least: float) -> float:
         return max(least, VERDICT_SHARE * self._verdict_seconds)
 
-    def _trace(self, places: Mapping[str, Sequence[Finding]], n: int) -> dict[str, Trace | Clause]:
+    def _trace(
+        self,
+        places: Mapping[str, Sequence[Finding]],
+        n: int,
+        instead: Mapping[str, Any] | None = None,
+    ) -> dict[str, Trace | Clause]:
         """Trace n iterations and twice as many, in all processes at once.
 
-        Of a process that cannot be traced the clause that says why.
+        `instead` says what is traced, where that does not follow from the findings. Of a process
+        that cannot be traced the clause that says why.
         """
         traces: dict[str, Trace | Clause] = {}
         begun: dict[str, float] = {}
         with tempfile.TemporaryDirectory(prefix="leak-suite-trace-") as folder:
             for number, (process, findings) in enumerate(places.items()):
-                plan = plan_for(findings) | {
+                plan = dict(instead or plan_for(findings)) | {
                     "own": self._own,
                     "output": str(Path(folder) / f"{number}.bin"),
                     "iterations": self._age,
@@ -250,10 +281,10 @@ class _Work:
                     traces[process] = Clause(ClauseKind.NO_SITE_FAILED, text=str(error))
             if not begun:
                 return traces
-            first = self._repeat(n)
+            first = self._repeat(n, self._seconds(LATER_SECONDS))
             for process in begun:
                 self._subject.mark_trace(process)
-            second = self._repeat(2 * n)
+            second = self._repeat(2 * n, 2 * self._seconds(LATER_SECONDS))
             for process, share in begun.items():
                 try:
                     data = self._subject.end_trace(process)
@@ -264,9 +295,9 @@ class _Work:
                     traces[process] = Clause(ClauseKind.NO_SITE_ENDED, text=str(error))
         return traces
 
-    def _repeat(self, iterations: int) -> int:
-        """So many iterations, however long they take while each of them ends."""
-        seconds = max(self._seconds(LATER_SECONDS), 4 * iterations * self._pace)
+    def _repeat(self, iterations: int, least: float) -> int:
+        """So many iterations, or as many as fit into far more time than they took untraced."""
+        seconds = max(least, 4 * iterations * self._pace)
         done = self._subject.round(
             iterations,
             seconds=seconds,
@@ -318,6 +349,61 @@ def _shared(finding: Finding, sites: Sequence[Site]) -> tuple[Site, ...]:
     if finding.rate is None or finding.metric == "temp_bytes" or whole <= 0:
         return tuple(sites)
     return tuple(replace(site, share=(site.per_iteration or 0.0) / whole) for site in sites)
+
+
+def in_the_dark(finding: Finding, found: Finding) -> bool:
+    """Whether its sites leave most of the growth without a Python line."""
+    return not found.sites or (
+        bool(finding.rate)
+        and sum(site.per_iteration or 0.0 for site in found.sites if site.file)
+        < LITTLE * (finding.rate or 0.0)
+    )
+
+
+def with_charges(finding: Finding, found: Finding, trace: Trace) -> Finding:
+    """The finding with the lines under which the C library's heap grew, if that explains it. Pure.
+
+    `found` is what the recorded allocations gave.
+    """
+    rate = finding.rate or 0.0
+    charges = [total for total in trace.charges() if total.stack]
+    # A line that takes as much as stays is the one; others' memory is freed by no line, but by
+    # the end of the call.
+    nearest = min(charges, key=lambda total: abs(total.first / trace.first - rate), default=None)
+    chosen: list[StackTotal] = []
+    if nearest is not None and well_explained(finding, nearest.first / trace.first):
+        chosen = [nearest]
+    else:
+        for total in sorted(charges, key=lambda total: -total.first):
+            carried = sum(other.first for other in chosen) / trace.first
+            if carried >= EXPLAINED * rate or total.first / trace.first < EXPLAINED_SHARE * rate:
+                break
+            chosen.append(total)
+    carried = sum(other.first for other in chosen) / trace.first
+    if carried < LITTLE * rate:
+        return found
+    sites = list(rank(trace, chosen, rate=rate))
+    native = next((site for site in found.sites if not site.file), None)
+    notes = [native.note] if native is not None else []
+    notes += [
+        f"threads are started by {site.file}:{site.line}"
+        for site in rank(trace, trace.origins("threads"))[:1]
+        if site.file
+    ]
+    if notes:
+        sites[0] = replace(sites[0], note="; ".join([*notes, sites[0].note]).rstrip("; "))
+    how = (
+        Clause(
+            ClauseKind.SITES_TRACED, iterations=trace.first_iterations, of=trace.second_iterations
+        ),
+        Clause(ClauseKind.SITES_BY_HEAP),
+    )
+    return _with_clauses(replace(finding, sites=_shared(finding, sites)), *how)
+
+
+HEAP_METRICS = frozenset(("heap", "rss", "rss_anon", "pss", "private_dirty"))
+CHARGING: Mapping[str, Any] = {"allocations": "none", "heap": True, "watch": ["threads"]}
+"""The plan of a trace that charges own lines with the heap's growth."""
 
 
 def _allocated(finding: Finding, trace: Trace) -> tuple[Site, ...]:

@@ -8,6 +8,7 @@ from leak_suite.result import Cause, Finding, Outcome
 
 __all__ = [
     "ALLOCATIONS",
+    "LITTLE",
     "MUCH",
     "OBJECTS",
     "ORIGINS",

@@ -87,8 +87,10 @@ def rank(
     places = _places(_without_resizing(trace, totals, kept), kept)
     grown = [_Grown(total.rate(trace), total, frame) for frame, total in places.items()]
     grown = [entry for entry in grown if entry.rate > 0]
-    # What has no line is told only where nothing has one.
-    grown = [entry for entry in grown if entry.frame.line] or grown
+    # What has no line is told only where nothing that matters beside it has one.
+    dark = [entry.rate for entry in grown if not entry.frame.line]
+    least = NEXT_TO_NOTHING * max(dark, default=0.0)
+    grown = [entry for entry in grown if entry.frame.line and entry.rate >= least] or grown
     if not grown:
         return ()
     grown = _ordered(trace, grown, rate)
@@ -171,8 +173,9 @@ class Kept(NamedTuple):
 def contained(containers: Iterable[Container], unit: str, class_name: str = "") -> list[Kept]:
     """What containers take in per iteration, in a part's `unit`, by line.
 
-    That is the line that puts it in, where that is the subject's own; of objects of a class, and
-    where a library or a cache puts it in, the line that makes it. Only those containers count whose
+    That is the line that puts it in, where that is the subject's own: of several the one that makes
+    it, or else all. Of objects of a class, and where a library or a cache puts it in, it is the
+    line that makes it. Only those containers count whose
     growth is steady and that have a name or an inserting line.
     """
     kept: list[Kept] = []
@@ -185,13 +188,16 @@ def contained(containers: Iterable[Container], unit: str, class_name: str = "") 
             if class_name and part.type.rpartition(".")[2] != class_name:
                 continue
             amount, made = rate * getattr(part, unit), part.stack or ()
-            if direct:
-                kept += [
-                    Kept(share * amount, stack, part.type, made, container)
-                    for stack, share in inserting
-                ]
-            else:
+            if not direct:
                 kept.append(Kept(amount, made, part.type, (), container))
+                continue
+            # Of several lines that put something in, the one whose call made it put it in.
+            calling = [entry for entry in inserting if _site_frame(entry[0]) in made]
+            shares = sum(share for _, share in calling or inserting)
+            kept += [
+                Kept(share / shares * amount, stack, part.type, made, container)
+                for stack, share in calling or inserting
+            ]
         if unit in ("bytes", "large") and not class_name:
             kept += [
                 Kept(rate * container.entry_bytes * share, stack, "", (), container)

@@ -163,6 +163,13 @@ class Trace:
             if visible(row["kind"]) and not self._is_instrumentation(row["stack"])
         ]
 
+    def charges(self) -> list[StackTotal]:
+        """What the C library's heap grew by while own lines ran, by stack."""
+        return [
+            StackTotal(row["bytes"][0], row["bytes"][1], self._stack(row["stack"]))
+            for row in self.data.get("heap", ())
+        ]
+
     def objects(self, class_name: str = "") -> list[StackTotal]:
         """Objects that are alive at the end, of all types or of the classes of that name."""
         return [
@@ -249,5 +256,11 @@ def _is_class(name: str, wanted: str) -> bool:
 
 def _native(rows: Sequence[Sequence[str]]) -> str:
     """The nearest native frames that have a name, as far as the library that allocated."""
-    named = [f"{name} ({Path(file).name})" for name, file in rows if name and name != "???"]
+    named = []
+    for name, file in rows:
+        if name and name not in _UNKNOWN:
+            named.append(name if file in _UNKNOWN else f"{name} ({Path(file).name})")
     return "native: " + " < ".join(named[:4]) if named else ""
+
+
+_UNKNOWN = ("", "???", "<unknown>")

@@ -46,7 +46,9 @@ def findings_of(tmp_path: Path, python: Path, metrics: str) -> dict[str, Finding
     found = attribute_afresh(
         CallableSpec(f"{path}:job", python),
         [
-            Finding(metric, "bytes" if metric == "heap" else "things", Outcome.GROWING, rate=1.0)
+            Finding(metric, "bytes", Outcome.GROWING, rate=28_000.0)
+            if metric == "heap"
+            else Finding(metric, "things", Outcome.GROWING, rate=1.0)
             for metric in metrics.split()
         ],
         iterations=40,
@@ -61,8 +63,8 @@ def test_an_environment_without_memray_is_traced_by_ours_where_its_build_fits(
 ) -> None:
     venv.EnvBuilder(with_pip=False).create(tmp_path / "bare")
     found = findings_of(tmp_path, tmp_path / "bare" / "bin" / "python", "heap")["heap"]
-    assert found.sites[0].line == PAYLOAD
-    assert found.sites[0].function == "__init__"
+    assert (found.sites[0].line, found.sites[0].holder) == (JOB, "subject.KEPT")
+    assert f"made at {tmp_path / 'subject.py'}:{PAYLOAD}" in found.sites[0].note
     assert "by memray" in found.reason
 
 
@@ -72,7 +74,7 @@ def test_the_line_is_named_on_another_interpreter(version: str, tmp_path: Path) 
     found = findings_of(tmp_path, interpreter(version), metrics)
     lines = {metric: finding.sites[0].line for metric, finding in found.items() if finding.sites}
     assert set(lines) == set(metrics.split()), {name: f.reason for name, f in found.items()}
-    assert lines["heap"] == PAYLOAD
+    assert lines["heap"] == JOB
     assert lines["tracked:Job"] == JOB
     assert lines["fds"] == OPEN
     assert lines["threads"] == THREAD

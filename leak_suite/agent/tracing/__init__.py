@@ -38,6 +38,7 @@ class Tracing:
         allocations, output, native, memray_path: see `prepared_recording`
         containers: whether to look for containers that get longer
         watch: names of `ORIGINS` that are watched
+        heap: whether to charge own lines with what the C library's heap grows by under them
         objects: whether to count objects by type and line
         iterations: how many were done before
 
@@ -50,6 +51,7 @@ class Tracing:
         from . import holders  # noqa: F401
         from .allocations import prepared_recording, started
         from .containers import Containers
+        from .heap import HeapWatch
         from .lines import LineTrace
         from .origins import ORIGINS, OriginWatch
         from .ownership import Ownership
@@ -66,8 +68,9 @@ class Tracing:
         self._recording = started(recording)
         self._plan = plan
         self._origins = {name: OriginWatch(ORIGINS[name]()) for name in plan.get("watch", ())}
-        self._lines.watches = list(self._origins.values())
-        if self._origins:
+        self._heap = HeapWatch() if plan.get("heap") else None
+        self._lines.watches = self._watches()
+        if self._lines.watches:
             self._lines.start()
         self._seconds = time.thread_time() - begun
         return {"tool": self._recording.tool, "note": self._recording.note}
@@ -79,9 +82,11 @@ class Tracing:
         self._recording.boundary()
         for origin in self._origins.values():
             origin.end_window()
+        if self._heap is not None:
+            self._heap.end_window()
         if self._containers is not None:
             watches = self._containers.end_window()
-            self._lines.watches = [*self._origins.values(), *watches]
+            self._lines.watches = [*self._watches(), *watches]
             if watches:
                 self._lines.start()
         self._seconds += time.thread_time() - started
@@ -91,8 +96,9 @@ class Tracing:
         """End tracing: what both windows left, in plain data.
 
         {"tool", "note", "exact", "seconds" of this process, "stacks": lists of (file, line,
-        function, owner), innermost first, "rows", "containers", "objects", "origins"}; the owner
-        of a frame is "" for own code, "-" for the instrumentation, else the library's package.
+        function, owner), innermost first, "rows", "containers", "objects", "origins", "heap"}.
+        The owner of a frame is "" for own code, "-" for the instrumentation, else the library's
+        package.
         """
         started = time.thread_time()
         plan = self._need_plan()
@@ -102,12 +108,15 @@ class Tracing:
             gc.collect()
             recording = self._recording
             recording.stop()
-            answer: dict[str, Any] = {"tool": recording.tool, "note": recording.note}
+            notes = [recording.note, "" if self._heap is None else self._heap.note]
+            note = "; ".join(note for note in notes if note)
+            answer: dict[str, Any] = {"tool": recording.tool, "note": note}
             answer["exact"] = recording.exact
             for rows in origins.values():
                 for row in rows:
                     row["stack"] = None if row["stack"] is None else recording.number(row["stack"])
             answer["origins"] = origins
+            answer["heap"] = self._charges()
             answer["containers"] = self._grown_containers()
             wanted = plan.get("objects") or not answer["containers"]
             answer["objects"] = self._grown_objects() if wanted else []
@@ -119,6 +128,10 @@ class Tracing:
             return answer
         finally:
             self.close()
+
+    def _watches(self) -> list[Any]:
+        heap = [] if self._heap is None else [self._heap]
+        return [*self._origins.values(), *heap]
 
     def close(self) -> None:
         """Leave the process as it was, wherever tracing stands."""
@@ -159,6 +172,14 @@ class Tracing:
             row.update(path=path, own=own, inserted=lines)
             found.append(row)
         return found
+
+    def _charges(self) -> list[dict[str, Any]]:
+        if self._heap is None:
+            return []
+        return [
+            {"stack": self._recording.number(stack), "bytes": (first, second)}
+            for stack, first, second in self._heap.charges()
+        ]
 
     def _grown_objects(self) -> list[dict[str, Any]]:
         """Objects that the first window left, by type and stack, with the path to one of them."""

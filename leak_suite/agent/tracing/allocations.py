@@ -87,6 +87,8 @@ class _Memray(Recording):
         self._native = native
         self._live: tuple[dict[int, Any], dict[int, Any]] = ({}, {})
         self._indices: dict[Any, int] = {}
+        self._libraries = _Libraries()
+        self._native_keys: dict[Any, Any] = {}
         self._joined: dict[Any, dict[str, Any]] = {}
         self._reader: Any = None
         self._active = False
@@ -171,11 +173,22 @@ class _Memray(Recording):
         return index
 
     def _native_key(self, record: Any) -> Any:
-        return (record.native_stack_id, record.tid) if self._native else None
+        """By the names of native frames: threads that do the same have one."""
+        if not self._native:
+            return None
+        identity = record.native_stack_id
+        key = self._native_keys.get(identity)
+        if key is None:
+            frames = tuple(self._native_frames(record))
+            key = self._native_keys[identity] = self._native_keys.setdefault(frames, identity)
+        return key
 
     def _native_frames(self, record: Any) -> list[tuple[str, str]]:
-        """(function, file) of each frame, innermost first."""
-        return [(name, file) for name, file, _ in record.native_stack_trace(FRAMES)]
+        """(function, source file or else library) of each frame, innermost first."""
+        return [
+            (name, self._libraries.of(name) if file in _UNKNOWN else file)
+            for name, file, _ in record.native_stack_trace(FRAMES)
+        ]
 
     def made(self, item: object) -> tuple[int, int] | None:
         address = id(item) - _header(type(item))
@@ -260,6 +273,57 @@ class _Tracemalloc(Recording):
         self._read_object = None
         if not self._foreign:
             self._tracemalloc.stop()
+
+
+class _Libraries:
+    """Which library exports a function; memray tells source files, where there are any."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._handles: list[tuple[str, int]] | None = None
+
+    def of(self, function: str) -> str:
+        """The path of the library, or "" where none of those in this process exports it."""
+        if not function.isidentifier():
+            return ""
+        if function not in self._known:
+            self._known[function] = self._look_up(function)
+        return self._known[function]
+
+    def _look_up(self, function: str) -> str:
+        import _ctypes
+
+        if self._handles is None:
+            self._handles = []
+            with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+                paths = {line.split(maxsplit=5)[-1].strip() for line in file if ".so" in line}
+            for path in sorted(paths):
+                try:
+                    self._handles.append(
+                        (path, _ctypes.dlopen(path, os.RTLD_LAZY | os.RTLD_NOLOAD))
+                    )
+                except OSError:  # noqa: PERF203 - a file that is only mapped
+                    continue
+        for path, handle in self._handles:
+            try:
+                address = _ctypes.dlsym(handle, function)
+            except OSError:
+                continue
+            # A library answers for those that it needs too.
+            if address and self._maps(path, address):
+                return path
+        return ""
+
+    def _maps(self, path: str, address: int) -> bool:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                low, _, high = line.split(maxsplit=1)[0].partition("-")
+                if int(low, 16) <= address < int(high, 16):
+                    return line.rstrip().endswith(path)
+        return False
+
+
+_UNKNOWN = ("", "???", "<unknown>")
 
 
 def prepared_recording(plan: dict[str, Any]) -> Recording:

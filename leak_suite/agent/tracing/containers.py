@@ -39,6 +39,8 @@ _LEAST_LENGTH = 8
 _MOST_WATCHED = 40
 _MOST_TOLD = 12
 _LEAST_SHARE = 0.02
+_STOPPED = 0.05
+"""What grew by no more than this share of its growth before has stopped."""
 _SAMPLE = 16
 _SMALL = 512
 _MOST_PARTS = 200
@@ -96,8 +98,8 @@ class Containers:
             if middle is None:
                 continue
             before, length, size = first[id(item)], len(item), sys.getsizeof(item)
-            # The second window is twice as long; what was made for the first one stops.
-            if length - middle[0] < (middle[0] - before[0]) / 2:
+            # What was made for the first window stops; how steady the rest is, the host decides.
+            if length - middle[0] <= _STOPPED * (middle[0] - before[0]):
                 continue
             row: dict[str, Any] = {
                 "type": type(item).__name__,
