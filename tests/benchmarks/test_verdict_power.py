@@ -18,10 +18,10 @@ def test_the_tolerances_are_those_that_a_run_without_options_has() -> None:
     series = [Series(name, one.unit) for name, one in TOLERANCES.items()]
     product = tolerances(series, Options())
     for name, one in TOLERANCES.items():
-        assert (one.exact, one.unit, one.floor) == (
+        assert (one.exact, one.unit, one.min_rate) == (
             product[name].exact,
             product[name].unit,
-            product[name].floor,
+            product[name].min_rate,
         )
 
 
