@@ -1,4 +1,4 @@
-"""The application: routes over one `Service`, whose life the lifespan owns."""
+"""The application: routes over one `ServiceContainer`, whose life the lifespan owns."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from weakref import WeakSet
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from reference_app.errors import StartupError
+from reference_app.container import ServiceContainer
 from reference_app.factories import ServiceFactories
 from reference_app.http import problem_json
 from reference_app.http.access import Access, OwnOrigin
 from reference_app.http.connections import Connections
 from reference_app.http.routes import ROUTERS
-from reference_app.jobs.service import Service
 from reference_app.memory.allocator import configure_memory
 from reference_app.settings import Settings
 
@@ -36,23 +35,15 @@ def create_app(settings: Settings, factories: ServiceFactories | None = None) ->
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_memory()
-        service = Service(settings, factories)
-        app.state.service = service
-        try:
-            await service.open()
-            service.log.info(access.notice)
-            with _on_termination(lambda: _begin_drain(service, connections)):
-                async with _background(service):
+        async with ServiceContainer.started(settings, factories) as container:
+            app.state.container = container
+            container.log.info(access.notice)
+            with _on_termination(lambda: _begin_drain(container, connections)):
+                async with _background(container):
                     yield
                     # Event streams end before the server waits for its connections, where the
                     # signal came first; else, here.
-                    service.begin_drain()
-        except StartupError as error:
-            # The server prints how it came here; this line says what to do.
-            service.log.error("the service did not start", reason=str(error))
-            raise
-        finally:
-            await service.close()
+                    container.begin_drain()
 
     app = FastAPI(
         title="Reference pose service",
@@ -79,23 +70,25 @@ def create_app(settings: Settings, factories: ServiceFactories | None = None) ->
     return app
 
 
-def _begin_drain(service: Service, connections: WeakSet[asyncio.Transport]) -> None:
-    service.begin_drain()
+def _begin_drain(container: ServiceContainer, connections: WeakSet[asyncio.Transport]) -> None:
+    container.begin_drain()
 
     def end_connections() -> None:
         for connection in tuple(connections):
             connection.abort()
 
-    asyncio.get_running_loop().call_later(service.settings.drain_seconds, end_connections)
+    asyncio.get_running_loop().call_later(container.settings.drain_seconds, end_connections)
 
 
 @asynccontextmanager
-async def _background(service: Service) -> AsyncIterator[None]:
+async def _background(container: ServiceContainer) -> AsyncIterator[None]:
     """Expiry and the watch over memory, until the block ends."""
-    settings = service.settings
+    settings = container.settings
     tasks = [
-        asyncio.create_task(_every(settings.expiry_interval_seconds, service.expire, service)),
-        asyncio.create_task(_every(settings.memory_interval_seconds, service.guard.watch, service)),
+        asyncio.create_task(_every(settings.expiry_interval_seconds, container.expire, container)),
+        asyncio.create_task(
+            _every(settings.memory_interval_seconds, container.guard.watch, container)
+        ),
     ]
     try:
         yield
@@ -105,15 +98,17 @@ async def _background(service: Service) -> AsyncIterator[None]:
         await asyncio.wait(tasks)
 
 
-async def _every(seconds: float, action: Callable[[], Awaitable[None]], service: Service) -> None:
+async def _every(
+    seconds: float, action: Callable[[], Awaitable[None]], container: ServiceContainer
+) -> None:
     while True:
         await asyncio.sleep(seconds)
         try:
             await action()
         except Exception as error:
             # One bad turn must not end all later ones.
-            service.log.error("background work failed", error=repr(error))
-            service.note_error("background work failed", repr(error))
+            container.log.error("background work failed", error=repr(error))
+            container.note_error("background work failed", repr(error))
 
 
 @contextmanager

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from typing_extensions import Self
 
 __all__ = ["MIB", "MULTIPART_ALLOWANCE_BYTES", "Settings"]
 
@@ -31,8 +30,13 @@ class Settings(BaseSettings):
     max_duration_seconds: float = Field(default=10.0, gt=0)
     frame_interval: int = Field(default=3, ge=1)
     output_width: int = Field(default=720, ge=16)
+    # The largest picture: 1088 is how encoders write 1080 lines.
+    max_pixels: int = Field(default=1920 * 1088, ge=1)
+    preview_seconds: float = Field(default=3.0, gt=0)
     detection_mode: Literal["fast", "smart"] = "fast"
     frame_source: Literal["stream", "batch"] = "stream"
+    batch_frames: int = Field(default=30, ge=1)
+    batch_format: Literal["jpg", "png"] = "jpg"
 
     max_processing: int = Field(default=2, ge=1)
     max_pending: int = Field(default=10, ge=1)
@@ -40,11 +44,21 @@ class Settings(BaseSettings):
     # Below the API's own priority, so that /health stays quick while the workers compute.
     worker_niceness: int = Field(default=5, ge=0, le=19)
     max_job_seconds: float = Field(default=600.0, gt=0)
+    # A job whose service ends while it runs is run again, so often in all.
+    max_job_attempts: int = Field(default=3, ge=1)
+    # A running job belongs to its service for so long after the last beat.
+    job_lease_seconds: float = Field(default=30.0, gt=0)
+    job_beat_seconds: float = Field(default=5.0, gt=0)
+    # How often the queue is looked at without a hint, and the pause where work may not start yet.
+    queue_poll_seconds: float = Field(default=5.0, gt=0)
+    queue_pause_seconds: float = Field(default=0.5, gt=0)
     drain_seconds: float = Field(default=25.0, ge=0)
 
     job_ttl_seconds: float = Field(default=3600.0, gt=0)
     expiry_interval_seconds: float = Field(default=30.0, gt=0)
     upload_idle_seconds: float = Field(default=30.0, gt=0)
+    # An event stream without news says so often that it is alive.
+    event_keepalive_seconds: float = Field(default=15.0, gt=0)
     # Told to a refused client until the first job has shown how long one really takes.
     assumed_job_seconds: float = Field(default=10.0, gt=0)
 
@@ -55,6 +69,12 @@ class Settings(BaseSettings):
     # What one job may allocate; by default an even share of the limit.
     job_memory_mb: int | None = Field(default=None, ge=1)
     memory_interval_seconds: float = Field(default=2.0, gt=0)
+    # Told to a client that was refused because memory is short.
+    memory_retry_seconds: int = Field(default=5, ge=1)
+    # Shares of the limit at which the state is called so, and at which an alarm is logged.
+    memory_warning_percent: float = Field(default=60.0, gt=0)
+    memory_critical_percent: float = Field(default=80.0, gt=0)
+    memory_alarm_percents: tuple[float, ...] = (70.0, 80.0, 90.0)
 
     spool_dir: Path = Field(default_factory=lambda: default_spool_dir())
     # A spool on tmpfs is memory: a dozen uploads are 360 MB that no guard figure shows.
@@ -75,6 +95,8 @@ class Settings(BaseSettings):
     def _limits_agree(self) -> Self:
         if self.memory_soft_mb > self.memory_hard_mb:
             raise ValueError("MEMORY_SOFT_MB is above MEMORY_HARD_MB; give a soft limit below it")
+        if self.job_beat_seconds >= self.job_lease_seconds:
+            raise ValueError("JOB_BEAT_SECONDS is not below JOB_LEASE_SECONDS; beat more often")
         return self
 
     @property
@@ -102,9 +124,9 @@ class Settings(BaseSettings):
 
 def default_spool_dir() -> Path:
     """A folder for uploads on a disk: the system's temporary folder, unless that is memory."""
-    from reference_app.storage.local import filesystem_of  # the store knows what a disk is
+    from reference_app.storage.instance import is_in_memory  # the store knows what a disk is
 
     temporary = Path(tempfile.gettempdir())
     # On Linux the one place for temporary files that is kept on a disk; a run makes its own folder.
-    root = Path("/var/tmp") if filesystem_of(temporary) in {"tmpfs", "ramfs"} else temporary  # noqa: S108
+    root = Path("/var/tmp") if is_in_memory(temporary) else temporary  # noqa: S108
     return root / "reference-app"

@@ -72,8 +72,8 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:
-    if (service := getattr(request.app.state, "service", None)) is not None:
-        service.note_error("the service failed on a request", f"{request.url.path}: {error!r}")
+    if (container := getattr(request.app.state, "container", None)) is not None:
+        container.note_error("the service failed on a request", f"{request.url.path}: {error!r}")
     # The traceback goes to the log by way of the server; a client learns nothing of the inside.
     # The server drops the connection after an exception, so the client must not use it again.
     return problem_response(

@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
-from typing_extensions import Self
+import anyio
 
 from reference_app.errors import Busy
+from reference_app.jobs.store import JobStore
 from reference_app.memory.guard import MemoryGuard
+from reference_app.settings import Settings
 
-__all__ = ["Admission", "Reservation"]
-
-_MEMORY_RETRY_SECONDS = 5
-
-
-class Reservation:
-    """A place in the queue for an upload on its way; given back unless the upload takes it.
-
-    The place is counted from here on, so that uploads that arrive together cannot overfill the
-    queue.
-    """
-
-    def __init__(self, give_back: Callable[[], None]) -> None:
-        self._give_back: Callable[[], None] | None = give_back
-
-    def release(self) -> None:
-        """Give the place back; harmless a second time."""
-        if self._give_back is not None:
-            self._give_back()
-            self._give_back = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
+__all__ = ["Admission"]
 
 
 class Admission:
@@ -50,37 +22,49 @@ class Admission:
     def __init__(
         self,
         *,
-        max_pending: int,
-        waiting: Callable[[], int],
+        settings: Settings,
+        owner: str,
+        store: JobStore,
         guard: MemoryGuard,
-        estimated_wait: Callable[[], int],
-        drain_seconds: float,
+        estimated_wait: Callable[[], Awaitable[int]],
     ) -> None:
         self.uploading = 0
         self.closed = False
-        self._max_pending = max_pending
-        self._waiting = waiting
+        self._settings = settings
+        self._owner = owner
+        self._store = store
         self._guard = guard
         self._estimated_wait = estimated_wait
-        self._drain_seconds = drain_seconds
 
-    async def reserve(self) -> Reservation:
-        """A place for one upload, or `Busy` with the reason and when to come back."""
+    @asynccontextmanager
+    async def place(self, job_id: str) -> AsyncIterator[None]:
+        """A place in the queue for one upload; given back at the end unless its job took it.
+
+        It counts from here on, so that uploads that arrive together cannot overfill the queue.
+        Raises `Busy` with the reason and when to come back.
+        """
         self.check_open()
         # Taken before the memory is read: that takes a moment, in which others may come.
-        reservation = self._take_place()
+        if not await self._store.reserve(job_id, self._owner, self._settings.max_pending):
+            raise Busy(
+                f"The queue is full: {self._settings.max_pending} jobs are waiting already.",
+                reason="queue full",
+                retry_after_seconds=await self._estimated_wait(),
+            )
+        self.uploading += 1
         try:
             if not await self._guard.has_room():
                 raise Busy(
                     "Memory is short; nothing new is taken until it has recovered.",
                     reason="memory",
-                    retry_after_seconds=_MEMORY_RETRY_SECONDS,
+                    retry_after_seconds=self._settings.memory_retry_seconds,
                 )
             self.check_open()
-        except BaseException:
-            reservation.release()
-            raise
-        return reservation
+            yield
+        finally:
+            self.uploading -= 1
+            with anyio.CancelScope(shield=True):
+                await self._store.unreserve(job_id)
 
     def check_open(self, *, close: bool = False) -> None:
         """`Busy` once the service is going away."""
@@ -88,19 +72,6 @@ class Admission:
             raise Busy(
                 "The service is shutting down.",
                 reason="draining",
-                retry_after_seconds=max(1, math.ceil(self._drain_seconds)),
+                retry_after_seconds=max(1, math.ceil(self._settings.drain_seconds)),
                 close=close,
             )
-
-    def _take_place(self) -> Reservation:
-        if self.uploading + self._waiting() >= self._max_pending:
-            raise Busy(
-                f"The queue is full: {self._max_pending} jobs are waiting already.",
-                reason="queue full",
-                retry_after_seconds=self._estimated_wait(),
-            )
-        self.uploading += 1
-        return Reservation(self._give_back)
-
-    def _give_back(self) -> None:
-        self.uploading -= 1

@@ -9,7 +9,8 @@ from typing import Any
 
 __all__ = ["JobEvents", "Subscription"]
 
-Event = dict[str, Any]
+#: The version of the job's record, and what a client reads of it.
+Event = tuple[int, dict[str, Any]]
 
 
 class Subscription:
@@ -61,10 +62,12 @@ class JobEvents:
             if not group and self._subscriptions.get(job_id) is group:
                 del self._subscriptions[job_id]
 
-    def publish(self, job_id: str, event: Event, *, last: bool = False) -> None:
+    def publish(
+        self, job_id: str, view: dict[str, Any], *, version: int = 0, last: bool = False
+    ) -> None:
         """Tell the listeners of a job; after the `last` event their streams end."""
         for subscription in self._subscriptions.get(job_id, ()):
-            subscription.put(event)
+            subscription.put((version, view))
             if last:
                 subscription.put(None)
 

@@ -1,302 +1,200 @@
-"""One running service: its factories, and what happens to a job from upload to expiry."""
+"""What can be asked about jobs: accept, find, list, cancel, remove, expire."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from functools import partial
+from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
+import anyio
 
 from reference_app.errors import NotFound
-from reference_app.factories import ServiceFactories
-from reference_app.http.upload import SOURCE_NAME, Upload
-from reference_app.jobs.model import Job, State
+from reference_app.jobs.journal import JobJournal
+from reference_app.jobs.model import Job, State, object_prefix
+from reference_app.jobs.queue import JobQueue
 from reference_app.jobs.retry_after import estimated_wait_seconds
-from reference_app.logs import make_logger
+from reference_app.jobs.runner import INPUT_NAME, JobRunner
+from reference_app.jobs.store import JobStore, update
+from reference_app.logs import Logger
 from reference_app.metrics import Metrics
-from reference_app.pipeline.errors import JobFailed
-from reference_app.pipeline.task import Progress, Summary, Task
-from reference_app.recent_errors import RecentErrors
 from reference_app.settings import Settings
-from reference_app.workers.process import warm_up
-from reference_app.workers.worker import Stopped, Worker
+from reference_app.storage.objects import ObjectStore
 
-__all__ = ["Service"]
-
-_RECENT_JOBS = 20
+__all__ = ["JobService"]
 
 
-class Service:
-    """Puts the parts together and moves jobs between their states; every move passes `_move`."""
+class JobService:
+    """The use cases of jobs, over their records, their objects and what runs here."""
 
-    def __init__(self, settings: Settings, factories: ServiceFactories) -> None:
-        self.settings = settings
-        self.log = make_logger(settings.log_level, factories.log_stream)
-        self.clock = factories.clock()
-        self.registry = factories.registry(settings, self.clock)
-        self.artifacts = factories.artifacts(settings)
-        self.broadcaster = factories.broadcaster()
-        self.metrics = Metrics()
-        self.errors = RecentErrors()
-        self.peak_processing = 0
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        owner: str,
+        store: JobStore,
+        queue: JobQueue,
+        objects: ObjectStore,
+        runner: JobRunner,
+        journal: JobJournal,
+        metrics: Metrics,
+        log: Logger,
+    ) -> None:
         self.peak_pending = 0
-        # The guard asks the pool for its workers, and the pool asks the guard for room.
-        self.pool = factories.pool(settings, self._has_room, self.log)
-        self.guard = factories.guard(settings, self.clock, self.log, self.pool.pids)
-        # A thread shares its process's memory, so nothing can limit its part of it.
-        self.job_memory_bytes = (
-            settings.job_memory_bytes(self.guard.limit.bytes)
-            if settings.workers == "process"
-            else None
-        )
-        self.admission = factories.admission(settings, self.pool, self.guard, self._estimated_wait)
-        self._make_worker = factories.workers(settings, factories.engine(factories.pipeline))
-        # The longest of these is the usual: who is told to come back too early comes in vain.
-        self._recent_seconds: deque[float] = deque(maxlen=_RECENT_JOBS)
-        self.upload_handler = factories.upload_handler(
-            settings, self.artifacts, self.admission, self.accept
-        )
-        self._drain_ends = float("inf")
+        self._settings = settings
+        self._owner = owner
+        self._store = store
+        self._queue = queue
+        self._objects = objects
+        self._runner = runner
+        self._journal = journal
+        self._metrics = metrics
+        self._log = log
 
-    async def open(self) -> None:
-        """Clear what a dead run left, and begin to work."""
-        removed = await anyio.to_thread.run_sync(self.artifacts.open)
-        if removed:
-            self.log.info("removed what a dead run left", folders=[path.name for path in removed])
-        if self.settings.workers == "process":
-            await anyio.to_thread.run_sync(warm_up)
-        self.pool.open()
-        self.log.info(
-            "service started",
-            memory_limit_bytes=self.guard.limit.bytes,
-            memory_limit_source=self.guard.limit.source,
-            job_memory_bytes=self.job_memory_bytes,
-            **self.settings.model_dump(mode="json", include={"workers", "spool_dir"}),
-        )
-        if self.artifacts.in_memory:
-            self.log.warning(
-                "the spool is in memory: every file in it takes from what the limits protect",
-                spool_dir=str(self.settings.spool_dir),
-            )
-        if self.guard.hard_bytes > self.guard.limit.bytes:
-            self.log.warning(
-                "the hard limit lies above what may be used at all: lower MEMORY_HARD_MB",
-                hard_bytes=self.guard.hard_bytes,
-                limit_bytes=self.guard.limit.bytes,
-            )
+    async def accept(
+        self, job_id: str, filename: str, size_bytes: int, source: Path
+    ) -> dict[str, Any]:
+        """Queue the job of an upload that arrived whole; gives what a client reads about it.
 
-    def begin_drain(self) -> None:
-        """Take nothing new, end uploads and event streams; what runs goes on. Safe to repeat."""
-        if self.admission.closed:
-            return
-        self.admission.closed = True
-        self.pool.halt()
-        self.log.info("draining", running=self.pool.running, waiting=self.pool.waiting)
-        self._drain_ends = self.clock.monotonic() + self.settings.drain_seconds
-        self.upload_handler.end_all()
-        self.broadcaster.close()
-
-    async def close(self) -> None:
-        """Drain, and leave neither process nor file."""
-        self.begin_drain()
-        for job in self.registry:
-            if self.pool.withdraw(job.job_id):
-                await self._give_up(job, "The service is shutting down.")
-        await self.pool.drain(max(0.0, self._drain_ends - self.clock.monotonic()))
-        await anyio.to_thread.run_sync(self.artifacts.close)
-        self.log.info("service stopped")
-
-    def accept(self, job_id: str, upload: Upload) -> Job:
-        """Queue the job of an upload that arrived whole."""
-        job = Job(
-            job_id=job_id,
-            filename=upload.filename,
-            size_bytes=upload.size_bytes,
-            created_at=self.clock.wall(),
-            state_changed_at=self.clock.monotonic(),
-        )
-        self.registry.add(job)
+        Its place was reserved under this id. The file is taken over. On any failure nothing of
+        the job stays behind.
+        """
         try:
-            self.pool.submit(job_id, partial(self._start, job), partial(self._execute, job))
-            self.peak_pending = max(self.peak_pending, self.pool.waiting)
+            await self._objects.put_file(object_prefix(job_id, 0) + INPUT_NAME, source)
+            async with self._journal.in_order:
+                job = await self._store.add(job_id, filename, size_bytes)
+                pending = (await self._store.count())["pending"]
+                self.peak_pending = max(self.peak_pending, pending)
+                position = await self._store.position(job_id)
+                self._journal.moved(job, position)
+            await self._queue.put(job_id)
         except BaseException:
             # The client is told that it was not taken, so it must not be found here either.
-            self.pool.withdraw(job_id)
-            self.registry.remove(job_id)
+            with anyio.CancelScope(shield=True):
+                await self._forget(job_id)
             raise
-        self.metrics.upload_taken(upload.size_bytes)
-        self._tell(job)
-        return job
+        self._metrics.upload_taken(size_bytes)
+        return job.view(position)
 
-    def find(self, job_id: str) -> Job:
+    async def find(self, job_id: str) -> Job:
         """The job of that name, or `NotFound`."""
-        job = self.registry.get(job_id)
+        job = await self._store.get(job_id)
         if job is None:
             raise NotFound("There is no such job; it may have expired.")
         return job
 
-    def view(self, job: Job) -> dict[str, Any]:
+    async def view(self, job: Job) -> dict[str, Any]:
         """What a client reads about a job."""
-        return job.view(self.pool.position(job.job_id))
+        waits = job.status is State.PENDING
+        return job.view(await self._store.position(job.job_id) if waits else None)
 
-    async def cancel(self, job: Job) -> None:
-        """End a job in whatever state it is, and give back all that it holds.
+    async def views(self) -> list[dict[str, Any]]:
+        """What a client reads about all jobs, in order of arrival."""
+        now = await self._store.now()
+        views, place = [], 0
+        for job in await self._store.all():
+            if not job.is_over(now):
+                place += job.status is State.PENDING
+                views.append(job.view(place if job.status is State.PENDING else None))
+        return views
+
+    async def count(self) -> dict[str, int]:
+        """How many jobs stand in each state."""
+        return await self._store.count()
+
+    async def estimated_wait(self) -> int:
+        """Seconds after which a client that found the queue full should come back."""
+        now = await self._store.now()
+        jobs = await self._store.all()
+        running = [job.pace(now) for job in jobs if job.status is State.PROCESSING]
+        return estimated_wait_seconds(running, self._runner.usual_seconds)
+
+    async def cancel(self, job_id: str) -> Job:
+        """End a job in whatever state it is, and give back all that it holds; gives its record.
 
         A completed job loses its files and becomes cancelled; one that failed or was cancelled
-        before stays as it is.
+        before stays as it is. Raises `NotFound`.
         """
-        if not self.pool.withdraw(job.job_id):
-            await self.pool.stop(job.job_id)
-        await self._give_up(job, "Cancelled on request.")
+        job = await update(
+            self._store,
+            job_id,
+            lambda one, now: one.cancelled(
+                now, self._settings.job_ttl_seconds, "Cancelled on request."
+            ),
+        )
+        if job is not None and job.status is State.PROCESSING:
+            await self._stop(job_id)
+        elif job is not None:
+            await self._delete(job_id)
+            self._journal.moved(job)
+        return await self.find(job_id)
 
-    async def remove(self, job: Job) -> None:
-        """Forget a job with its files, now."""
-        await self.cancel(job)
-        self.registry.remove(job.job_id)
-        await self.artifacts.discard(job.job_id)
-        self.log.info("job removed", job_id=job.job_id)
+    async def remove(self, job_id: str) -> None:
+        """Forget a job with its files, now; one that runs is cancelled first. Raises `NotFound`."""
+        await self.cancel(job_id)
+        await self._store.remove(job_id)
+        await self._delete(job_id)
+        self._log.info("job removed", job_id=job_id)
 
-    def note_error(self, kind: str, text: str) -> None:
-        """Remember, for people, that something went wrong."""
-        self.errors.add(self.clock.wall(), kind, text)
+    async def recover(self) -> None:
+        """Put jobs that nobody works on any more back into their place in the queue."""
+        settings = self._settings
+        for lapsed in await self._store.lapsed(self._owner):
+            job = await update(
+                self._store,
+                lapsed.job_id,
+                lambda one, now, attempt=lapsed.attempt: one.requeued(  # type: ignore[misc]
+                    attempt, now, settings.job_ttl_seconds, settings.max_job_attempts
+                ),
+            )
+            if job is not None:
+                self._journal.moved(job)
+                await self._queue.put(job.job_id)
 
     async def expire(self) -> None:
-        """Forget the jobs whose time is over, with their files."""
-        for job in self.registry.expired():
-            self.registry.remove(job.job_id)
-            await self.artifacts.discard(job.job_id)
-            self.log.info("job expired", job_id=job.job_id, status=job.status.value)
-        await self.artifacts.sweep()
+        """Forget the jobs whose time is over; then delete all objects that no record wants."""
+        for job in await self._store.remove_expired():
+            self._log.info("job expired", job_id=job.job_id, status=job.status.value)
+        await self.sweep()
 
-    async def _has_room(self) -> bool:
-        return await self.guard.has_room()
-
-    def _estimated_wait(self) -> int:
-        now = self.clock.monotonic()
-        running = [job.pace(now) for job in self.registry if job.status is State.PROCESSING]
-        usual = max(self._recent_seconds, default=self.settings.assumed_job_seconds)
-        return estimated_wait_seconds(running, usual)
-
-    def _task(self, job_id: str) -> Task:
-        folder = self.artifacts.folder(job_id)
-        settings = self.settings
-        return Task(
-            source=folder / SOURCE_NAME,
-            folder=folder,
-            max_duration_seconds=settings.max_duration_seconds,
-            frame_interval=settings.frame_interval,
-            output_width=settings.output_width,
-            frame_source=settings.frame_source,
-            detection_mode=settings.detection_mode,
-            memory_bytes=self.job_memory_bytes,
-        )
-
-    def _start(self, job: Job) -> Worker:
-        """The job's worker; called in one step with leaving the queue.
-
-        So nobody ever sees a job that neither waits in the queue nor is being processed.
-        """
-        self._move(job, State.PROCESSING, message="Processing.")
-        return self._make_worker(self._task(job.job_id))
-
-    async def _execute(self, job: Job, worker: Worker) -> None:
-        """Run one job to its final state; never raises, never leaves it half-way."""
-        self.peak_processing = max(self.peak_processing, self.pool.running)
-        started = self.clock.monotonic()
-        job.memory_before_bytes = await self._tree_bytes()
-        try:
-            summary = await self._run(job, worker)
-            await anyio.to_thread.run_sync(
-                self.artifacts.keep_only, job.job_id, tuple(summary.files.values())
-            )
-        except Stopped:
-            await self._end(job, State.CANCELLED, "Cancelled.")
-        except JobFailed as failure:
-            await self._end(job, State.FAILED, "Failed.", error=str(failure))
-        except Exception as error:
-            self.log.error("job broke", job_id=job.job_id, error=repr(error))
-            await self._end(job, State.FAILED, "Failed.", error="The service failed on this job.")
-        else:
-            self._take_results(job, summary)
-            self._recent_seconds.append(self.clock.monotonic() - started)
-            await self._end(job, State.COMPLETED, "Completed.")
-
-    async def _run(self, job: Job, worker: Worker) -> Summary:
-        """The worker's summary; a worker that takes too long is stopped and has failed."""
-        late = asyncio.get_running_loop().call_later(self.settings.max_job_seconds, worker.stop)
-        began = self.clock.monotonic()
-        try:
-            return await worker.run(partial(self._progress, job))
-        except Stopped:
-            if self.clock.monotonic() - began >= self.settings.max_job_seconds:
-                raise JobFailed(
-                    f"Processing took longer than {self.settings.max_job_seconds:g} s."
-                ) from None
-            raise
-        finally:
-            late.cancel()
-
-    def _take_results(self, job: Job, summary: Summary) -> None:
-        values = {name: getattr(summary, name) for name in summary.__dataclass_fields__}
-        job.files = dict(values.pop("files"))
-        job.trimmed = summary.trimmed
-        job.summary = {**values, "notes": list(summary.notes)}
-
-    async def _end(self, job: Job, state: State, message: str, error: str | None = None) -> None:
-        """The last move: after the files, so that who sees the state sees the disk as it stays."""
-        if state is not State.COMPLETED:
-            await self.artifacts.discard(job.job_id)
-        job.memory_after_bytes = await self._tree_bytes()
-        self._move(job, state, message=message, error=error)
-
-    async def _tree_bytes(self) -> int | None:
-        """Memory for the log; a job must not break because nobody could read it."""
-        try:
-            return (await self.guard.read()).tree.pss
-        except Exception as error:
-            self.log.warning("memory could not be read", error=repr(error))
-            return None
-
-    async def _give_up(self, job: Job, message: str) -> None:
-        if job.status in (State.PENDING, State.COMPLETED):
-            job.files = {}
-            await self.artifacts.discard(job.job_id)
-            self._move(job, State.CANCELLED, message=message)
-
-    def _progress(self, job: Job, progress: Progress) -> None:
-        if job.status is State.PROCESSING:
-            job.advance(progress.fraction, progress.message, self.clock)
-            self._publish(job)
-
-    def _move(self, job: Job, state: State, *, message: str, error: str | None = None) -> None:
-        if not job.move(state, self.clock):
+    async def sweep(self) -> None:
+        """Delete the objects of jobs that are not recorded, and of attempts that count no more."""
+        # Keys before both: whatever is stored was reserved or recorded earlier.
+        keys = await self._objects.keys("jobs/")
+        if not keys:
             return
-        job.message, job.error = message, error
-        if state is State.COMPLETED:
-            job.progress = 1.0
-        self._tell(job)
+        # Reservations before records: an upload that becomes a job meanwhile is in one of the two.
+        uploading = await self._store.reservations()
+        jobs = {job.job_id: job for job in await self._store.all()}
+        for job_id, attempt in sorted({_owner_of(key) for key in keys}):
+            job = jobs.get(job_id)
+            if job_id not in uploading and (job is None or not job.keeps(attempt)):
+                await self._delete(job_id, attempt)
 
-    def _tell(self, job: Job) -> None:
-        """One log line, one event, one count for every change of state."""
-        self.log.info(
-            "job " + job.status.value,
-            job_id=job.job_id,
-            status=job.status.value,
-            size_bytes=job.size_bytes,
-            error=job.error,
-            memory_before_bytes=job.memory_before_bytes,
-            memory_after_bytes=job.memory_after_bytes,
+    async def _forget(self, job_id: str) -> None:
+        """Nothing of an upload that could not be queued stays behind."""
+        job = await update(
+            self._store, job_id, lambda one, now: one.cancelled(now, 0.0, "Not accepted.")
         )
-        if job.error is not None and job.status is State.FAILED:
-            self.note_error("job failed", job.error)
-        self.metrics.job_moved(job.status.value)
-        self._publish(job, last=job.status.final)
+        if job is not None and job.status is State.PROCESSING:
+            await self._stop(job_id)
+        await self._store.remove(job_id)
+        await self._delete(job_id)
 
-    def _publish(self, job: Job, *, last: bool = False) -> None:
-        """Tell who listens; that nobody could be told is no reason for a job to break."""
+    async def _stop(self, job_id: str) -> None:
+        # A job that has just been claimed is known to the runner when this lock is free.
+        async with self._journal.in_order:
+            pass
+        await self._runner.stop(job_id)
+
+    async def _delete(self, job_id: str, attempt: int | None = None) -> None:
+        """Delete objects; what cannot be deleted now is found by the sweep."""
+        prefix = object_prefix(job_id, attempt)
         try:
-            self.broadcaster.publish(job.job_id, self.view(job), last=last)
+            with anyio.CancelScope(shield=True):
+                await self._objects.delete_prefix(prefix)
         except Exception as error:
-            self.log.error("news of a job were lost", job_id=job.job_id, error=repr(error))
+            self._log.warning("objects were not deleted", prefix=prefix, error=repr(error))
+
+
+def _owner_of(key: str) -> tuple[str, int]:
+    _, job_id, attempt, _ = key.split("/", 3)
+    return job_id, int(attempt)

@@ -18,11 +18,10 @@ from reference_app.logs import Logger
 from reference_app.memory.allocator import release_memory
 from reference_app.memory.history import MemoryHistory
 from reference_app.memory.reading import Limit, Usage, process_tree, usage_of
+from reference_app.settings import MIB, Settings
 
 __all__ = ["MemoryGuard", "Reading", "measure"]
 
-_WARNING, _CRITICAL = 60.0, 80.0
-_ALARMS = (70.0, 80.0, 90.0)
 _CLEANING_PAUSE_SECONDS = 1.0
 
 
@@ -65,8 +64,7 @@ class MemoryGuard:
     def __init__(
         self,
         *,
-        soft_bytes: int,
-        hard_bytes: int,
+        settings: Settings,
         limit: Limit,
         clock: Clock,
         log: Logger,
@@ -74,13 +72,14 @@ class MemoryGuard:
         measure: Callable[[Callable[[], Collection[int]]], Reading] = measure,
         clean: Callable[[], None] = release_memory,
     ) -> None:
-        self.soft_bytes = soft_bytes
-        self.hard_bytes = hard_bytes
+        self.soft_bytes = settings.memory_soft_mb * MIB
+        self.hard_bytes = settings.memory_hard_mb * MIB
         self.limit = limit
         self.peak_tree_bytes = 0
         self.peak_resting_bytes = 0
         self.latest: Reading | None = None
         self.history = MemoryHistory()
+        self._settings = settings
         self._clock = clock
         self._log = log
         self._worker_pids = worker_pids
@@ -117,9 +116,9 @@ class MemoryGuard:
     def status(self, reading: Reading) -> str:
         """The share in one word."""
         percent = self.percent(reading)
-        if percent >= _CRITICAL:
+        if percent >= self._settings.memory_critical_percent:
             return "critical"
-        return "warning" if percent >= _WARNING else "healthy"
+        return "warning" if percent >= self._settings.memory_warning_percent else "healthy"
 
     def _may_clean(self) -> bool:
         return self._clock.monotonic() - self._cleaned_at >= _CLEANING_PAUSE_SECONDS
@@ -138,7 +137,8 @@ class MemoryGuard:
 
     def _ring(self, reading: Reading) -> None:
         percent = self.percent(reading)
-        reached = max((level for level in _ALARMS if percent >= level), default=0.0)
+        alarms = self._settings.memory_alarm_percents
+        reached = max((level for level in alarms if percent >= level), default=0.0)
         if reached > self._alarm:
             self._log.warning(
                 "memory alarm",

@@ -1,167 +1,134 @@
-"""The files of jobs: one folder each, in a root of this run alone; the only code that deletes.
-
-Every run of the service makes its own root under the spool folder and holds a lock on it. A root
-whose lock nobody holds was left by a run that died; the next start removes it, and touches
-nothing else.
-"""
+"""Objects as files of a local folder, each under its key."""
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
+import re
 import shutil
-import tempfile
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
-import anyio
 import anyio.to_thread
 
-from reference_app.errors import StartupError
+from reference_app.storage.objects import StoredObject
 
-__all__ = ["ArtifactStore", "filesystem_of"]
+__all__ = ["LocalObjectStore"]
 
-_PREFIX = "run-"
-_LOCK = ".reference-app.lock"
-_MEMORY_FILESYSTEMS = {"tmpfs", "ramfs"}
+_PIECE_BYTES = 256 * 1024
+_KEY_PART = re.compile(r"(?!\.)[\w.-]+", re.ASCII)
+_NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
 
 
-class ArtifactStore:
-    """Folders of jobs, from upload to expiry."""
+class LocalObjectStore:
+    """Files below `root`, which is on the same file system as the files that are put and fetched.
 
-    def __init__(self, spool: Path, *, allow_tmpfs: bool = False) -> None:
-        self._spool = spool
-        self._allow_tmpfs = allow_tmpfs
-        self._root: Path | None = None
-        self._lock: int | None = None
-        self._undeleted: set[str] = set()
+    Then nothing is ever copied: an object is put by renaming, and fetched as a second name.
+    """
 
-    @property
-    def root(self) -> Path:
-        """The folder that holds the folders of this run."""
-        if self._root is None:
-            raise RuntimeError("the artifact store is not open")
-        return self._root
+    def __init__(self, root: Path) -> None:
+        self._root = root
 
-    @property
-    def in_memory(self) -> bool:
-        """Whether the spool lies on a file system that is memory."""
-        return filesystem_of(self._spool) in _MEMORY_FILESYSTEMS
+    async def open(self) -> None:
+        """Make the folder, and remove the empty ones that a sudden end left in it."""
+        await anyio.to_thread.run_sync(self._open)
 
-    def open(self) -> list[Path]:
-        """Make this run's root; returns the roots of dead runs, which are removed."""
-        if self.in_memory and not self._allow_tmpfs:
-            raise StartupError(
-                f"the spool folder {self._spool} is in memory (tmpfs): uploads would eat what the "
-                "limits protect. Point SPOOL_DIR at a disk, or set ALLOW_SPOOL_ON_TMPFS=true."
-            )
-        self._spool.mkdir(parents=True, exist_ok=True)
-        # It gets the name under which others look for dead roots only once it is locked.
-        fresh = Path(tempfile.mkdtemp(prefix="new-", dir=self._spool))
-        self._lock = _take_lock(fresh)
-        self._root = fresh.rename(self._spool / fresh.name.replace("new-", _PREFIX, 1))
-        return self._remove_dead_roots()
+    async def close(self) -> None:
+        """Nothing is held."""
 
-    def close(self) -> None:
-        """Remove this run's root and all in it."""
-        if self._root is not None:
-            shutil.rmtree(self._root, ignore_errors=True)
-            self._root = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+    async def put_file(self, key: str, path: Path) -> None:
+        """See `ObjectStore`; the file is renamed."""
+        await anyio.to_thread.run_sync(self.put_now, key, path)
 
-    def create(self, job_id: str) -> Path:
-        """The empty folder of a new job."""
-        folder = self.root / job_id
-        folder.mkdir()
-        return folder
+    async def fetch(self, key: str, path: Path) -> None:
+        """See `ObjectStore`; the file is another name of the object, so it must not be changed."""
+        await anyio.to_thread.run_sync(self.fetch_now, key, path)
 
-    def folder(self, job_id: str) -> Path:
-        """Where the files of a job are."""
-        return self.root / job_id
+    async def open_object(self, key: str) -> StoredObject | None:
+        """See `ObjectStore`."""
+        return await anyio.to_thread.run_sync(self.open_now, key)
 
-    def keep_only(self, job_id: str, names: tuple[str, ...]) -> None:
-        """Delete all files of a job but these: the source and the intermediates."""
-        for path in self.folder(job_id).iterdir():
-            if path.name not in names:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    async def keys(self, prefix: str) -> list[str]:
+        """See `ObjectStore`."""
+        return await anyio.to_thread.run_sync(self._keys, prefix)
 
-    def open_file(self, job_id: str, name: str) -> int | None:
-        """A descriptor of one file, or None where there is no such file (any more).
+    async def delete_prefix(self, prefix: str) -> None:
+        """See `ObjectStore`."""
+        await anyio.to_thread.run_sync(self.delete_now, prefix)
 
-        Whoever has it reads to the end, whatever becomes of the job meanwhile.
-        """
+    # -- the same, at once; a test or a defect takes the place of one
+
+    def put_now(self, key: str, path: Path) -> None:
+        """Give a file the name of the object."""
+        target = self._path(key)
+        if target.exists():
+            raise FileExistsError(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+
+    def fetch_now(self, key: str, path: Path) -> None:
+        """Give the object a second name; a copy where the file system has no such thing."""
         try:
-            return os.open(self.folder(job_id) / name, os.O_RDONLY | os.O_NOFOLLOW)
+            path.hardlink_to(self._path(key))
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            shutil.copyfile(self._path(key), path)
+
+    def open_now(self, key: str) -> StoredObject | None:
+        """Open the object's file."""
+        try:
+            return _OpenFile(os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
         except FileNotFoundError:
             return None
 
-    def remove(self, job_id: str) -> None:
-        """Delete the folder of a job, if it is there."""
+    def delete_now(self, prefix: str) -> None:
+        """Delete a folder, and the one around it where that is empty then."""
+        folder = self._path(prefix.rstrip("/"))
         with suppress(FileNotFoundError):
-            shutil.rmtree(self.folder(job_id))
+            shutil.rmtree(folder)
+        if folder.parent.parent == self._root:
+            return
+        with suppress(OSError):
+            folder.parent.rmdir()
 
-    async def sweep(self) -> None:
-        """Try again to delete the folders that could not be deleted."""
-        waiting, self._undeleted = self._undeleted, set()
-        for job_id in waiting:
-            await self.discard(job_id)
+    def _open(self) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
+        for folder, _, _ in os.walk(self._root, topdown=False):
+            if Path(folder) != self._root:
+                with suppress(OSError):
+                    Path(folder).rmdir()
 
-    async def discard(self, job_id: str) -> None:
-        """`remove`, off the event loop and to its end, also when the caller is cancelled.
+    def _keys(self, prefix: str) -> list[str]:
+        found = []
+        for folder, _, names in os.walk(self._root):
+            below = Path(folder).relative_to(self._root).as_posix()
+            found += [f"{below}/{name}" for name in names]
+        return sorted(key for key in found if key.startswith(prefix))
 
-        What cannot be deleted now is left to `sweep`: a job must not break over it.
-        """
-        with anyio.CancelScope(shield=True):
-            try:
-                await anyio.to_thread.run_sync(self.remove, job_id)
-            except OSError:
-                self._undeleted.add(job_id)
-
-    def _remove_dead_roots(self) -> list[Path]:
-        removed = []
-        for root in sorted(self._spool.glob(f"{_PREFIX}*")):
-            if root == self._root or root.is_symlink():
-                continue
-            lock = _take_lock(root, create=False)
-            if lock is None:
-                continue
-            shutil.rmtree(root, ignore_errors=True)
-            os.close(lock)
-            removed.append(root)
-        return removed
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if not all(_KEY_PART.fullmatch(part) for part in parts):
+            raise ValueError(f"not a key: {key!r}")
+        return self._root.joinpath(*parts)
 
 
-def _take_lock(root: Path, *, create: bool = True) -> int | None:
-    """Hold the lock of a root; None where it is not one of ours, or its owner lives."""
-    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
-    try:
-        lock = os.open(root / _LOCK, flags, 0o600)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        return None
-    return lock
+class _OpenFile:
+    """An object whose file was opened: deleting it meanwhile does no harm."""
 
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor: int | None = descriptor
+        self.size_bytes = os.fstat(descriptor).st_size
 
-def filesystem_of(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The kind of file system that `path` is, or would be, on; empty where nobody can say."""
-    target = path.absolute()
-    while not target.exists():
-        target = target.parent
-    target = target.resolve()
-    best, kind = -1, ""
-    try:
-        lines = mounts.read_text().splitlines()
-    except OSError:
-        return kind
-    for line in lines:
-        _, mount, filesystem = line.split()[:3]
-        point = Path(mount.encode().decode("unicode_escape"))
-        if target.is_relative_to(point) and len(point.parts) >= best:
-            best, kind = len(point.parts), filesystem
-    return kind
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The content, in pieces."""
+        assert self.descriptor is not None
+        for start in range(0, self.size_bytes, _PIECE_BYTES):
+            yield await anyio.to_thread.run_sync(os.pread, self.descriptor, _PIECE_BYTES, start)
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        descriptor, self.descriptor = self.descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)

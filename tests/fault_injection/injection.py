@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import errno
 import inspect
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,13 +21,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from reference_app.factories import (
-    ServiceFactories,
-    make_admission,
-    make_artifacts,
-    make_pool,
-    make_registry,
-)
+from reference_app.factories import ServiceFactories, make_objects, make_store
 from reference_app.memory.guard import measure
 from reference_app.pipeline import PipelineFactories
 
@@ -44,7 +39,9 @@ OPENED = {
 }
 CALLED = ("probe", "load_libraries", "to_rgb", "plan", "draw", "write_thumbnail", "cut_preview")
 #: What comes back from these is the end of a thing: it happens, and only then fails.
-ENDS = ("close", "unlink", "remove")
+ENDS = ("close", "unlink", "remove", "delete_now", "unreserve")
+#: What is asked of the record for one job. (`count` is asked when none is there, too.)
+STORE = ("reserve", "unreserve", "add", "get", "position", "claim", "replace", "remove")
 SYSTEM = ("open", "replace", "unlink", "mkdir", "iterdir")
 
 
@@ -128,7 +125,9 @@ def own_error(name: str) -> Exception:
         return cv2.error("injected")
     if part == "open_landmarks_csv":
         return csv.Error("injected")
-    if part in ("artifacts", "system"):
+    if part == "store":
+        return sqlite3.OperationalError("injected")
+    if part in ("objects", "system"):
         return PermissionError(errno.EACCES, "injected")
     return RuntimeError("injected")
 
@@ -184,10 +183,9 @@ def app_parts(faults: FaultInjector) -> ServiceFactories:
 
     return dataclasses.replace(
         real,
-        registry=methods("registry", make_registry, "add", "remove", "count"),
-        artifacts=methods("artifacts", make_artifacts, "create", "keep_only", "remove"),
-        pool=methods("pool", make_pool, "submit", "withdraw"),
-        admission=methods("admission", make_admission, "reserve"),
+        store=methods("store", make_store, *STORE),
+        objects=methods("objects", make_objects, "put_now", "fetch_now", "delete_now", "keys"),
+        queue=methods("queue", real.queue, "put"),
         broadcaster=methods("broadcaster", real.broadcaster, "publish"),
         guard=guard,
         workers=workers,

@@ -113,9 +113,9 @@ def test_files_and_memory_are_cleaned_up_after_one_hour(tmp_path: Path) -> None:
             assert service.wait(job_id)["status"] == "completed"
         clock.monotonic_ahead = 3590
         assert len(service.files()) > 0
-        assert len(service.service.registry) == 3
+        assert len(service.records()) == 3
         clock.monotonic_ahead = 3601
-        until(lambda: service.files() == [] and len(service.service.registry) == 0)
+        until(lambda: service.files() == [] and len(service.records()) == 0)
 
 
 def test_health_memory_tells_the_truth_at_rest(server: Server) -> None:

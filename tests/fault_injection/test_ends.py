@@ -68,7 +68,7 @@ def assert_empty(service: Running) -> None:
         jobs = service.memory()["jobs"].items()
         held.update(jobs=[item for item in jobs if item[1]], files=service.files())
         held.update(
-            running=service.service.pool.running, listeners=len(service.service.broadcaster)
+            running=service.container.runner.running, listeners=len(service.container.broadcaster)
         )
         return not any(held.values())
 
@@ -137,7 +137,7 @@ def test_a_client_that_leaves_at_any_point_of_its_upload_leaves_nothing(
         head = [b"POST /api/upload HTTP/1.1", b"Host: test", b"Content-Length: %d" % len(body)]
         head += [b"Content-Type: multipart/form-data; boundary=" + BOUNDARY, b"", b""]
         client.sendall(b"\r\n".join(head) + body[:cut])
-        until(lambda: service.service.admission.uploading == 1)
+        until(lambda: service.container.admission.uploading == 1)
     assert_empty(service)
 
 
@@ -151,7 +151,7 @@ def test_a_listener_that_leaves_is_forgotten_whenever_it_leaves(
             next(answer.iter_lines())
         if moment == "ending":
             service.release()
-    until(lambda: len(service.service.broadcaster) == 0)
+    until(lambda: len(service.container.broadcaster) == 0)
     forget(service)
     assert_empty(service)
 
@@ -167,7 +167,7 @@ def test_downloads_under_way_outlive_expiry(tmp_path: Path) -> None:
             pieces = answer.iter_bytes(10_000)
             received = len(next(pieces))
             clock.monotonic_ahead = 3601
-            until(lambda: len(service.service.registry) == 0)
+            until(lambda: len(service.records()) == 0)
             until(lambda: service.files() == [])
             received += sum(map(len, pieces))
         assert received == 50_000_000

@@ -113,7 +113,7 @@ def test_any_call_may_fail_and_nothing_is_left(
 
 def test_the_seams_see_every_part_of_a_job(calls: list[str]) -> None:
     seen = {name.partition(".")[0] for name in calls}
-    assert seen >= {"admission", "artifacts", "registry", "pool", "workers", "guard", "broadcaster"}
+    assert seen >= {"store", "objects", "queue", "workers", "guard", "broadcaster"}
     assert seen >= {
         "open_reader",
         "make_detector",

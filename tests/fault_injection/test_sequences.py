@@ -180,15 +180,14 @@ class Service(RuleBasedStateMachine):
 
         def together() -> bool:
             listed = {j["job_id"]: j for j in self.made.http.get("/api/jobs").json()["jobs"]}
-            files = [path for path in self.made.files() if path.is_file()]
-            owners = {path.parent.name for path in files if path.parent.name != "scratch"}
+            owners = self.made.owners()
             whole = all(
-                {p.name for p in files if p.parent.name == job_id} == set(FILES.values())
+                owners.get(job_id) == set(FILES.values())
                 for job_id, job in listed.items()
                 if job["status"] == "completed"
             )
             ended = {i for i, j in listed.items() if j["status"] in ("failed", "cancelled")}
-            return owners <= set(listed) and whole and not owners & ended
+            return set(owners) <= set(listed) and whole and not set(owners) & ended
 
         until(together, 10)
 

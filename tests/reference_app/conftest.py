@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -9,11 +10,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import psutil
@@ -23,13 +24,16 @@ import uvicorn
 from leak_suite.service_process import ServiceProcess
 from reference_app.app import create_app
 from reference_app.clock import SystemClock
+from reference_app.container import ServiceContainer
 from reference_app.factories import ServiceFactories
-from reference_app.jobs.service import Service
+from reference_app.jobs.model import Job
 from reference_app.settings import Settings
 from tests.reference_app.stand_in import RELEASE, clip, make_engine
 
 ROOT = Path(__file__).parents[2]
 FINAL = {"completed", "failed", "cancelled"}
+
+Result = TypeVar("Result")
 
 
 class HandClock(SystemClock):
@@ -112,19 +116,38 @@ class Client:
     def files(self) -> list[Path]:
         """Everything of jobs in the spool, folders too; deletions under way do no harm."""
         found = []
-        for root in self.spool.glob("run-*"):
-            for folder, folders, names in os.walk(root):
-                found += [Path(folder) / name for name in (*folders, *names)]
-        return [path for path in found if path.name != ".reference-app.lock"]
+        for kind in ("objects/jobs", "scratch"):
+            for root in self.spool.glob(f"instance-*/{kind}"):
+                for folder, folders, names in os.walk(root):
+                    found += [Path(folder) / name for name in (*folders, *names)]
+        return found
+
+    def owners(self) -> dict[str, set[str]]:
+        """The names of the files of each job, whatever the attempt."""
+        found: dict[str, set[str]] = {}
+        for path in self.files():
+            if path.is_file():
+                below = path.parts[path.parts.index(self.spool.name) + 2 :]
+                job_id = below[2] if below[0] == "objects" else below[1].partition("-")[0]
+                found.setdefault(job_id, set()).add(path.name)
+        return found
 
 
 @dataclass
 class Running(Client):
     """A service in this process, in a thread of its own."""
 
-    service: Service
+    container: ServiceContainer
+    loop: asyncio.AbstractEventLoop
     log: io.StringIO
-    stop: Callable[[], None] = field(default=lambda: None)
+
+    def call(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do something in the service's own loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def records(self) -> list[Job]:
+        """Every record of a job."""
+        return self.call(self.container.store.all())
 
     def events(self) -> list[dict[str, Any]]:
         """The log so far."""
@@ -132,25 +155,27 @@ class Running(Client):
 
 
 @contextmanager
-def running(settings: Settings, parts: ServiceFactories | None = None) -> Iterator[Running]:
-    """Serve in a thread; reach the parts through `service`."""
+def running(settings: Settings, factories: ServiceFactories | None = None) -> Iterator[Running]:
+    """Serve in a thread; reach the parts through `container`."""
     log = io.StringIO()
-    chosen = parts or ServiceFactories(engine=make_engine)
+    chosen = factories or ServiceFactories(engine=make_engine)
     app = create_app(settings, replace(chosen, log_stream=log))
     config = uvicorn.Config(app, port=0, log_level="error", access_log=False, lifespan="on")
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve()))
     thread.start()
     try:
         until(lambda: server.started or not thread.is_alive())
         port = server.servers[0].sockets[0].getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-            yield Running(http, settings.spool_dir, app.state.service, log)
+            yield Running(http, settings.spool_dir, app.state.container, loop, log)
     finally:
         (settings.spool_dir / RELEASE).touch()
         server.should_exit = True
         thread.join(30)
         assert not thread.is_alive(), "the service did not end"
+        loop.close()
 
 
 def settings_for(spool: Path, **changes: Any) -> Settings:
@@ -165,9 +190,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Start services in this process; they end with the test."""
     with ExitStack() as stack:
 
-        def start(parts: ServiceFactories | None = None, **changes: Any) -> Running:
+        def start(factories: ServiceFactories | None = None, **changes: Any) -> Running:
             settings = settings_for(tmp_path / "spool", **changes)
-            return stack.enter_context(running(settings, parts))
+            return stack.enter_context(running(settings, factories))
 
         yield start
 

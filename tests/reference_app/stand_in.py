@@ -35,7 +35,7 @@ def clip(behaviour: str = "quick", size: int | None = None) -> bytes:
 
 def hold(task: Task, cancelled: Callable[[], bool]) -> None:
     """Work until the spool folder says that all may end."""
-    gate = task.folder.parents[1] / RELEASE
+    gate = task.folder.parents[2] / RELEASE
     while not gate.exists():
         if cancelled():
             raise PipelineCancelled("holding")

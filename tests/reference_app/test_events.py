@@ -12,10 +12,11 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
+from reference_app.container import ServiceContainer
 from reference_app.http.routes.events import events
 from reference_app.jobs.events import JobEvents
 from reference_app.jobs.model import Job
-from reference_app.jobs.service import Service
+from reference_app.settings import Settings
 from tests.reference_app.conftest import Running, until
 
 
@@ -24,9 +25,19 @@ def test_a_listener_that_goes_while_it_is_written_to_is_forgotten_at_once(
     spec_version: str,
 ) -> None:
     """A server tells it by `receive`, or by failing in `send`; neither waits for a collection."""
-    hub = JobEvents()
+    broadcaster = JobEvents()
     job = Job("a", "a.mp4", 1, created_at=0.0, state_changed_at=0.0)
-    service = SimpleNamespace(find=lambda _: job, broadcaster=hub, view=lambda job: job.view(1))
+
+    class Jobs:
+        async def find(self, _job_id: str) -> Job:
+            return job
+
+        async def view(self, job: Job) -> dict[str, Any]:
+            return job.view(1)
+
+    container = SimpleNamespace(
+        jobs=Jobs(), broadcaster=broadcaster, settings=Settings(event_keepalive_seconds=15)
+    )
     listeners = []
 
     async def listen() -> None:
@@ -34,7 +45,7 @@ def test_a_listener_that_goes_while_it_is_written_to_is_forgotten_at_once(
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.body":
-                listeners.append(len(hub))
+                listeners.append(len(broadcaster))
                 written.set()
                 if spec_version == "2.4":
                     raise OSError("the listener is gone")
@@ -45,12 +56,12 @@ def test_a_listener_that_goes_while_it_is_written_to_is_forgotten_at_once(
             await written.wait()
             return {"type": "http.disconnect"}
 
-        response = await events("a", cast(Service, service))
+        response = await events("a", cast(ServiceContainer, container))
         scope: dict[str, Any] = {"type": "http", "asgi": {"spec_version": spec_version}}
         with suppress(ClientDisconnect):
             await response(scope, receive, send)
         # The response still lives here, and with it the stream that it was made of.
-        listeners.append(len(hub))
+        listeners.append(len(broadcaster))
 
     asyncio.run(listen())
     assert listeners == [1, 0]
@@ -67,7 +78,7 @@ def test_events_follow_a_job_to_its_end(service: Running) -> None:
                 service.release()
     assert seen[-1] == "completed"
     assert seen == sorted(seen, key=["pending", "processing", "completed"].index)
-    until(lambda: len(service.service.broadcaster) == 0)
+    until(lambda: len(service.container.broadcaster) == 0)
 
 
 def test_events_of_a_finished_job_end_at_once(service: Running) -> None:
@@ -82,5 +93,5 @@ def test_a_listener_that_goes_away_is_forgotten(service: Running) -> None:
     job_id = service.start("hold")
     with service.http.stream("GET", f"/api/jobs/{job_id}/events") as answer:
         next(answer.iter_lines())
-        assert len(service.service.broadcaster) == 1
-    until(lambda: len(service.service.broadcaster) == 0)
+        assert len(service.container.broadcaster) == 1
+    until(lambda: len(service.container.broadcaster) == 0)

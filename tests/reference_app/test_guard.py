@@ -19,7 +19,7 @@ from reference_app.factories import ServiceFactories, make_guard
 from reference_app.logs import make_logger
 from reference_app.memory.guard import MemoryGuard, Reading, measure
 from reference_app.memory.reading import Limit, Usage, container_limit, process_tree, usage_of
-from reference_app.settings import MIB
+from reference_app.settings import MIB, Settings
 from tests.reference_app.conftest import HandClock, Running, until
 from tests.reference_app.stand_in import make_engine
 
@@ -40,8 +40,7 @@ class Scripted:
         self.log = io.StringIO()
         self.clock = HandClock()
         self.guard = MemoryGuard(
-            soft_bytes=400 * MIB,
-            hard_bytes=450 * MIB,
+            settings=Settings(memory_soft_mb=400, memory_hard_mb=450),
             limit=Limit(limit_mb * MIB, "test"),
             clock=self.clock,
             log=make_logger("info", self.log),
@@ -238,7 +237,7 @@ def test_the_service_refuses_under_an_excess_and_takes_again_after_it(
     assert refused.status_code == 503
     assert refused.json()["reason"] == "memory"
     assert int(refused.headers["retry-after"]) >= 1
-    assert service.service.admission.uploading == 0
+    assert service.container.admission.uploading == 0
     excess.resting_mb = 449
     assert service.upload().status_code == 202
 
@@ -254,7 +253,7 @@ def test_a_job_that_may_not_start_waits(serve: Callable[..., Running]) -> None:
     service.release()
     for job_id in running:
         service.wait(job_id, "completed")
-    until(lambda: service.service.guard.peak_resting_bytes >= 460 * MIB)
+    until(lambda: service.container.guard.peak_resting_bytes >= 460 * MIB)
     assert service.status(waiting)["status"] == "pending"
     excess.resting_mb = 100
     service.wait(waiting, "completed")

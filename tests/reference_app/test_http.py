@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 from pydantic import ValidationError
 
+from reference_app.clock import Clock
 from reference_app.errors import StartupError
 from reference_app.factories import ServiceFactories
 from reference_app.jobs.events import JobEvents
-from reference_app.jobs.store import JobRegistry
+from reference_app.jobs.store import JobStore, MemoryJobStore
 from reference_app.settings import MIB, Settings
-from reference_app.storage.local import ArtifactStore, filesystem_of
+from reference_app.storage.instance import InstanceFolder, filesystem_of
 from tests.reference_app.conftest import Running
 from tests.reference_app.stand_in import make_engine
 
@@ -60,14 +60,14 @@ def test_a_range_that_cannot_be_had_is_a_problem(service: Running) -> None:
 
 
 def test_a_bug_is_a_problem_that_tells_nothing_of_the_inside(serve: Callable[..., Running]) -> None:
-    class Broken(JobRegistry):
-        def count(self) -> dict[str, int]:
+    class Broken(MemoryJobStore):
+        async def count(self) -> dict[str, int]:
             raise RuntimeError("secret")
 
-    def registry(settings: Settings, clock: object) -> JobRegistry:
-        return Broken(settings.job_ttl_seconds, clock)  # type: ignore[arg-type]
+    def store(_settings: object, clock: Clock, _instance: object) -> JobStore:
+        return Broken(clock)
 
-    service = serve(replace(ServiceFactories(engine=make_engine), registry=registry))
+    service = serve(ServiceFactories(engine=make_engine, store=store))
     answer = service.http.get("/health/memory")
     assert_problem(answer, 500)
     assert "secret" not in answer.text
@@ -163,22 +163,27 @@ def test_the_kind_of_file_system_is_that_of_the_nearest_mount(tmp_path: Path) ->
 
 
 def test_a_spool_in_memory_needs_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reference_app.storage.local.filesystem_of", lambda _: "tmpfs")
+    monkeypatch.setattr("reference_app.storage.instance.filesystem_of", lambda _: "tmpfs")
     with pytest.raises(StartupError, match="SPOOL_DIR"):
-        ArtifactStore(tmp_path / "spool").open()
-    allowed = ArtifactStore(tmp_path / "spool", allow_tmpfs=True)
-    allowed.open()
-    allowed.close()
+        InstanceFolder.take(tmp_path / "spool")
+    allowed = InstanceFolder.take(tmp_path / "spool", allow_tmpfs=True)
+    allowed.close(remove=True)
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_spool_that_cannot_be_used_is_refused_by_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file")
+    with pytest.raises(StartupError, match="SPOOL_DIR"):
+        InstanceFolder.take(tmp_path / "spool")
 
 
 def test_a_slow_listener_loses_the_oldest_events_and_never_the_last() -> None:
     async def listen() -> list[object]:
-        hub = JobEvents(limit=3)
-        with hub.subscribe("job") as subscription:
+        events = JobEvents(limit=3)
+        with events.subscribe("job") as subscription:
             for number in range(100):
-                hub.publish("job", {"n": number})
-            hub.publish("job", {"n": "end"}, last=True)
+                events.publish("job", {"n": number}, version=number)
+            events.publish("job", {"n": "end"}, version=100, last=True)
             return [await subscription.next(1) for _ in range(3)]
 
-    assert asyncio.run(listen()) == [{"n": 99}, {"n": "end"}, None]
+    assert asyncio.run(listen()) == [(99, {"n": 99}), (100, {"n": "end"}), None]

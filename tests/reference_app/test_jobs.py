@@ -14,6 +14,7 @@ import pytest
 from reference_app.factories import ServiceFactories, WorkerFactory, make_worker_factory
 from reference_app.pipeline.task import Task
 from reference_app.settings import Settings
+from reference_app.storage.local import LocalObjectStore
 from reference_app.workers.child_main import Engine
 from reference_app.workers.worker import Worker
 from tests.reference_app.conftest import HandClock, Running, until
@@ -50,7 +51,7 @@ def test_a_job_that_leaves_the_queue_is_processing_from_that_moment(
     serve: Callable[..., Running],
 ) -> None:
     """At every step of the start, also before the job's own task has had its first turn."""
-    seen: list[tuple[str, Any]] = []
+    looking: list[asyncio.Future[list[dict[str, Any]]]] = []
     # The service is there only once it has been put together from these parts.
     here: list[Running] = []
 
@@ -59,11 +60,8 @@ def test_a_job_that_leaves_the_queue_is_processing_from_that_moment(
 
         def watched(task: Task) -> Worker:
             def look() -> None:
-                service = here[0].service
-                for job in service.registry:
-                    if not job.status.final:
-                        view = service.view(job)
-                        seen.append((view["status"], view["queue_position"]))
+                jobs = here[0].container.jobs
+                looking.append(asyncio.ensure_future(jobs.views()))
 
             look()
             # The loop runs this before the task that is made for the job next.
@@ -77,6 +75,12 @@ def test_a_job_that_leaves_the_queue_is_processing_from_that_moment(
     here[0].release()
     for job_id in first + waiting:
         here[0].wait(job_id, "completed")
+    views = [view for future in looking for view in future.result()]
+    seen = [
+        (view["status"], view["queue_position"])
+        for view in views
+        if view["status"] not in ("completed", "failed", "cancelled")
+    ]
     assert len(seen) > 24
     assert {status for status, place in seen if place is None} == {"processing"}
     assert {status for status, place in seen if place is not None} == {"pending"}
@@ -88,7 +92,7 @@ def test_a_refused_upload_is_not_read(service: Running) -> None:
     before = time.monotonic()
     assert service.upload(clip(size=29 * 1024 * 1024)).status_code == 503
     assert time.monotonic() - before < 5
-    assert service.service.admission.uploading == 0
+    assert service.container.admission.uploading == 0
 
 
 def test_uploads_under_way_count_towards_the_queue(serve: Callable[..., Running]) -> None:
@@ -140,13 +144,13 @@ def test_a_job_that_fails_says_why_and_leaves_no_file(
     job = service.wait(service.start(behaviour))
     assert job["status"] == "failed"
     assert reason in job["error"]
-    assert service.files() == []
+    until(lambda: service.files() == [])
     assert service.wait(service.start())["status"] == "completed"
 
 
 def test_a_completed_job_keeps_its_results_and_nothing_else(service: Running) -> None:
     service.wait(service.start())
-    assert {path.name for path in service.files() if path.is_file()} == set(FILES.values())
+    until(lambda: {p.name for p in service.files() if p.is_file()} == set(FILES.values()))
     assert not [path for path in service.files() if path.name == "scratch"]
 
 
@@ -208,7 +212,7 @@ def test_cleanup_removes_a_job_at_any_time(service: Running) -> None:
         assert service.http.get(f"/api/status/{job_id}").status_code == 404
         assert service.http.delete(f"/api/cleanup/{job_id}").status_code == 404
     assert service.files() == []
-    assert len(service.service.registry) == 0
+    assert len(service.records()) == 0
 
 
 def test_final_jobs_expire_with_their_files_and_others_do_not(
@@ -222,13 +226,13 @@ def test_final_jobs_expire_with_their_files_and_others_do_not(
         service.wait(job_id)
     holding = service.start("hold")
     service.wait(holding, "processing")
-    clock.monotonic_ahead = 3599
+    clock.monotonic_ahead = 3550
     assert all(service.http.get(f"/api/status/{job_id}").is_success for job_id in ended)
     clock.monotonic_ahead = 3600.5
     # Over is over, also before the background task has come round; and it does come round.
     assert service.http.get(f"/api/status/{ended[0]}").status_code == 404
-    until(lambda: len(service.service.registry) == 1)
-    until(lambda: {path.name for path in service.files()} == {holding, "source"})
+    until(lambda: len(service.records()) == 1)
+    until(lambda: service.owners() == {holding: {"source"}})
     assert service.status(holding)["status"] == "processing"
 
 
@@ -257,19 +261,24 @@ def test_files_that_cannot_be_deleted_at_once_are_deleted_later(
     serve: Callable[..., Running],
 ) -> None:
     service = serve(expiry_interval_seconds=0.05)
-    store = service.service.artifacts
-    real, refusals = store.remove, []
+    objects, scratch = service.container.objects, service.container.scratch
+    assert isinstance(objects, LocalObjectStore)
+    refusals = []
 
-    def refuse(job_id: str) -> None:
-        if len(refusals) < 3:
-            refusals.append(job_id)
-            raise PermissionError(13, "on purpose")
-        real(job_id)
+    def refusing(real: Callable[[str], None]) -> Callable[[str], None]:
+        def refuse(name: str) -> None:
+            if len(refusals) < 6:
+                refusals.append(name)
+                raise PermissionError(13, "on purpose")
+            real(name)
 
-    store.remove = refuse  # type: ignore[method-assign]
+        return refuse
+
+    objects.delete_now = refusing(objects.delete_now)  # type: ignore[method-assign]
+    scratch.remove = refusing(scratch.remove)  # type: ignore[method-assign]
     assert service.wait(service.start("broken"))["status"] == "failed"
     until(lambda: service.files() == [])
-    assert len(refusals) == 3
+    assert len(refusals) == 6
 
 
 def test_a_worker_that_cannot_be_made_fails_its_job_and_the_queue_goes_on(
@@ -294,15 +303,16 @@ def test_a_worker_that_cannot_be_made_fails_its_job_and_the_queue_goes_on(
     assert service.wait(service.start())["status"] == "completed"
 
 
+@pytest.mark.parametrize("step", ["add", "position"])
 def test_an_upload_that_cannot_be_queued_leaves_no_job(
-    service: Running, monkeypatch: pytest.MonkeyPatch
+    service: Running, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def broken(*_: object) -> None:
+    async def broken(*_: object) -> None:
         raise RuntimeError("on purpose")
 
     with monkeypatch.context() as patch:
-        patch.setattr(service.service.pool, "submit", broken)
+        patch.setattr(service.container.store, step, broken)
         assert service.upload().status_code == 500
     assert service.files() == []
-    assert len(service.service.registry) == 0
-    assert service.service.admission.uploading == 0
+    assert len(service.records()) == 0
+    assert service.container.admission.uploading == 0

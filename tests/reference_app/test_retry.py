@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 
 from reference_app.factories import ServiceFactories
 from reference_app.jobs.retry_after import JobPace, estimated_wait_seconds
-from reference_app.pipeline.task import Progress
+from reference_app.jobs.store import update
 from tests.reference_app.conftest import HandClock, Running, until
 from tests.reference_app.stand_in import make_engine
 from tests.reference_app.test_jobs import fill
@@ -76,6 +79,19 @@ def test_more_progress_never_makes_the_wait_longer() -> None:
     assert told == sorted(told, reverse=True)
 
 
+def changed(service: Running, job_id: str, **changes: Any) -> None:
+    """Put another record in the place of a job's."""
+    store = service.container.store
+    change = partial(replace, **changes)
+    service.call(update(store, job_id, lambda job, _: change(job, version=job.version + 1)))
+
+
+def tell(service: Running, job_id: str, share: float) -> None:
+    """Let a running job have got so far."""
+    store = service.container.store
+    service.call(update(store, job_id, lambda job, now: job.beaten(1, now, 30.0, (share, "On"))))
+
+
 def test_a_full_queue_behind_slow_jobs_after_quick_ones_tells_the_slow_ones_time(
     serve: Callable[..., Running],
 ) -> None:
@@ -84,15 +100,14 @@ def test_a_full_queue_behind_slow_jobs_after_quick_ones_tells_the_slow_ones_time
     for _ in range(3):
         service.wait(service.start("quick"), "completed")
     running, _ = fill(service)
-    jobs = [service.service.find(job_id) for job_id in running]
-    until(lambda: all(job.first_progress for job in jobs))
+    until(lambda: all(service.status(job_id)["progress"] for job_id in running))
     clock.monotonic_ahead = 40
-    for job in jobs:
-        service.service._progress(job, Progress("frames", 0.75, "On the way"))
+    for job_id in running:
+        tell(service, job_id, 0.75)
     # A quarter took forty seconds, and a quarter is left; the quick jobs are no measure of these.
     assert 51 <= int(service.upload().headers["retry-after"]) <= 60
-    for job in jobs:
-        service.service._progress(job, Progress("frames", 0.99, "Nearly there"))
+    for job_id in running:
+        tell(service, job_id, 0.99)
     assert 2 <= int(service.upload().headers["retry-after"]) <= 4
 
 
@@ -102,8 +117,6 @@ def test_before_any_job_has_shown_progress_the_usual_time_is_told(
     service = serve(assumed_job_seconds=100)
     running, _ = fill(service)
     for job_id in running:
-        job = service.service.registry.get(job_id)
-        assert job is not None
-        until(lambda job=job: job.progress == 0.5)
-        job.progress = 0.0
+        until(lambda job_id=job_id: service.status(job_id)["progress"] == 0.5)
+        changed(service, job_id, progress=0.0, first_progress_at=None)
     assert 100 <= int(service.upload().headers["retry-after"]) <= 126

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,9 +17,9 @@ from starlette.types import Message
 from reference_app.errors import TooLarge, UploadTimeout
 from reference_app.http.upload import SOURCE_NAME, save
 from reference_app.http.upload_handler import UploadHandler
-from reference_app.jobs.admission import Admission, Reservation
+from reference_app.jobs.admission import Admission
 from reference_app.settings import MIB, MULTIPART_ALLOWANCE_BYTES
-from reference_app.storage.local import ArtifactStore
+from reference_app.storage.scratch import Scratch
 from tests.reference_app.conftest import Running, settings_for, until
 from tests.reference_app.stand_in import clip
 
@@ -57,7 +58,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def nothing_left(service: Running) -> bool:
-    return not service.files() and service.service.admission.uploading == 0
+    return not service.files() and service.container.admission.uploading == 0
 
 
 def test_an_upload_becomes_a_job(service: Running) -> None:
@@ -83,7 +84,7 @@ def test_one_byte_more_is_too_large_and_leaves_nothing(service: Running) -> None
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["max_bytes"] == 30 * MIB
     assert nothing_left(service)
-    assert len(service.service.registry) == 0
+    assert len(service.records()) == 0
 
 
 def test_a_declared_60_mib_body_is_refused_unread(service: Running) -> None:
@@ -257,9 +258,9 @@ def test_a_client_that_goes_away_leaves_nothing(service: Running, cut: int) -> N
     body = HEAD + clip(size=500_000) + TAIL
     with connect(service) as connection:
         connection.sendall(request_head(b"Content-Length: %d" % len(body)) + body[:cut])
-        until(lambda: service.service.admission.uploading == 1)
+        until(lambda: service.container.admission.uploading == 1)
     until(lambda: nothing_left(service))
-    assert len(service.service.registry) == 0
+    assert len(service.records()) == 0
 
 
 def test_a_client_that_falls_silent_is_sent_away(serve: Callable[..., Running]) -> None:
@@ -311,7 +312,7 @@ def test_a_disk_that_is_full_is_said_and_leaves_nothing(
     def full(_job_id: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(service.service.artifacts, "create", full)
+    monkeypatch.setattr(service.container.scratch, "create", full)
     answer = service.upload()
     assert answer.status_code == 507
     assert nothing_left(service)
@@ -319,8 +320,8 @@ def test_a_disk_that_is_full_is_said_and_leaves_nothing(
 
 def test_a_piece_that_arrives_with_the_end_does_not_put_the_end_off(tmp_path: Path) -> None:
     settings = settings_for(tmp_path / "spool", upload_idle_seconds=60)
-    artifacts = ArtifactStore(settings.spool_dir, allow_tmpfs=True)
-    artifacts.open()
+    scratch = Scratch(settings.spool_dir)
+    scratch.open()
     pieces = 0
 
     async def receive() -> Message:
@@ -329,22 +330,22 @@ def test_a_piece_that_arrives_with_the_end_does_not_put_the_end_off(tmp_path: Pa
         if pieces > 1:
             await asyncio.sleep(60)
         # The service begins to drain while this piece is on its way up.
-        intake.end_all()
+        handler.end_all()
         return {"type": "http.request", "body": HEAD, "more_body": True}
 
     class Open:
         closed = False
 
-        async def reserve(self) -> Reservation:
-            return Reservation(lambda: None)
+        @asynccontextmanager
+        async def place(self, _job_id: str) -> AsyncIterator[None]:
+            yield
 
         def check_open(self, *, close: bool = False) -> None:
             pass
 
-    intake = UploadHandler(settings, artifacts, cast("Admission", Open()), cast("Any", None))
+    handler = UploadHandler(settings, scratch, cast("Admission", Open()), cast("Any", None))
     headers = [(b"content-type", b"multipart/form-data; boundary=" + BOUNDARY)]
     request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
     with pytest.raises(UploadTimeout):
-        asyncio.run(asyncio.wait_for(intake.receive(request), 10))
-    assert [path for path in artifacts.root.iterdir() if path.is_dir()] == []
-    artifacts.close()
+        asyncio.run(asyncio.wait_for(handler.receive(request), 10))
+    assert list(settings.spool_dir.iterdir()) == []

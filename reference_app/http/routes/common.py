@@ -1,4 +1,4 @@
-"""What the routes share: the service behind a request, and reading routes that know HEAD."""
+"""What the routes share: the container behind a request, and reading routes that know HEAD."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request
 
-from reference_app.jobs.service import Service
+from reference_app.container import ServiceContainer
 
-__all__ = ["OPERATOR_ONLY", "ServiceOf", "get", "problems"]
+__all__ = ["OPERATOR_ONLY", "Container", "get", "problems"]
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
-async def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+async def _container(request: Request) -> ServiceContainer:
+    container: ServiceContainer = request.app.state.container
+    return container
 
 
-ServiceOf = Annotated[Service, Depends(_service)]
+Container = Annotated[ServiceContainer, Depends(_container)]
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

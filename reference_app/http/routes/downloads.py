@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
+from mimetypes import guess_type
 
-import anyio.to_thread
 from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from reference_app.container import ServiceContainer
 from reference_app.errors import Conflict, NotFound
 from reference_app.http.problem_json import problem_response
-from reference_app.http.routes.common import ServiceOf, get
-from reference_app.jobs.model import Job, State
-from reference_app.jobs.service import Service
+from reference_app.http.routes.common import Container, get
+from reference_app.jobs.model import Job, State, object_prefix
+from reference_app.storage.objects import StoredObject
 
 __all__ = ["router"]
 
@@ -26,8 +28,8 @@ class _OpenFile(FileResponse):
     Ranges that cannot be had are refused in the same form as everything else.
     """
 
-    def __init__(self, descriptor: int, name: str, disposition: str) -> None:
-        self._descriptor = descriptor
+    def __init__(self, found: StoredObject, descriptor: int, name: str, disposition: str) -> None:
+        self._found = found
         super().__init__(
             f"/proc/self/fd/{descriptor}",
             filename=name,
@@ -50,7 +52,7 @@ class _OpenFile(FileResponse):
         try:
             await super().__call__(scope, receive, watch)
         finally:
-            os.close(self._descriptor)
+            self._found.close()
         if refused:
             answer = problem_response(scope["path"], refused, "This range cannot be had.")
             answer.raw_headers += [pair for pair in headers if pair[0] == b"content-range"]
@@ -58,25 +60,25 @@ class _OpenFile(FileResponse):
 
 
 @get(router, "/api/download/{job_id}/{kind}", response_model=None)
-async def download(job_id: str, kind: str, service: ServiceOf) -> FileResponse:
+async def download(job_id: str, kind: str, container: Container) -> Response:
     """One result: `video`, `csv`, `preview` or `thumbnail`."""
-    job = _completed(service, job_id)
+    job = await _completed(container, job_id)
     if kind not in job.files:
         raise NotFound(f"A job has no '{kind}'; it has {', '.join(job.files)}.")
-    return await _open(service, job, job.files[kind], "attachment")
+    return await _open(container, job, job.files[kind], "attachment")
 
 
 @get(router, "/api/serve/{job_id}/{name}", response_model=None)
-async def serve(job_id: str, name: str, service: ServiceOf) -> FileResponse:
+async def serve(job_id: str, name: str, container: Container) -> Response:
     """One result by its file's name; only names that the job itself made are served."""
-    job = _completed(service, job_id)
+    job = await _completed(container, job_id)
     if name not in job.files.values():
         raise NotFound("The job has no file of this name.")
-    return await _open(service, job, name, "inline")
+    return await _open(container, job, name, "inline")
 
 
-def _completed(service: Service, job_id: str) -> Job:
-    job = service.find(job_id)
+async def _completed(container: ServiceContainer, job_id: str) -> Job:
+    job = await container.jobs.find(job_id)
     if job.status is not State.COMPLETED:
         raise Conflict(
             f"The job is {job.status.value}; results can be had of a completed one.",
@@ -85,8 +87,27 @@ def _completed(service: Service, job_id: str) -> Job:
     return job
 
 
-async def _open(service: Service, job: Job, name: str, disposition: str) -> FileResponse:
-    descriptor = await anyio.to_thread.run_sync(service.artifacts.open_file, job.job_id, name)
-    if descriptor is None:
+async def _open(container: ServiceContainer, job: Job, name: str, disposition: str) -> Response:
+    key = object_prefix(job.job_id, job.attempt) + name
+    found = await container.objects.open_object(key)
+    if found is None:
         raise NotFound("The job's files are gone: it has just been removed.")
-    return _OpenFile(descriptor, name, disposition)
+    if found.descriptor is not None:
+        return _OpenFile(found, found.descriptor, name, disposition)
+    return StreamingResponse(
+        _pieces(found),
+        media_type=guess_type(name)[0] or "application/octet-stream",
+        headers={
+            "Content-Length": str(found.size_bytes),
+            "Content-Disposition": f'{disposition}; filename="{name}"',
+            "Accept-Ranges": "none",
+        },
+    )
+
+
+async def _pieces(found: StoredObject) -> AsyncIterator[bytes]:
+    try:
+        async for piece in found.pieces():
+            yield piece
+    finally:
+        found.close()

@@ -11,15 +11,13 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Send
 
-from reference_app.http.routes.common import ServiceOf
-from reference_app.jobs.model import Job
-from reference_app.jobs.service import Service
+from reference_app.container import ServiceContainer
+from reference_app.http.routes.common import Container
 
 __all__ = ["router"]
 
 router = APIRouter()
 
-_QUIET_SECONDS = 15.0
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -40,24 +38,30 @@ class _Stream(StreamingResponse):
 
 
 @router.get("/api/jobs/{job_id}/events")
-async def events(job_id: str, service: ServiceOf) -> StreamingResponse:
+async def events(job_id: str, container: Container) -> StreamingResponse:
     """The job's status now and at every change; the stream ends with the job."""
-    job = service.find(job_id)
-    return _Stream(_stream(service, job))
+    await container.jobs.find(job_id)
+    return _Stream(_stream(container, job_id))
 
 
-async def _stream(service: Service, job: Job) -> AsyncGenerator[bytes, None]:
-    with service.broadcaster.subscribe(job.job_id) as subscription:
-        yield _format(service.view(job))
-        while not job.status.final or subscription.pending:
+async def _stream(container: ServiceContainer, job_id: str) -> AsyncGenerator[bytes, None]:
+    with container.broadcaster.subscribe(job_id) as subscription:
+        # Read after subscribing: what changes from here on comes as an event.
+        job = await container.jobs.find(job_id)
+        yield _format(await container.jobs.view(job))
+        seen = job.version
+        while not job.status.final:
             try:
-                event = await subscription.next(_QUIET_SECONDS)
+                event = await subscription.next(container.settings.event_keepalive_seconds)
             except TimeoutError:
                 yield KEEPALIVE_COMMENT
                 continue
             if event is None:
                 return
-            yield _format(event)
+            version, view = event
+            if version > seen:
+                seen = version
+                yield _format(view)
 
 
 def _format(view: dict[str, object]) -> bytes:

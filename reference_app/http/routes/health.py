@@ -8,9 +8,9 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from reference_app.clock import iso
+from reference_app.container import ServiceContainer
 from reference_app.http.access import OperatorOnly
-from reference_app.http.routes.common import OPERATOR_ONLY, ServiceOf, get
-from reference_app.jobs.service import Service
+from reference_app.http.routes.common import OPERATOR_ONLY, Container, get
 from reference_app.memory.guard import Reading
 from reference_app.settings import MIB
 
@@ -26,21 +26,21 @@ async def health() -> dict[str, str]:
 
 
 @get(router, "/health/memory")
-async def memory(service: ServiceOf) -> dict[str, Any]:
+async def memory(container: Container) -> dict[str, Any]:
     """Memory of the process tree against the limit, jobs by state, peaks since the start."""
-    reading = await service.guard.read()
+    reading = await container.guard.read()
     return {
-        "status": service.guard.status(reading),
-        "timestamp": iso(service.clock.wall()),
-        "memory": _memory(service, reading),
-        "jobs": _jobs(service),
+        "status": container.guard.status(reading),
+        "timestamp": iso(container.clock.wall()),
+        "memory": _memory(container, reading),
+        "jobs": await _jobs(container),
         "peaks": {
-            "processing": service.peak_processing,
-            "pending": service.peak_pending,
-            "memory_bytes": service.guard.peak_tree_bytes,
-            "resting_bytes": service.guard.peak_resting_bytes,
+            "processing": container.runner.peak_running,
+            "pending": container.jobs.peak_pending,
+            "memory_bytes": container.guard.peak_tree_bytes,
+            "resting_bytes": container.guard.peak_resting_bytes,
         },
-        "limits": _limits(service),
+        "limits": _limits(container),
     }
 
 
@@ -51,15 +51,15 @@ async def memory(service: ServiceOf) -> dict[str, Any]:
     dependencies=[OperatorOnly],
     responses=OPERATOR_ONLY,
 )
-async def metrics(service: ServiceOf) -> Response:
+async def metrics(container: Container) -> Response:
     """The same for Prometheus."""
-    reading = await service.guard.read()
-    jobs = service.registry.count()
-    page = service.metrics.page(jobs, reading, service.guard, len(service.broadcaster))
+    reading = await container.guard.read()
+    jobs = await container.jobs.count()
+    page = container.metrics.page(jobs, reading, container.guard, len(container.broadcaster))
     return Response(page, media_type=CONTENT_TYPE_LATEST)
 
 
-def _memory(service: Service, reading: Reading) -> dict[str, Any]:
+def _memory(container: ServiceContainer, reading: Reading) -> dict[str, Any]:
     return {
         "tree_bytes": reading.tree.pss,
         "tree_mb": round(reading.tree.pss / MIB, 1),
@@ -69,21 +69,22 @@ def _memory(service: Service, reading: Reading) -> dict[str, Any]:
         "resting_bytes": reading.resting,
         "workers_bytes": reading.workers.pss,
         "processes": reading.processes,
-        "percent": round(service.guard.percent(reading), 1),
-        "limit_bytes": service.guard.limit.bytes,
-        "limit_source": service.guard.limit.source,
+        "percent": round(container.guard.percent(reading), 1),
+        "limit_bytes": container.guard.limit.bytes,
+        "limit_source": container.guard.limit.source,
     }
 
 
-def _jobs(service: Service) -> dict[str, int]:
+async def _jobs(container: ServiceContainer) -> dict[str, int]:
+    counts = await container.jobs.count()
     return {
-        **service.registry.count(),
-        "uploading": service.admission.uploading,
-        "total": len(service.registry),
+        **counts,
+        "uploading": container.admission.uploading,
+        "total": sum(counts.values()),
     }
 
 
-def _limits(service: Service) -> dict[str, Any]:
+def _limits(container: ServiceContainer) -> dict[str, Any]:
     names = {
         "max_upload_mb",
         "max_duration_seconds",
@@ -94,8 +95,8 @@ def _limits(service: Service) -> dict[str, Any]:
         "memory_soft_mb",
         "memory_hard_mb",
     }
-    job = service.job_memory_bytes
+    job = container.runner.job_memory_bytes
     return {
-        **service.settings.model_dump(include=names),
+        **container.settings.model_dump(include=names),
         "job_memory_mb": None if job is None else job // MIB,
     }

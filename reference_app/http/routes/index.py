@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from reference_app.http.routes.common import ServiceOf, get
+from reference_app.http.routes.common import Container, get
 
 __all__ = ["router"]
 
@@ -35,9 +35,9 @@ _ENDPOINTS = {
 
 @get(router, "/")
 @get(router, "/api")
-async def index(service: ServiceOf) -> dict[str, Any]:
+async def index(container: Container) -> dict[str, Any]:
     """The endpoints and the limits."""
-    settings = service.settings
+    settings = container.settings
     return {
         "service": "Reference pose service",
         "endpoints": _ENDPOINTS,

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from reference_app.http.access import OperatorOnly
-from reference_app.http.routes.common import OPERATOR_ONLY, ServiceOf, get
+from reference_app.http.routes.common import OPERATOR_ONLY, Container, get
 
 __all__ = ["router"]
 
@@ -15,29 +15,27 @@ router = APIRouter()
 
 
 @get(router, "/api/status/{job_id}")
-async def status(job_id: str, service: ServiceOf) -> dict[str, Any]:
+async def status(job_id: str, container: Container) -> dict[str, Any]:
     """Where a job stands, and its place in the queue."""
-    return service.view(service.find(job_id))
+    return await container.jobs.view(await container.jobs.find(job_id))
 
 
 @get(router, "/api/jobs", dependencies=[OperatorOnly], responses=OPERATOR_ONLY)
-async def jobs(service: ServiceOf) -> dict[str, Any]:
+async def jobs(container: Container) -> dict[str, Any]:
     """Every job that the service still knows."""
-    views = [service.view(job) for job in service.registry]
+    views = await container.jobs.views()
     return {"jobs": views, "count": len(views)}
 
 
 @router.post("/api/cancel/{job_id}")
-async def cancel(job_id: str, service: ServiceOf) -> dict[str, Any]:
+async def cancel(job_id: str, container: Container) -> dict[str, Any]:
     """End a job, waiting, running or done; answers when all that it held is free."""
-    job = service.find(job_id)
-    await service.cancel(job)
-    return service.view(job)
+    job = await container.jobs.cancel(job_id)
+    return await container.jobs.view(job)
 
 
 @router.delete("/api/cleanup/{job_id}")
-async def cleanup(job_id: str, service: ServiceOf) -> dict[str, Any]:
+async def cleanup(job_id: str, container: Container) -> dict[str, Any]:
     """Remove a job with its files; one that runs is cancelled first."""
-    job = service.find(job_id)
-    await service.remove(job)
+    await container.jobs.remove(job_id)
     return {"job_id": job_id, "removed": True}

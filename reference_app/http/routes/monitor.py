@@ -9,10 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from reference_app.clock import iso
+from reference_app.container import ServiceContainer
 from reference_app.errors import NotFound
 from reference_app.http.access import OperatorOnly
-from reference_app.http.routes.common import OPERATOR_ONLY, ServiceOf, get
-from reference_app.jobs.service import Service
+from reference_app.http.routes.common import OPERATOR_ONLY, Container, get
 from reference_app.memory.guard import Reading
 
 __all__ = ["router"]
@@ -42,21 +42,22 @@ def monitor() -> Response:
 
 
 @get(router, "/monitor/data")
-async def data(service: ServiceOf, since: float = 0.0) -> dict[str, Any]:
+async def data(container: Container, since: float = 0.0) -> dict[str, Any]:
     """What the dashboard shows; of the history, the slots from `since` on."""
-    guard = service.guard
+    guard = container.guard
     # The watch reads every few seconds anyway: many open pages cost no further readings.
     reading = guard.latest or await guard.read()
+    jobs = await container.jobs.count()
     return {
-        "timestamp": iso(service.clock.wall()),
-        "now": service.clock.wall(),
+        "timestamp": iso(container.clock.wall()),
+        "now": container.clock.wall(),
         "status": guard.status(reading),
-        "memory": _memory(service, reading),
-        "jobs": service.registry.count(),
-        "queue": _queue(service),
+        "memory": _memory(container, reading),
+        "jobs": jobs,
+        "queue": _queue(container, jobs["pending"]),
         "errors": [
             {"at": iso(entry.at), "kind": entry.kind, "text": entry.text}
-            for entry in service.errors.entries()
+            for entry in container.errors.entries()
         ],
         "history": {
             "columns": ["at", "tree_bytes", "resting_bytes"],
@@ -74,8 +75,8 @@ def part(kind: str) -> Response:
     return _page(f"monitor.{kind}", _TYPES[kind])
 
 
-def _memory(service: Service, reading: Reading) -> dict[str, Any]:
-    guard = service.guard
+def _memory(container: ServiceContainer, reading: Reading) -> dict[str, Any]:
+    guard = container.guard
     return {
         "tree_bytes": reading.tree.pss,
         "resting_bytes": reading.resting,
@@ -89,11 +90,11 @@ def _memory(service: Service, reading: Reading) -> dict[str, Any]:
     }
 
 
-def _queue(service: Service) -> dict[str, int]:
+def _queue(container: ServiceContainer, waiting: int) -> dict[str, int]:
     return {
-        "running": service.pool.running,
-        "slots": service.settings.max_processing,
-        "waiting": service.pool.waiting,
-        "capacity": service.settings.max_pending,
-        "uploading": service.admission.uploading,
+        "running": container.runner.running,
+        "slots": container.settings.max_processing,
+        "waiting": waiting,
+        "capacity": container.settings.max_pending,
+        "uploading": container.admission.uploading,
     }

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from reference_app.errors import Problem
 from reference_app.http.access import Uploader
-from reference_app.http.routes.common import ServiceOf, problems
+from reference_app.http.routes.common import Container, problems
 
 __all__ = ["router"]
 
@@ -39,17 +39,17 @@ _REFUSALS = problems(401, 403, 408, 413, 415, 422, 429, 503, 507)
     responses=_REFUSALS,
     dependencies=[Uploader],
 )
-async def upload(request: Request, service: ServiceOf) -> JSONResponse:
+async def upload(request: Request, container: Container) -> JSONResponse:
     """Take a video in; the job's status tells what becomes of it."""
     try:
-        job = await service.upload_handler.receive(request)
+        view = await container.upload_handler.receive(request)
     except Problem as problem:
-        service.metrics.upload_refused(problem.status)
-        service.note_error(f"upload refused ({int(problem.status)})", problem.detail)
-        service.log.info("upload refused", status=int(problem.status), detail=problem.detail)
+        container.metrics.upload_refused(problem.status)
+        container.note_error(f"upload refused ({int(problem.status)})", problem.detail)
+        container.log.info("upload refused", status=int(problem.status), detail=problem.detail)
         raise
     return JSONResponse(
-        service.view(job),
+        view,
         HTTPStatus.ACCEPTED,
-        headers={"Location": f"/api/status/{job.job_id}"},
+        headers={"Location": f"/api/status/{view['job_id']}"},
     )

@@ -1,0 +1,188 @@
+"""One running service: its parts wired together, and their common life."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.to_thread
+
+from reference_app.errors import StartupError
+from reference_app.factories import ServiceFactories
+from reference_app.jobs.journal import JobJournal
+from reference_app.jobs.runner import JobRunner
+from reference_app.jobs.service import JobService
+from reference_app.logs import Logger, make_logger
+from reference_app.metrics import Metrics
+from reference_app.recent_errors import RecentErrors
+from reference_app.settings import Settings
+from reference_app.storage.instance import InstanceFolder, is_in_memory
+from reference_app.storage.scratch import Scratch
+from reference_app.workers.process import warm_up
+
+__all__ = ["ServiceContainer"]
+
+
+class ServiceContainer:
+    """Makes the parts of a service, opens them in order, and closes them in the reverse one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        factories: ServiceFactories,
+        instance: InstanceFolder,
+        log: Logger,
+    ) -> None:
+        # Every start is an owner of its own: what another one ran is not running any more.
+        owner = secrets.token_hex(8)
+        self.settings = settings
+        self.instance = instance
+        self.log = log
+        self.clock = factories.clock()
+        self.metrics = Metrics()
+        self.errors = RecentErrors()
+        self.broadcaster = factories.broadcaster()
+        self.journal = JobJournal(log, self.metrics, self.errors, self.broadcaster, self.clock)
+        self.store = factories.store(settings, self.clock, instance)
+        self.queue = factories.queue()
+        self.objects = factories.objects(settings, instance)
+        self.scratch = Scratch(instance.root / "scratch")
+        self.guard = factories.guard(settings, self.clock, log, lambda: self.runner.worker_pids())
+        self.runner: JobRunner = factories.runner(
+            settings=settings,
+            owner=owner,
+            store=self.store,
+            queue=self.queue,
+            objects=self.objects,
+            scratch=self.scratch,
+            journal=self.journal,
+            guard=self.guard,
+            make_worker=factories.workers(settings, factories.engine(factories.pipeline)),
+            log=log,
+        )
+        self.jobs: JobService = factories.jobs(
+            settings=settings,
+            owner=owner,
+            store=self.store,
+            queue=self.queue,
+            objects=self.objects,
+            runner=self.runner,
+            journal=self.journal,
+            metrics=self.metrics,
+            log=log,
+        )
+        self.admission = factories.admission(
+            settings=settings,
+            owner=owner,
+            store=self.store,
+            guard=self.guard,
+            estimated_wait=self.jobs.estimated_wait,
+        )
+        self.upload_handler = factories.upload_handler(
+            settings, self.scratch, self.admission, self.jobs.accept
+        )
+        self._drain_ends = float("inf")
+
+    @classmethod
+    @asynccontextmanager
+    async def started(
+        cls, settings: Settings, factories: ServiceFactories
+    ) -> AsyncIterator[ServiceContainer]:
+        """A service that works until the block ends. Raises `StartupError` where it must not."""
+        log = make_logger(settings.log_level, factories.log_stream)
+        try:
+            instance = await anyio.to_thread.run_sync(
+                lambda: InstanceFolder.take(
+                    settings.spool_dir, allow_tmpfs=settings.allow_spool_on_tmpfs
+                )
+            )
+            container = cls(settings, factories, instance, log)
+            try:
+                await container.open()
+                yield container
+            finally:
+                await container.close()
+        except StartupError as error:
+            # The server prints how it came here; this line says what to do.
+            log.error("the service did not start", reason=str(error))
+            raise
+
+    async def open(self) -> None:
+        """Take up what an earlier run left, and begin to work."""
+        await anyio.to_thread.run_sync(self.scratch.open)
+        await self.objects.open()
+        await self.store.open()
+        await self.jobs.recover()
+        await self.jobs.expire()
+        if self.settings.workers == "process":
+            await anyio.to_thread.run_sync(warm_up)
+        self.runner.open()
+        await self.queue.put("")
+        self._report_start()
+
+    def begin_drain(self) -> None:
+        """Take nothing new, end uploads and event streams; what runs goes on. Safe to repeat."""
+        if self.admission.closed:
+            return
+        self.admission.closed = True
+        self.runner.halt()
+        self.log.info("draining", running=self.runner.running)
+        self._drain_ends = self.clock.monotonic() + self.settings.drain_seconds
+        self.upload_handler.end_all()
+        self.broadcaster.close()
+
+    async def close(self) -> None:
+        """Drain; leave no process, and no file but those of jobs that are still recorded."""
+        self.begin_drain()
+        await self.runner.drain(max(0.0, self._drain_ends - self.clock.monotonic()))
+        left = await self._jobs_left()
+        await self.store.close()
+        await self.objects.close()
+        await anyio.to_thread.run_sync(lambda: self.instance.close(remove=left == 0))
+        self.log.info("service stopped", jobs_left=left)
+
+    async def expire(self) -> None:
+        """One turn of tidying up: jobs, objects, scratch files, folders that nobody holds."""
+        await self.jobs.recover()
+        await self.jobs.expire()
+        await self.scratch.sweep()
+        removed = await anyio.to_thread.run_sync(
+            self.instance.remove_abandoned, self.settings.job_ttl_seconds
+        )
+        if removed:
+            self.log.info("removed abandoned folders", folders=[path.name for path in removed])
+
+    def note_error(self, kind: str, text: str) -> None:
+        """Remember, for people, that something went wrong."""
+        self.journal.failed(kind, text)
+
+    async def _jobs_left(self) -> int:
+        """How many jobs the next start will find; -1 where nobody can tell."""
+        try:
+            return sum((await self.jobs.count()).values())
+        except Exception as error:
+            self.log.error("the jobs could not be counted", error=repr(error))
+            return -1
+
+    def _report_start(self) -> None:
+        self.log.info(
+            "service started",
+            memory_limit_bytes=self.guard.limit.bytes,
+            memory_limit_source=self.guard.limit.source,
+            job_memory_bytes=self.runner.job_memory_bytes,
+            folder=str(self.instance.root),
+            **self.settings.model_dump(mode="json", include={"workers", "spool_dir"}),
+        )
+        if is_in_memory(self.settings.spool_dir):
+            self.log.warning(
+                "the spool is in memory: every file in it takes from what the limits protect",
+                spool_dir=str(self.settings.spool_dir),
+            )
+        if self.guard.hard_bytes > self.guard.limit.bytes:
+            self.log.warning(
+                "the hard limit lies above what may be used at all: lower MEMORY_HARD_MB",
+                hard_bytes=self.guard.hard_bytes,
+                limit_bytes=self.guard.limit.bytes,
+            )

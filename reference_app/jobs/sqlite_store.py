@@ -1,0 +1,336 @@
+"""Jobs in a SQLite file: they outlive the service, however it ends.
+
+The file belongs to one service at a time; whoever opens it holds the lock of the folder it lies in.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from reference_app.clock import Clock
+from reference_app.errors import StartupError
+from reference_app.jobs.model import Job, State
+
+__all__ = ["SCHEMA_VERSION", "SqliteJobStore", "read_jobs"]
+
+#: Kept in the file itself; a file of another version is refused at the start.
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE jobs (
+    -- The order of arrival, and so the order of the queue.
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id TEXT NOT NULL UNIQUE,
+    filename TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    created_at REAL NOT NULL,
+    state_changed_at REAL NOT NULL,
+    status TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    owner TEXT,
+    lease_until REAL,
+    cancel_requested INTEGER NOT NULL,
+    progress REAL NOT NULL,
+    message TEXT NOT NULL,
+    error TEXT,
+    started_at REAL,
+    finished_at REAL,
+    expires_at REAL,
+    first_progress_at REAL,
+    first_progress REAL NOT NULL,
+    summary TEXT NOT NULL,
+    files TEXT NOT NULL,
+    memory_before_bytes INTEGER,
+    memory_after_bytes INTEGER
+);
+CREATE INDEX jobs_by_status ON jobs (status, seq);
+CREATE INDEX jobs_by_expiry ON jobs (expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE uploads (job_id TEXT PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;
+"""
+_COLUMNS = tuple(one.name for one in fields(Job))
+_NAMES = ", ".join(_COLUMNS)
+_SLOTS = ", ".join("?" for _ in _COLUMNS)
+_ASSIGNMENTS = ", ".join(f"{name} = ?" for name in _COLUMNS)
+_ENCODED = {"summary", "files"}
+# Records are small and few: the usual page cache of 2 MiB would never be of use.
+_CACHE_KIB = 256
+_BUSY_SECONDS = 5.0
+
+Result = TypeVar("Result")
+
+
+class SqliteJobStore:
+    """Records in a file, written ahead of every answer; one statement after the other.
+
+    A commit survives the end of the process. After a loss of power the last commits may be
+    missing, but the file is whole. The clock is the time of day when the file was opened, or the
+    latest time in it if that is later, and goes on without jumps; `now()` in SQL is that clock.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._offset = clock.wall() - clock.monotonic()
+        self._opened: sqlite3.Connection | None = None
+        # Statements run in a thread, for a disk can make them wait: one thread, and in turn. A task
+        # that is cancelled does not wait for its thread, so only a lock in the thread is safe.
+        self._limiter = anyio.CapacityLimiter(1)
+        self._lock = threading.Lock()
+
+    async def open(self) -> None:
+        """Open the file, made if there is none; who ran a job before is known to be dead."""
+        await anyio.to_thread.run_sync(self._open)
+
+    async def close(self) -> None:
+        """Close the file; what was written ahead is moved into it."""
+        if self._opened is not None:
+            await self._read(sqlite3.Connection.close)
+            self._opened = None
+
+    async def now(self) -> float:
+        """See `JobStore`."""
+        return self._now()
+
+    async def reserve(self, job_id: str, owner: str, max_pending: int) -> bool:
+        """See `JobStore`."""
+
+        def run(db: sqlite3.Connection) -> bool:
+            taken = _number(
+                db,
+                "SELECT (SELECT count(*) FROM jobs WHERE status = 'pending')"
+                " + (SELECT count(*) FROM uploads)",
+            )
+            if taken >= max_pending:
+                return False
+            db.execute("INSERT INTO uploads VALUES (?, ?)", (job_id, owner))
+            return True
+
+        return await self._write(run)
+
+    async def unreserve(self, job_id: str) -> None:
+        """See `JobStore`."""
+        await self._write(lambda db: db.execute("DELETE FROM uploads WHERE job_id = ?", (job_id,)))
+
+    async def add(self, job_id: str, filename: str, size_bytes: int) -> Job:
+        """See `JobStore`."""
+
+        def run(db: sqlite3.Connection) -> Job:
+            now = self._now()
+            job = Job(job_id, filename, size_bytes, created_at=now, state_changed_at=now)
+            db.execute(f"INSERT INTO jobs ({_NAMES}) VALUES ({_SLOTS})", _row(job))  # noqa: S608
+            db.execute("DELETE FROM uploads WHERE job_id = ?", (job_id,))
+            return job
+
+        return await self._write(run)
+
+    async def get(self, job_id: str) -> Job | None:
+        """See `JobStore`."""
+        jobs = await self._jobs(
+            "WHERE job_id = ? AND (expires_at IS NULL OR expires_at > now())", job_id
+        )
+        return jobs[0] if jobs else None
+
+    async def all(self) -> list[Job]:
+        """See `JobStore`."""
+        return await self._read(read_jobs)
+
+    async def reservations(self) -> set[str]:
+        """See `JobStore`."""
+        return await self._read(
+            lambda db: {job_id for (job_id,) in db.execute("SELECT job_id FROM uploads")}
+        )
+
+    async def count(self) -> dict[str, int]:
+        """See `JobStore`."""
+
+        def run(db: sqlite3.Connection) -> dict[str, int]:
+            found = dict(db.execute("SELECT status, count(*) FROM jobs GROUP BY status"))
+            return {state.value: found.get(state.value, 0) for state in State}
+
+        return await self._read(run)
+
+    async def position(self, job_id: str) -> int | None:
+        """See `JobStore`."""
+        place = await self._read(
+            lambda db: _number(
+                db,
+                "SELECT count(*) FROM jobs WHERE status = 'pending' AND seq <="
+                " (SELECT seq FROM jobs WHERE job_id = ? AND status = 'pending')",
+                job_id,
+            )
+        )
+        return place or None
+
+    async def claim(self, owner: str, lease_seconds: float, max_processing: int) -> Job | None:
+        """See `JobStore`."""
+
+        def run(db: sqlite3.Connection) -> Job | None:
+            running = _number(db, "SELECT count(*) FROM jobs WHERE status = 'processing'")
+            waiting = _select(db, "WHERE status = 'pending' ORDER BY seq LIMIT 1")
+            if not waiting or running >= max_processing:
+                return None
+            claimed = waiting[0].claimed(owner, self._now(), lease_seconds)
+            assert claimed is not None
+            _put(db, waiting[0], claimed)
+            return claimed
+
+        return await self._write(run)
+
+    async def replace(self, old: Job, new: Job) -> bool:
+        """See `JobStore`."""
+        return await self._write(lambda db: _put(db, old, new))
+
+    async def remove(self, job_id: str) -> Job | None:
+        """See `JobStore`."""
+        removed = await self._write(lambda db: _delete(db, "WHERE job_id = ?", job_id))
+        return removed[0] if removed else None
+
+    async def lapsed(self, owner: str) -> list[Job]:
+        """See `JobStore`."""
+        return await self._jobs(
+            "WHERE status = 'processing' AND owner <> ? AND lease_until <= now() ORDER BY seq",
+            owner,
+        )
+
+    async def remove_expired(self) -> list[Job]:
+        """See `JobStore`."""
+        return await self._write(lambda db: _delete(db, "WHERE expires_at <= now()"))
+
+    # -- how it is done
+
+    def _open(self) -> None:
+        db = sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            db.create_function("now", 0, self._now)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            with _transaction(db):
+                self._prepare(db)
+        except sqlite3.DatabaseError as error:
+            db.close()
+            raise StartupError(
+                f"the record of jobs {self._path} cannot be used ({error}); move it away"
+            ) from error
+        except BaseException:
+            db.close()
+            raise
+        self._opened = db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        version = _number(db, "PRAGMA user_version")
+        if version == 0:
+            for statement in filter(None, _SCHEMA.split(";\n")):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif version != SCHEMA_VERSION:
+            raise StartupError(
+                f"the record of jobs {self._path} has version {version}, and this service reads "
+                f"version {SCHEMA_VERSION}; move it away, or start the service that wrote it"
+            )
+        (latest,) = db.execute("SELECT max(state_changed_at) FROM jobs").fetchone()
+        self._offset = max(self._clock.wall(), latest or 0.0) - self._clock.monotonic()
+        # The lock on the folder proves that nobody else is at work.
+        db.execute("UPDATE jobs SET lease_until = now() WHERE status = 'processing'")
+        db.execute("DELETE FROM uploads")
+
+    def _now(self) -> float:
+        return self._offset + self._clock.monotonic()
+
+    async def _jobs(self, where: str, *values: Any) -> list[Job]:
+        return await self._read(lambda db: _select(db, where, *values))
+
+    async def _read(self, run: Callable[[sqlite3.Connection], Result]) -> Result:
+        def in_turn(db: sqlite3.Connection) -> Result:
+            with self._lock:
+                return run(db)
+
+        connection = self._connection()
+        return await anyio.to_thread.run_sync(in_turn, connection, limiter=self._limiter)
+
+    async def _write(self, run: Callable[[sqlite3.Connection], Result]) -> Result:
+        def whole(db: sqlite3.Connection) -> Result:
+            with _transaction(db):
+                return run(db)
+
+        return await self._read(whole)
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is None:
+            raise RuntimeError("the record of jobs is not open")
+        return self._opened
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All that is written in the block, or nothing; a full disk is an `OSError`, as for files."""
+    try:
+        # Immediate: a transaction that reads and then writes must not be overtaken in between.
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        db.execute("COMMIT")
+    except BaseException as error:
+        # Where the disk is full SQLite may have rolled back by itself.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
+            raise OSError(errno.ENOSPC, str(error)) from error
+        raise
+
+
+def read_jobs(db: sqlite3.Connection) -> list[Job]:
+    """Every record in a file of jobs, in order of arrival."""
+    return _select(db, "ORDER BY seq")
+
+
+def _number(db: sqlite3.Connection, statement: str, *values: Any) -> int:
+    return int(db.execute(statement, values).fetchone()[0])
+
+
+def _select(db: sqlite3.Connection, where: str, *values: Any) -> list[Job]:
+    rows = db.execute(f"SELECT {_NAMES} FROM jobs {where}", values)  # noqa: S608
+    return [_job(row) for row in rows]
+
+
+def _put(db: sqlite3.Connection, old: Job, new: Job) -> bool:
+    changed = db.execute(
+        f"UPDATE jobs SET {_ASSIGNMENTS} WHERE job_id = ? AND version = ?",  # noqa: S608
+        (*_row(new), old.job_id, old.version),
+    )
+    return changed.rowcount == 1
+
+
+def _delete(db: sqlite3.Connection, where: str, *values: Any) -> list[Job]:
+    removed = _select(db, where, *values)
+    db.execute(f"DELETE FROM jobs {where}", values)  # noqa: S608
+    return removed
+
+
+def _row(job: Job) -> list[Any]:
+    values = {name: getattr(job, name) for name in _COLUMNS}
+    values["status"] = job.status.value
+    for name in _ENCODED:
+        values[name] = json.dumps(dict(values[name]))
+    return list(values.values())
+
+
+def _job(row: Sequence[Any]) -> Job:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["status"] = State(values["status"])
+    values["cancel_requested"] = bool(values["cancel_requested"])
+    for name in _ENCODED:
+        values[name] = json.loads(values[name])
+    return Job(**values)
