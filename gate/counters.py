@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
 from gate.target import load_app
 from reference_app.container import ServiceContainer
+from reference_app.jobs.sqlite_store import SqliteJobStore
+from reference_app.jobs.store import MemoryJobStore
 
 __all__ = ["job_folders", "jobs", "listeners", "taken_places"]
 
@@ -16,17 +15,15 @@ def _container() -> ServiceContainer:
     return container
 
 
-def _count(table: str) -> int:
-    """Rows in the record of jobs; by a connection of its own, for the service's is busy."""
-    record = _container().instance.database
-    with closing(sqlite3.connect(f"file:{record}?mode=ro", uri=True)) as database:
-        (found,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
-    return int(found)
+def _counts() -> dict[str, int]:
+    store = _container().store
+    assert isinstance(store, SqliteJobStore | MemoryJobStore)
+    return store.count_now()
 
 
 def jobs() -> int:
     """Jobs on record, in whatever state."""
-    return _count("jobs")
+    return sum(_counts().values())
 
 
 def job_folders() -> int:
@@ -43,4 +40,4 @@ def listeners() -> int:
 
 def taken_places() -> int:
     """Places in the queue and at work that are not free."""
-    return _count("jobs WHERE status = 'pending'") + _container().runner.running
+    return _counts()["pending"] + _container().runner.running

@@ -33,6 +33,9 @@ class State(str, Enum):
         return self in _FINAL
 
 
+#: Bytes that the process tree held before the job and after it, where they could be read.
+Memory = tuple[int | None, int | None]
+
 _FINAL = {State.COMPLETED, State.FAILED, State.CANCELLED}
 _RESTARTED = "the service was restarted"
 
@@ -116,7 +119,7 @@ class Job:
         ttl_seconds: float,
         summary: Mapping[str, Any],
         files: Mapping[str, str],
-        memory_after_bytes: int | None,
+        memory: Memory,
     ) -> Job | None:
         """Completed with these results; None where another attempt or a cancel came between."""
         if not self.held_by(attempt) or self.cancel_requested:
@@ -130,7 +133,8 @@ class Job:
             message=self._again("Completed."),
             summary=summary,
             files=files,
-            memory_after_bytes=memory_after_bytes,
+            memory_before_bytes=memory[0],
+            memory_after_bytes=memory[1],
         )
 
     def ended(
@@ -139,7 +143,7 @@ class Job:
         now: float,
         ttl_seconds: float,
         error: str | None,
-        memory_after_bytes: int | None = None,
+        memory: Memory = (None, None),
     ) -> Job | None:
         """Failed with a reason, or cancelled where there is none, or where a cancel was asked."""
         if not self.held_by(attempt):
@@ -152,7 +156,8 @@ class Job:
             finished_at=now,
             message="Failed." if failed else "Cancelled.",
             error=error if failed else None,
-            memory_after_bytes=memory_after_bytes,
+            memory_before_bytes=memory[0],
+            memory_after_bytes=memory[1],
         )
 
     def requeued(

@@ -325,7 +325,7 @@ class JobRunner:
         values = {name: getattr(summary, name) for name in summary.__dataclass_fields__}
         files = dict(values.pop("files"))
         values["notes"] = list(summary.notes)
-        memory = await self._tree_bytes()
+        memory = (run.memory_before_bytes, await self._tree_bytes())
         record = await self._written(
             lambda: update(
                 self._store,
@@ -345,7 +345,7 @@ class JobRunner:
         """Failed with a reason, or cancelled; of another attempt only the objects are deleted."""
         job, settings = run.job, self._settings
         await self._delete(object_prefix(job.job_id, job.attempt))
-        memory = await self._tree_bytes()
+        memory = (run.memory_before_bytes, await self._tree_bytes())
         record = await self._written(
             lambda: update(
                 self._store,

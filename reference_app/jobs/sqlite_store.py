@@ -22,7 +22,7 @@ from reference_app.clock import Clock
 from reference_app.errors import StartupError
 from reference_app.jobs.model import Job, State
 
-__all__ = ["SCHEMA_VERSION", "SqliteJobStore", "read_jobs"]
+__all__ = ["SCHEMA_VERSION", "SqliteJobStore"]
 
 #: Kept in the file itself; a file of another version is refused at the start.
 SCHEMA_VERSION = 1
@@ -143,7 +143,7 @@ class SqliteJobStore:
 
     async def all(self) -> list[Job]:
         """See `JobStore`."""
-        return await self._read(read_jobs)
+        return await self._read(_all)
 
     async def reservations(self) -> set[str]:
         """See `JobStore`."""
@@ -153,12 +153,7 @@ class SqliteJobStore:
 
     async def count(self) -> dict[str, int]:
         """See `JobStore`."""
-
-        def run(db: sqlite3.Connection) -> dict[str, int]:
-            found = dict(db.execute("SELECT status, count(*) FROM jobs GROUP BY status"))
-            return {state.value: found.get(state.value, 0) for state in State}
-
-        return await self._read(run)
+        return await self._read(_count)
 
     async def position(self, job_id: str) -> int | None:
         """See `JobStore`."""
@@ -206,6 +201,16 @@ class SqliteJobStore:
     async def remove_expired(self) -> list[Job]:
         """See `JobStore`."""
         return await self._write(lambda db: _delete(db, "WHERE expires_at <= now()"))
+
+    def all_now(self) -> list[Job]:
+        """`all` for a caller that cannot wait in the service's loop, from any thread."""
+        with self._lock:
+            return _all(self._connection())
+
+    def count_now(self) -> dict[str, int]:
+        """`count` for such a caller."""
+        with self._lock:
+            return _count(self._connection())
 
     # -- how it is done
 
@@ -291,9 +296,13 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def read_jobs(db: sqlite3.Connection) -> list[Job]:
-    """Every record in a file of jobs, in order of arrival."""
+def _all(db: sqlite3.Connection) -> list[Job]:
     return _select(db, "ORDER BY seq")
+
+
+def _count(db: sqlite3.Connection) -> dict[str, int]:
+    found = dict(db.execute("SELECT status, count(*) FROM jobs GROUP BY status"))
+    return {state.value: found.get(state.value, 0) for state in State}
 
 
 def _number(db: sqlite3.Connection, statement: str, *values: Any) -> int:

@@ -141,6 +141,10 @@ class MemoryJobStore:
 
     async def count(self) -> dict[str, int]:
         """See `JobStore`."""
+        return self.count_now()
+
+    def count_now(self) -> dict[str, int]:
+        """`count` for a caller that cannot wait in the service's loop."""
         found = Counter(job.status for job in self._jobs.values())
         return {state.value: found[state] for state in State}
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import psutil
 from fixtures.clips import clip
 from reference_app.errors import NotFound
 from reference_app.jobs.model import Job
-from reference_app.jobs.sqlite_store import read_jobs
+from reference_app.jobs.sqlite_store import SqliteJobStore
 from tests.fault_injection.injection import FaultInjector, app_parts, system_calls
 from tests.reference_app.conftest import Running, descriptors, running, settings_for, until
 
@@ -40,6 +39,7 @@ class Harness:
     service: Running
     faults: FaultInjector
     loop: asyncio.AbstractEventLoop
+    cancelling: list[asyncio.Future[None]] = field(default_factory=list)
 
     def job(self, content: bytes, at: int | None = None, kind: str = "error") -> dict[str, Any]:
         """Send a video while the call of this number fails; what became of it."""
@@ -60,16 +60,18 @@ class Harness:
             self.service.http.delete(f"/api/cleanup/{job['job_id']}")
 
     def _record(self, job_id: str) -> Job | None:
-        """By reading the file: a question to the store would be one of the calls that count."""
+        """By a way of its own: the usual question would be one of the calls that count."""
         return next((job for job in self._records() if job.job_id == job_id), None)
 
     def _records(self) -> list[Job]:
-        with closing(sqlite3.connect(self.service.container.instance.database)) as database:
-            return read_jobs(database)
+        store = self.service.container.store
+        assert isinstance(store, SqliteJobStore)
+        return store.all_now()
 
     def _wait_until_idle(self) -> None:
         runner = self.service.container.runner
         until(lambda: runner.running == 0 and all(job.status.final for job in self._records()), 30)
+        until(lambda: all(cancelling.done() for cancelling in self.cancelling), 30)
 
     def footprint(self) -> dict[str, Any]:
         """Everything countable that a job may hold."""
@@ -98,7 +100,7 @@ class Harness:
                 return
 
         def begin() -> None:
-            self.cancelling = asyncio.ensure_future(cancel())
+            self.cancelling.append(asyncio.ensure_future(cancel()))
 
         self.loop.call_soon_threadsafe(begin)
         return True
