@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from reference_app.errors import Problem, TooLarge, Unreadable, WrongType
 from reference_app.http import sniff
 from reference_app.http.multipart import FileField, boundary_of, safe_name
-from reference_app.settings import Settings
+from reference_app.settings import MULTIPART_ALLOWANCE_BYTES, Settings
 
 __all__ = ["SOURCE_NAME", "Upload", "check_header", "save"]
 
@@ -81,7 +81,7 @@ class _Receiver:
     """Parses pieces, checks what they hold and writes it; remembers the first refusal."""
 
     def __init__(self, boundary: bytes, file: BinaryIO, settings: Settings) -> None:
-        self._field = FileField(boundary, self._begin)
+        self._field = FileField(boundary, self._begin, MULTIPART_ALLOWANCE_BYTES)
         self._file = file
         self._settings = settings
         self._refusal: Problem | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,7 +15,8 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from reference_app.errors import TooLarge, UploadTimeout
+from reference_app.errors import TooLarge, Unreadable, UploadTimeout
+from reference_app.http.multipart import FileField
 from reference_app.http.upload import SOURCE_NAME, save
 from reference_app.http.upload_handler import UploadHandler
 from reference_app.jobs.admission import Admission
@@ -245,6 +247,41 @@ def test_a_form_without_the_file_is_unreadable(service: Running) -> None:
     text = service.http.post("/api/upload", files={"x": (None, "1"), "file": (None, "text")})
     assert text.status_code == 422
     assert nothing_left(service)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n' * 1000,
+        b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + bytes(70_000) + b"\r\n",
+        b"--b\r\nX: " + b"y" * 70_000 + b"\r\n\r\n\r\n",
+    ],
+    ids=["fields", "a large field", "a large header"],
+)
+def test_what_comes_beside_the_file_is_bounded(service: Running, beside: bytes) -> None:
+    content = beside + HEAD.replace(BOUNDARY, b"b") + clip() + b"\r\n--b--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    answer = service.http.post("/api/upload", content=content, headers=headers)
+    assert answer.status_code == 422
+    # The parser has a limit of its own for headers.
+    assert re.search("beside the file|header size", answer.json()["detail"])
+    assert nothing_left(service)
+
+
+def test_a_flood_of_fields_is_not_parsed_to_its_end() -> None:
+    field = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'
+    parsed = 0
+
+    class Counting(FileField):
+        def _begin_part(self) -> None:
+            nonlocal parsed
+            parsed += 1
+            super()._begin_part()
+
+    form = Counting(b"b", lambda name, kind: None, MULTIPART_ALLOWANCE_BYTES)
+    with pytest.raises(Unreadable, match="beside the file"):
+        form.feed(field * 100_000)
+    assert parsed < 1000
 
 
 def test_two_files_in_one_form_are_refused(service: Running) -> None:
