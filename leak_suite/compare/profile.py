@@ -82,7 +82,7 @@ def _first(series: Series, _: bool) -> tuple[float, ...]:
 
 
 def _usual(series: Series, growing: bool) -> tuple[float, ...]:
-    """The readings after warm-up; of a growing run only the first, before it grew long."""
+    """Readings after warm-up; of a growing run only the first: the others depend on its length."""
     values = tuple(value for _, value in series.judged())
     return values[:1] if growing else values
 
