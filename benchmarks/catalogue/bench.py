@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.catalogue.case import Case
 from benchmarks.catalogue.result import TwinRun, judge_run
@@ -20,6 +20,7 @@ from benchmarks.leakbench.process import Ended, run
 __all__ = ["busy_processes", "run_twin"]
 
 _SPIN = "while True: pass"
+_MEASURED = Path(__file__).with_name("measured.py")
 
 
 @contextmanager
@@ -42,10 +43,12 @@ def run_twin(
         with surroundings(case, twin) as (scratch, environment):
             report = scratch / "report" / "run.json"
             report.parent.mkdir()
+            usage = scratch / "usage.json"
+            measured = [sys.executable, str(_MEASURED), str(usage)]
             gate = [sys.executable, "-m", "leak_suite", "run", "-o", str(report), *options]
-            before = _cpu_of_children()
-            ended = run([*gate, *case.arguments()], environment, timeout, cwd=case.folder)
-            cpu = _cpu_of_children() - before
+            command = [*measured, *gate, *case.arguments()]
+            ended = run(command, environment, timeout, cwd=case.folder)
+            used = _read(usage) or {"cpu_seconds": 0.0, "left": []}
             judged = judge_run(
                 case,
                 twin,
@@ -53,10 +56,11 @@ def run_twin(
                 status=ended.status,
                 data=_read(report),
                 seconds=ended.seconds,
-                cpu_seconds=cpu,
+                cpu_seconds=used["cpu_seconds"],
+                left=tuple(used["left"]),
                 note=ended.stopped,
             )
-            if not judged.right or (judged.leaks and not judged.line_named):
+            if not judged.right or judged.left or (judged.leaks and not judged.line_named):
                 _keep(judged, ended, report, keep)
             return judged
     except NoRedisError as error:
@@ -66,18 +70,12 @@ def run_twin(
         )  # fmt: skip
 
 
-def _read(report: Path) -> dict[str, object] | None:
+def _read(report: Path) -> dict[str, Any] | None:
     try:
         data = json.loads(report.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def _cpu_of_children() -> float:
-    """Of those that have ended and were waited for, and of theirs."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _keep(judged: TwinRun, ended: Ended, report: Path, folder: Path) -> None:

@@ -24,7 +24,8 @@ class TwinRun:
     """What the gate said of one twin.
 
     `outcome` is that of the run file, or "no verdict" where the exit status says otherwise.
-    `metrics` are those that grow; `first_sites` the first site of each that has one.
+    `metrics` are those that grow; `first_sites` the first site of each that has one; `left` the
+    processes that the gate left behind.
     """
 
     case: str
@@ -38,6 +39,7 @@ class TwinRun:
     line_named: bool
     seconds: float
     cpu_seconds: float
+    left: tuple[str, ...] = ()
     note: str = ""
 
     @property
@@ -62,8 +64,8 @@ class TwinRun:
 
     @property
     def right(self) -> bool:
-        """Whether it says of the twin what is true."""
-        return self.caught if self.leaks else self.outcome == STABLE
+        """Whether it says of the twin what is true, and leaves nothing behind."""
+        return (self.caught if self.leaks else self.outcome == STABLE) and not self.left
 
 
 def judge_run(
@@ -75,6 +77,7 @@ def judge_run(
     data: Mapping[str, Any] | None,
     seconds: float,
     cpu_seconds: float,
+    left: tuple[str, ...] = (),
     note: str = "",
 ) -> TwinRun:
     """Hold the run file `data` (None where there is none) against the truth of the case."""
@@ -97,8 +100,13 @@ def judge_run(
         line_named=bool(places & case.lines()),
         seconds=round(seconds, 2),
         cpu_seconds=round(cpu_seconds, 2),
-        note=note or str((data or {}).get("reason", ""))[:400],
+        left=left,
+        note="; ".join(filter(None, [note or _reason(data), *(f"left: {name}" for name in left)])),
     )
+
+
+def _reason(data: Mapping[str, Any] | None) -> str:
+    return str((data or {}).get("reason", ""))[:400]
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,7 @@ class Score:
     false_greens: tuple[int, int]
     false_alarms: tuple[int, int]
     no_verdict: tuple[int, int]
+    left_behind: tuple[int, int]
     lines: tuple[int, int]
     median_seconds: float
     worst_seconds: float
@@ -121,6 +130,7 @@ class Score:
             "false greens (a leak called stable)": self.false_greens,
             "false alarms (clean, called growing)": self.false_alarms,
             "neither growing nor stable": self.no_verdict,
+            "processes left behind": self.left_behind,
             "line named, of the leaks caught": self.lines,
         }
         rows = [(name, _of(pair), _interval(pair)) for name, pair in pairs.items()]
@@ -140,6 +150,7 @@ def score(runs: Sequence[TwinRun]) -> Score:
         false_greens=_count((run.false_green for run in leaky), leaky),
         false_alarms=_count((run.false_alarm for run in clean), clean),
         no_verdict=_count((run.outcome not in (GROWING, STABLE) for run in runs), runs),
+        left_behind=_count((bool(run.left) for run in runs), runs),
         lines=_count((run.line_named for run in caught), caught),
         median_seconds=median(run.seconds for run in runs),
         worst_seconds=max(run.seconds for run in runs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -208,6 +209,50 @@ def test_the_score_counts_each_kind_of_answer() -> None:
     assert total.no_verdict == (1, 6)
     assert total.lines == (1, 2)
     assert {name: many for name, many, _ in total.rows()}["caught"] == "2/4"
+
+
+def test_a_process_that_is_left_behind_makes_a_right_answer_wrong() -> None:
+    run = judged("stable", "clean", status=0)
+    assert run.right
+    assert not replace(run, left=("python server.py",)).right
+    assert score([replace(run, left=("python server.py",))]).left_behind == (1, 1)
+
+
+# --- what a command used and left
+
+
+def measured(tmp_path: Path, code: str) -> tuple[int, Any]:
+    used = tmp_path / "used.json"
+    script = Path(bench.__file__).with_name("measured.py")
+    command = [sys.executable, str(script), str(used), sys.executable, "-c", code]
+    status = subprocess.run(command, timeout=60).returncode
+    return status, json.loads(used.read_text())
+
+
+BURN = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+
+
+def test_the_cpu_of_a_grandchild_whose_parent_has_ended_counts(tmp_path: Path) -> None:
+    inner = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {BURN!r}])"
+    code = (
+        f"import subprocess, sys; subprocess.call([sys.executable, '-c', {inner!r}]); sys.exit(3)"
+    )
+    status, used = measured(tmp_path, code)
+    assert status == 3
+    assert used["cpu_seconds"] >= 0.3
+    assert used["left"] == []
+
+
+def test_what_is_left_running_is_named_and_ended(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'],"
+        " start_new_session=True)\n"
+        "print(child.pid, flush=True)"
+    )
+    _, used = measured(tmp_path, code)
+    assert len(used["left"]) == 1
+    assert "time.sleep(300)" in used["left"][0]
 
 
 # --- the command line
