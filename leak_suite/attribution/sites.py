@@ -38,7 +38,7 @@ RESIZING_SHARE = 0.1
 """Allocations that are rarer than this share of the insertions at their line are a table's."""
 HOLDER_SHARE = 0.1
 """A container is named at a line of which it keeps at least this share."""
-CONTAINED_SHARE = 0.25
+CONTAINED_SHARE = 0.4
 """Containers whose items make up this share of the growth explain it: their lines go first."""
 
 
@@ -211,7 +211,8 @@ def _ordered(trace: Trace, grown: Sequence[_Grown], rate: float | None) -> list[
     fastest = max(entry.rate for entry in grown)
     whole = min(max(0.0, rate or 0.0), fastest)
     explained = sum(entry.totals.contained for entry in grown)
-    by_container = explained > 0 and explained >= CONTAINED_SHARE * (rate or 0.0)
+    found = sum(entry.rate for entry in grown)
+    by_container = explained >= CONTAINED_SHARE * (min(rate, found) if rate else found) > 0
     tiers: dict[int, list[_Grown]] = {0: [], 1: [], 2: [], 3: []}
     for entry in grown:
         tier = 1 if entry.totals.steady(trace) else 2

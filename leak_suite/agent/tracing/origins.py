@@ -41,13 +41,13 @@ class OriginWatch:
         return bool(self._kind.mark() != self._mark)
 
     def update(self, suspects: Callable[[], list[Stack]]) -> None:
-        """See `Watch.update`."""
-        now = self._kind.items()
-        new = [key for key in now if key not in self._known]
-        stacks = suspects() if new else None
-        known = {key: self._known.get(key) for key in now}
-        known.update(dict.fromkeys(new, stacks))
-        self._known = known
+        """See `Watch.update`. Of thousands that are open only the changes are looked at."""
+        now = set(self._kind.items())
+        for key in self._known.keys() - now:
+            del self._known[key]
+        new = now - self._known.keys()
+        if new:
+            self._known.update(dict.fromkeys(new, suspects()))
         self._mark = self._kind.mark()
 
     def end_window(self) -> None:
@@ -56,7 +56,7 @@ class OriginWatch:
 
     def opened(self) -> list[dict[str, Any]]:
         """What was opened and is still open: {"what", "stack" or None, "window": 1 or 2}."""
-        new = [key for key in self._kind.items() if key not in self._before]
+        new = [key for key in set(self._kind.items()) - self._before if self._kind.is_open(key)]
         votes = votes_of(self._known.get(key) for key in new)
         return [
             {
@@ -72,7 +72,19 @@ class OriginWatch:
         self._kind.close()
 
 
-class _Descriptors:
+class _Kind:
+    """What a kind of thing need not say of itself."""
+
+    def is_open(self, key: Any) -> bool:
+        """Whether what `items` told is what is looked for."""
+        del key
+        return True
+
+    def close(self) -> None:
+        """Give back what looking takes."""
+
+
+class _Descriptors(_Kind):
     """Open file descriptors; the lowest free number changes with every one opened or closed."""
 
     def __init__(self) -> None:
@@ -107,7 +119,7 @@ class _Descriptors:
         os.close(self._spare)
 
 
-class _Threads:
+class _Threads(_Kind):
     """Threads of the process, Python's and native ones."""
 
     def mark(self) -> int:
@@ -126,11 +138,8 @@ class _Threads:
         except OSError:
             return "ended thread"
 
-    def close(self) -> None:
-        pass
 
-
-class _Children:
+class _Children(_Kind):
     """Child processes."""
 
     def mark(self) -> list[int]:
@@ -153,27 +162,47 @@ class _Children:
         except OSError:
             return f"process {key}"
 
-    def close(self) -> None:
-        pass
 
-
-class _Tasks:
-    """asyncio tasks of every loop that the subject's own code ran in."""
+class _Tasks(_Kind):
+    """asyncio tasks that are not done, of every loop; known by the references asyncio keeps."""
 
     def __init__(self) -> None:
         self._loops: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    def mark(self) -> set[weakref.ref[Any]]:
-        return set(self.items())
+    def mark(self) -> int:
+        return sum(map(len, self._sets()))
 
-    def items(self) -> list[weakref.ref[Any]]:
-        asyncio = sys.modules.get("asyncio")
-        if asyncio is None or not hasattr(asyncio, "all_tasks"):
+    def items(self) -> set[Any]:
+        found: set[Any] = set()
+        for tasks in self._sets():
+            found.update(tasks)
+        return found
+
+    def _sets(self) -> list[set[Any]]:
+        """Until 3.11 one weak set holds all tasks, since 3.12 two; those of 3.14 lack C tasks."""
+        module: Any = sys.modules.get("asyncio.tasks")
+        if module is None:
             return []
-        loop = asyncio._get_running_loop()
-        if loop is not None:
-            self._loops.add(loop)
-        return [weakref.ref(task) for loop in self._loops for task in asyncio.all_tasks(loop)]
+        found = [
+            module.__dict__[name].data
+            for name in ("_all_tasks", "_scheduled_tasks")
+            if hasattr(module.__dict__.get(name), "data")
+        ]
+        eager = module.__dict__.get("_eager_tasks")
+        if eager:
+            found.append({weakref.ref(task) for task in list(eager)})
+        if sys.version_info >= (3, 14):
+            loop = module.events._get_running_loop()
+            if loop is not None:
+                self._loops.add(loop)
+            found += [
+                {weakref.ref(task) for task in module.all_tasks(loop)} for loop in self._loops
+            ]
+        return found
+
+    def is_open(self, key: Any) -> bool:
+        task = key()
+        return task is not None and not task.done()
 
     def describe(self, key: weakref.ref[Any]) -> str:
         task = key()
@@ -186,11 +215,8 @@ class _Tasks:
             return f"{task.get_name()} ({name})"
         return f"{name} waiting at {frame.f_code.co_filename}:{frame.f_lineno}"
 
-    def close(self) -> None:
-        pass
 
-
-class _TempFiles:
+class _TempFiles(_Kind):
     """Files and folders below the folder for temporary files."""
 
     def __init__(self) -> None:
@@ -209,9 +235,6 @@ class _TempFiles:
 
     def describe(self, key: str) -> str:
         return key
-
-    def close(self) -> None:
-        pass
 
 
 ORIGINS: dict[str, Any] = {
