@@ -207,6 +207,7 @@ class _Work:
                         if isinstance(trace, Clause)
                         else with_sites(finding, trace)
                     )
+            found |= self._charged(findings, found, places, n)
             judged, before = found[_key(deciding(findings))], total
             total = total_of(judged.sites)
             as_before = turn > 0 and abs(total - before) <= SAME * before and total > 0
@@ -214,7 +215,7 @@ class _Work:
             if longer < 2 * n or as_before or not _again(judged):
                 break
             n = longer
-        return found | self._charged(findings, found, places, n)
+        return found
 
     def _charged(
         self,

@@ -216,7 +216,8 @@ def _ordered(trace: Trace, grown: Sequence[_Grown], rate: float | None) -> list[
     tiers: dict[int, list[_Grown]] = {0: [], 1: [], 2: [], 3: []}
     for entry in grown:
         tier = 1 if entry.totals.steady(trace) else 2
-        if by_container and entry.totals.contained >= OWN_SHARE * explained / 2:
+        leads = entry.totals.contained >= OWN_SHARE * explained / 2
+        if by_container and leads and entry.rate >= OWN_SHARE * fastest:
             tier = 0
         if entry.rate < NEXT_TO_NOTHING * whole:
             tier = 3
