@@ -1,4 +1,4 @@
-"""Polls with a vote, for `uvicorn --workers`: who has voted is kept for the last 500."""
+"""Polls with a vote, for `uvicorn --workers`: who has voted is kept for the last 100."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 app = FastAPI()
 counts = {"yes": 0, "no": 0}
-voters: deque[dict[str, str]] = deque(maxlen=500)
+voters: deque[dict[str, str]] = deque(maxlen=100)
 
 
 @app.post("/votes/{choice}")

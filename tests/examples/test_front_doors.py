@@ -45,7 +45,7 @@ class FrontDoor:
 
     def arguments(self, *, leaky: bool) -> list[str]:
         """The words after `leak-suite run`."""
-        words = self.command.replace("MODULE", self.twins[leaky]).split()
+        words = self.command.replace("TWIN", self.twins[leaky]).split()
         if not self.workload:
             return words
         workload = (leaky and self.leaky_workload) or self.workload
@@ -54,19 +54,19 @@ class FrontDoor:
 
 FRONT_DOORS = (
     FrontDoor(
-        "gunicorn_flask", "workload.py:visit", f"{GUNICORN} MODULE:app",
+        "gunicorn_flask", "workload.py:visit", f"{GUNICORN} TWIN:app",
         "app_leaky.py", r"remembered\[name\] =", ("app", "app_leaky"),
     ),
     FrontDoor(
-        "gunicorn_django", "workload.py:read", f"{GUNICORN} -e DJANGO_SETTINGS_MODULE=MODULE wsgi",
+        "gunicorn_django", "workload.py:read", f"{GUNICORN} -e DJANGO_SETTINGS_MODULE=TWIN wsgi",
         "history_leaky.py", r"self\.pages\.append", ("site_settings", "site_settings_leaky"),
     ),
     FrontDoor(
-        "uvicorn_workers", "workload.py:vote", "uvicorn MODULE:app --workers 2 --port {port}",
+        "uvicorn_workers", "workload.py:vote", "uvicorn TWIN:app --workers 2 --port {port}",
         "app_leaky.py", r"voters\.append", ("app", "app_leaky"),
     ),
     FrontDoor(
-        "celery_tasks", "push.py:push", "celery -A MODULE worker -c 2 --loglevel WARNING",
+        "celery_tasks", "push.py:push", "celery -A TWIN worker -c 2 --loglevel WARNING",
         "tasks_leaky.py", r"text = |invoices\.append", ("tasks", "tasks_leaky"), redis=True,
     ),
     FrontDoor(
@@ -75,15 +75,15 @@ FRONT_DOORS = (
         leaky_workload="push.py:push_leaky",
     ),
     FrontDoor(
-        "dramatiq_actors", "push.py:push", "dramatiq MODULE -p 2 -t 4",
+        "dramatiq_actors", "push.py:push", "dramatiq TWIN -p 2 -t 4",
         "actors_leaky.py", r"counter = |counted\.append", ("actors", "actors_leaky"), redis=True,
     ),
     FrontDoor(
-        "multiprocessing_batch", "", "MODULE.py:job",
+        "multiprocessing_batch", "", "TWIN.py:job",
         "batch_leaky.py", r"picture = |drawn\.append", ("batch", "batch_leaky"),
     ),
     FrontDoor(
-        "asyncio_daemon", "workload.py:ask", "python MODULE.py",
+        "asyncio_daemon", "workload.py:ask", "python TWIN.py",
         "daemon_leaky.py", r"text = |answers\[article\] =", ("daemon", "daemon_leaky"),
         ("--ready-when", "waiting for"),
     ),
