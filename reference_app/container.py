@@ -20,7 +20,7 @@ from reference_app.recent_errors import RecentErrors
 from reference_app.settings import Settings
 from reference_app.storage.instance import InstanceFolder, is_in_memory
 from reference_app.storage.scratch import Scratch
-from reference_app.workers.process import warm_up
+from reference_app.workers.process import can_start_workers, warm_up
 
 __all__ = ["ServiceContainer"]
 
@@ -153,6 +153,24 @@ class ServiceContainer:
         )
         if removed:
             self.log.info("removed abandoned folders", folders=[path.name for path in removed])
+
+    async def failing(self) -> list[str]:
+        """What keeps the service from taking and doing a job; empty where nothing does."""
+        found = []
+        if self.admission.closed:
+            found.append("the service is shutting down")
+        try:
+            await anyio.to_thread.run_sync(self.scratch.check)
+        except OSError as error:
+            found.append(f"storage cannot be written ({error.strerror})")
+        try:
+            await self.jobs.count()
+        except Exception as error:
+            self.log.error("the jobs could not be counted", error=repr(error))
+            found.append("the records of jobs cannot be read")
+        if self.settings.workers == "process" and not can_start_workers():
+            found.append("the process that starts workers is gone")
+        return found
 
     def note_error(self, kind: str, text: str) -> None:
         """Remember, for people, that something went wrong."""

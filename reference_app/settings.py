@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     job_ttl_seconds: float = Field(default=3600.0, gt=0)
     expiry_interval_seconds: float = Field(default=30.0, gt=0)
     upload_idle_seconds: float = Field(default=30.0, gt=0)
+    # An upload that has lasted this long must have kept up this pace, and ends at the last.
+    upload_grace_seconds: float = Field(default=10.0, gt=0)
+    upload_min_kb_per_second: float = Field(default=4.0, ge=0)
+    upload_max_seconds: float = Field(default=900.0, gt=0)
+    # Uploads under way, whatever their place in the queue; beyond, the slowest one is ended.
+    max_uploads: int = Field(default=64, ge=1)
     # An event stream without news says so often that it is alive.
     event_keepalive_seconds: float = Field(default=15.0, gt=0)
     # Told to a refused client until the first job has shown how long one really takes.

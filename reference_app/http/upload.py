@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,16 +12,18 @@ import anyio.to_thread
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from reference_app.errors import Problem, TooLarge, Unreadable, WrongType
+from reference_app.errors import Problem, TooLarge, Unreadable, UploadTimeout, WrongType
 from reference_app.http import sniff
 from reference_app.http.multipart import FileField, boundary_of, safe_name
 from reference_app.settings import MULTIPART_ALLOWANCE_BYTES, Settings
 
-__all__ = ["SOURCE_NAME", "Upload", "check_header", "save"]
+__all__ = ["PROMISE_BYTES", "SOURCE_NAME", "Body", "Upload", "check_header", "save"]
 
 # The client's own name is only ever shown.
 SOURCE_NAME = "source"
 _FLUSH_BYTES = 256 * 1024
+# Whoever has sent so much means to send the rest.
+PROMISE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,67 @@ def check_header(request: Request, settings: Settings) -> bytes:
     return boundary
 
 
-async def save(
-    request: Request, boundary: bytes, folder: Path, settings: Settings, renew: Callable[[], None]
-) -> Upload:
-    """Stream the file of this request into `folder`; `renew` is called at every sign of life.
+class Body:
+    """The body of a request in pieces, from a client that keeps up the least pace.
+
+    `on_piece` is called at every sign of life.
+    """
+
+    def __init__(self, request: Request, settings: Settings) -> None:
+        self.received = 0
+        self.on_piece: Callable[[], None] = lambda: None
+        self._stream = request.stream()
+        self._settings = settings
+        self._first: list[bytes] = []
+        self._began = time.monotonic()
+
+    async def begin(self) -> None:
+        """Read what shows that the client really sends: all of a small body, 64 KiB of others."""
+        while self.received < PROMISE_BYTES:
+            piece = await self._next()
+            if piece is None:
+                return
+            self._first.append(piece)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """All of it, once. Raises `TooLarge`, `UploadTimeout`, or `Unreadable` at a broken end."""
+        while self._first:
+            yield self._first.pop(0)
+        while (piece := await self._next()) is not None:
+            yield piece
+
+    async def _next(self) -> bytes | None:
+        try:
+            piece = await anext(self._stream)
+        except StopAsyncIteration:
+            return None
+        except ClientDisconnect:
+            raise Unreadable("The client went away during the upload.", close=True) from None
+        self.on_piece()
+        self.received += len(piece)
+        if self.received > self._settings.max_body_bytes:
+            raise _too_large(self._settings, close=True)
+        self._check_pace()
+        return piece
+
+    def _check_pace(self) -> None:
+        settings = self._settings
+        seconds = time.monotonic() - self._began
+        least = settings.upload_min_kb_per_second * 1024 * seconds
+        if seconds > settings.upload_grace_seconds and self.received < least:
+            raise UploadTimeout(
+                f"The upload is too slow: at least {settings.upload_min_kb_per_second:g} KiB a "
+                "second are needed.",
+                close=True,
+            )
+        if seconds > settings.upload_max_seconds:
+            raise UploadTimeout(
+                f"The upload took longer than {settings.upload_max_seconds:g} s.", close=True
+            )
+
+
+async def save(body: Body, boundary: bytes, folder: Path, settings: Settings) -> Upload:
+    """Stream the file of this body into `folder`.
 
     A body within the limit is read to its end even when its file is refused on the way, so that
     the client, still sending, gets to read the answer; a longer one is cut off.
@@ -51,10 +111,9 @@ async def save(
     file = await anyio.to_thread.run_sync((folder / SOURCE_NAME).open, "xb")
     try:
         receiver = _Receiver(boundary, file, settings)
-        await _pump(request, receiver, settings, renew)
+        async for piece in body.pieces():
+            await receiver.take(piece)
         upload = await receiver.finish()
-    except ClientDisconnect:
-        raise Unreadable("The client went away during the upload.", close=True) from None
     finally:
         # A plain close can still write; all is flushed by now on the path that matters.
         file.close()
@@ -62,19 +121,6 @@ async def save(
     if reason is not None:
         raise Unreadable(f"This is not a readable video: {reason}.")
     return upload
-
-
-async def _pump(
-    request: Request, receiver: _Receiver, settings: Settings, renew: Callable[[], None]
-) -> None:
-    received = 0
-    async for piece in request.stream():
-        # Time counts from the last sign of life: slow is fine, silent is not.
-        renew()
-        received += len(piece)
-        if received > settings.max_body_bytes:
-            raise _too_large(settings, close=True)
-        await receiver.take(piece)
 
 
 class _Receiver:

@@ -1,14 +1,15 @@
-"""Whether an upload may begin: decided before a byte of its body is read."""
+"""Whether an upload may begin, told before its body is read; its place in the queue."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 
 from reference_app.errors import Busy
+from reference_app.jobs.model import State
 from reference_app.jobs.store import JobStore
 from reference_app.memory.guard import MemoryGuard
 from reference_app.settings import Settings
@@ -29,12 +30,21 @@ class Admission:
         estimated_wait: Callable[[], Awaitable[int]],
     ) -> None:
         self.uploading = 0
+        self.places_held = 0
         self.closed = False
         self._settings = settings
         self._owner = owner
         self._store = store
         self._guard = guard
         self._estimated_wait = estimated_wait
+
+    async def check(self) -> None:
+        """Raise `Busy` where there is no place now; takes none."""
+        self.check_open()
+        counts, reserved = await self._store.count(), await self._store.reservations()
+        if counts[State.PENDING.value] + len(reserved) >= self._settings.max_pending:
+            raise await self._queue_full()
+        await self._check_memory()
 
     @asynccontextmanager
     async def place(self, job_id: str) -> AsyncIterator[None]:
@@ -46,25 +56,40 @@ class Admission:
         self.check_open()
         # Taken before the memory is read: that takes a moment, in which others may come.
         if not await self._store.reserve(job_id, self._owner, self._settings.max_pending):
-            raise Busy(
-                f"The queue is full: {self._settings.max_pending} jobs are waiting already.",
-                reason="queue full",
-                retry_after_seconds=await self._estimated_wait(),
-            )
-        self.uploading += 1
+            raise await self._queue_full()
+        self.places_held += 1
         try:
-            if not await self._guard.has_room():
-                raise Busy(
-                    "Memory is short; nothing new is taken until it has recovered.",
-                    reason="memory",
-                    retry_after_seconds=self._settings.memory_retry_seconds,
-                )
+            await self._check_memory()
             self.check_open()
             yield
         finally:
-            self.uploading -= 1
+            self.places_held -= 1
             with anyio.CancelScope(shield=True):
                 await self._store.unreserve(job_id)
+
+    async def _queue_full(self) -> Busy:
+        return Busy(
+            f"The queue is full: {self._settings.max_pending} jobs are waiting already.",
+            reason="queue full",
+            retry_after_seconds=await self._estimated_wait(),
+        )
+
+    async def _check_memory(self) -> None:
+        if not await self._guard.has_room():
+            raise Busy(
+                "Memory is short; nothing new is taken until it has recovered.",
+                reason="memory",
+                retry_after_seconds=self._settings.memory_retry_seconds,
+            )
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count an upload, with a place or without."""
+        self.uploading += 1
+        try:
+            yield
+        finally:
+            self.uploading -= 1
 
     def check_open(self, *, close: bool = False) -> None:
         """`Busy` once the service is going away."""

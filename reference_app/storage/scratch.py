@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +32,11 @@ class Scratch:
         folder = self._root / name
         folder.mkdir()
         return folder
+
+    def check(self) -> None:
+        """Make a folder and remove it; raises OSError where that cannot be done."""
+        with tempfile.TemporaryDirectory(prefix="check-", dir=self._root):
+            pass
 
     def folder(self, name: str) -> Path:
         """Where the folder of that name is."""

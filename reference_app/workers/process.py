@@ -28,7 +28,7 @@ from reference_app.workers import child_main
 from reference_app.workers.child_main import Engine
 from reference_app.workers.worker import OnProgress, Stopped
 
-__all__ = ["ProcessWorker", "warm_up"]
+__all__ = ["ProcessWorker", "can_start_workers", "warm_up"]
 
 _FORKSERVER = multiprocessing.get_context("forkserver")
 # The second freezes what is loaded by then, so it comes last.
@@ -50,6 +50,15 @@ def warm_up() -> None:
     process.start()
     process.join()
     process.close()
+
+
+def can_start_workers() -> bool:
+    """Whether the forkserver lives, or can be started at the next job."""
+    try:
+        _ensure_forkserver()
+    except OSError:
+        return False
+    return True
 
 
 def _ensure_forkserver() -> None:

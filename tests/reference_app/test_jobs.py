@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from reference_app.factories import ServiceFactories, WorkerFactory, make_worker_factory
+from reference_app.http.upload import PROMISE_BYTES
 from reference_app.pipeline.task import Task
 from reference_app.settings import Settings
 from reference_app.storage.local import LocalObjectStore
@@ -103,7 +104,7 @@ def test_uploads_under_way_count_towards_the_queue(serve: Callable[..., Running]
     answers: list[int] = []
 
     def slow() -> Any:
-        yield b"--b\r\n"
+        yield b"--b\r\n" + b"x" * PROMISE_BYTES
         gate.wait(10)
 
     def send() -> None:
@@ -115,7 +116,8 @@ def test_uploads_under_way_count_towards_the_queue(serve: Callable[..., Running]
     threads = [threading.Thread(target=send) for _ in range(3)]
     for thread in threads:
         thread.start()
-    until(lambda: service.memory()["jobs"]["uploading"] == 3)
+    until(lambda: service.container.admission.places_held == 3)
+    assert service.memory()["jobs"]["uploading"] == 3
     assert service.upload().status_code == 503
     gate.set()
     for thread in threads:
@@ -123,6 +125,32 @@ def test_uploads_under_way_count_towards_the_queue(serve: Callable[..., Running]
     # The three were no whole forms, and have given their places back.
     assert answers == [422] * 3
     assert [service.upload().status_code for _ in range(4)] == [202] * 3 + [503]
+
+
+def test_uploads_that_trickle_keep_nobody_out(serve: Callable[..., Running]) -> None:
+    service = serve(max_pending=3)
+    gate = threading.Event()
+
+    def trickle() -> Any:
+        yield b"--b\r\n"
+        gate.wait(30)
+
+    def send() -> None:
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        httpx.post(f"{service.http.base_url}/api/upload", content=trickle(), headers=headers)
+
+    threads = [threading.Thread(target=send) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    until(lambda: service.container.admission.uploading == 50)
+    assert service.container.admission.places_held == 0
+    for _ in range(10):
+        answer = service.upload()
+        assert answer.status_code == 202, answer.text
+        service.wait(answer.json()["job_id"])
+    gate.set()
+    for thread in threads:
+        thread.join()
 
 
 def test_a_job_tells_its_times_and_memory(service: Running) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from starlette.types import Message
 
 from reference_app.errors import TooLarge, Unreadable, UploadTimeout
 from reference_app.http.multipart import FileField
-from reference_app.http.upload import SOURCE_NAME, save
+from reference_app.http.upload import SOURCE_NAME, Body, save
 from reference_app.http.upload_handler import UploadHandler
 from reference_app.jobs.admission import Admission
 from reference_app.settings import MIB, MULTIPART_ALLOWANCE_BYTES
@@ -157,7 +158,7 @@ def test_no_more_than_the_limit_and_the_allowance_is_kept_or_read(tmp_path: Path
 
     async def upload() -> None:
         request = Request({"type": "http", "method": "POST", "headers": []}, receive)
-        await save(request, BOUNDARY, tmp_path, settings, lambda: None)
+        await save(Body(request, settings), BOUNDARY, tmp_path, settings)
 
     with pytest.raises(TooLarge) as refusal:
         asyncio.run(upload())
@@ -309,6 +310,62 @@ def test_a_client_that_falls_silent_is_sent_away(serve: Callable[..., Running]) 
     assert nothing_left(service)
 
 
+def test_a_client_below_the_least_pace_is_sent_away(serve: Callable[..., Running]) -> None:
+    service = serve(upload_grace_seconds=0.3, upload_min_kb_per_second=100)
+    with connect(service) as connection:
+        connection.sendall(request_head(b"Content-Length: 1000000") + HEAD)
+        answer = trickle(connection)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"at least 100 KiB a second" in answer
+    assert nothing_left(service)
+
+
+def test_an_upload_ends_at_last_whatever_its_pace(serve: Callable[..., Running]) -> None:
+    service = serve(upload_max_seconds=0.3, upload_min_kb_per_second=0)
+    with connect(service) as connection:
+        connection.sendall(request_head(b"Content-Length: 1000000") + HEAD)
+        assert b"longer than 0.3 s" in trickle(connection)
+
+
+def trickle(connection: socket.socket) -> bytes:
+    """Send a byte now and then until there is an answer."""
+    connection.settimeout(0.05)
+    for _ in range(200):
+        with suppress(TimeoutError):
+            begun = connection.recv(65536)
+            connection.settimeout(10)
+            return begun + read_all(connection)
+        connection.sendall(b"x")
+    raise AssertionError("never sent away")
+
+
+def test_the_slowest_upload_gives_way_when_there_are_too_many(
+    serve: Callable[..., Running],
+) -> None:
+    service = serve(max_uploads=2)
+    with connect(service) as slowest, connect(service) as other:
+        slowest.sendall(request_head(b"Content-Length: 1000000") + HEAD)
+        other.sendall(request_head(b"Content-Length: 1000000") + HEAD + bytes(1000))
+        until(lambda: service.container.admission.uploading == 2)
+        until(lambda: len(service.container.upload_handler.under_way) == 2)
+        assert service.upload().status_code == 202
+        assert slowest.recv(65536).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_folder_that_is_gone_is_told_and_seen_by_readiness(service: Running) -> None:
+    assert service.http.get("/ready").json() == {"status": "ready"}
+    shutil.rmtree(service.container.instance.root / "scratch")
+    refused = service.upload()
+    assert (refused.status_code, refused.json()["reason"]) == (503, "storage")
+    ready = service.http.get("/ready")
+    assert ready.status_code == 503
+    assert "storage" in ready.json()["detail"]
+    assert service.http.get("/health").status_code == 200
+    (service.container.instance.root / "scratch").mkdir()
+    assert service.http.get("/ready").status_code == 200
+    assert service.upload().status_code == 202
+
+
 def test_a_slow_client_is_not_a_silent_one(serve: Callable[..., Running]) -> None:
     service = serve(upload_idle_seconds=0.5)
     body = HEAD + clip() + TAIL
@@ -376,6 +433,12 @@ def test_a_piece_that_arrives_with_the_end_does_not_put_the_end_off(tmp_path: Pa
         @asynccontextmanager
         async def place(self, _job_id: str) -> AsyncIterator[None]:
             yield
+
+        async def check(self) -> None:
+            pass
+
+        def under_way(self) -> AbstractContextManager[None]:
+            return nullcontext()
 
         def check_open(self, *, close: bool = False) -> None:
             pass

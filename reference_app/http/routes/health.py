@@ -1,4 +1,4 @@
-"""`/health`, `/health/memory` and `/metrics`."""
+"""`/health`, `/ready`, `/health/memory` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from reference_app.clock import iso
 from reference_app.container import ServiceContainer
+from reference_app.errors import Busy
 from reference_app.http.access import OperatorOnly
-from reference_app.http.routes.common import OPERATOR_ONLY, Container, get
+from reference_app.http.routes.common import OPERATOR_ONLY, Container, get, problems
 from reference_app.memory.guard import Reading
 from reference_app.settings import MIB
 
@@ -18,11 +19,29 @@ __all__ = ["router"]
 
 router = APIRouter()
 
+NOT_READY_RETRY_SECONDS = 5
+
 
 @get(router, "/health")
 async def health() -> dict[str, str]:
     """Alive. A full queue is no illness, so this never says 503."""
     return {"status": "ok"}
+
+
+@get(router, "/ready", responses=problems(503))
+async def ready(container: Container) -> dict[str, str]:
+    """Whether an upload would be taken in: storage, jobs' records, workers; 503 says what fails.
+
+    A full queue is no reason: it is told at the upload, with a time to come back.
+    """
+    failing = await container.failing()
+    if failing:
+        raise Busy(
+            f"Not ready: {', '.join(failing)}.",
+            reason="not ready",
+            retry_after_seconds=NOT_READY_RETRY_SECONDS,
+        )
+    return {"status": "ready"}
 
 
 @get(router, "/health/memory")

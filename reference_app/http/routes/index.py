@@ -25,6 +25,7 @@ _ENDPOINTS = {
     "GET /api/download/{job_id}/thumbnail": "one picture",
     "GET /api/serve/{job_id}/{file}": "a result by its file name, to be shown in place",
     "GET /health": "alive",
+    "GET /ready": "able to take and do a job",
     "GET /health/memory": "memory, jobs, peaks and limits",
     "GET /metrics": "the same for Prometheus",
     "GET /monitor": "a dashboard for people, live",
