@@ -48,6 +48,8 @@ def engine(
     """Do what the file says."""
     data = Path(task.source).read_bytes()[:4096]
     report(Progress("start", 0.5, "Half-way"))
+    if b"slow" in data:
+        time.sleep(0.2)
     if b"hold" in data:
         hold(task, cancelled)
     if b"unreadable" in data:

@@ -1,0 +1,377 @@
+"""What every store of jobs promises; each test runs on every one of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reference_app.errors import StartupError
+from reference_app.jobs.model import Job, State
+from reference_app.jobs.sqlite_store import SqliteJobStore
+from reference_app.jobs.store import JobStore, MemoryJobStore, update
+from tests.reference_app.conftest import HandClock
+
+pytestmark = pytest.mark.anyio
+TTL = 3600.0
+LEASE = 30.0
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: HandClock
+) -> AsyncIterator[JobStore]:
+    made: JobStore = (
+        MemoryJobStore(clock)
+        if request.param == "memory"
+        else SqliteJobStore(tmp_path / "jobs.sqlite3", clock)
+    )
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def add(store: JobStore, *ids: str) -> None:
+    for job_id in ids:
+        await store.add(job_id, f"{job_id}.mp4", 7)
+
+
+async def claim(store: JobStore, owner: str = "me", places: int = 2) -> Job | None:
+    return await store.claim(owner, LEASE, places)
+
+
+async def claimed(store: JobStore, owner: str = "me", places: int = 9) -> Job:
+    job = await claim(store, owner, places)
+    assert job is not None
+    return job
+
+
+async def publish(store: JobStore, job: Job) -> Job | None:
+    return await update(
+        store,
+        job.job_id,
+        lambda one, now: one.published(
+            job.attempt, now, TTL, {"notes": ["ä"], "rate": 0.5}, {"csv": "a.csv"}, (1, 2)
+        ),
+    )
+
+
+async def cancel(store: JobStore, job_id: str) -> Job | None:
+    return await update(store, job_id, lambda one, now: one.cancelled(now, TTL, "Cancelled."))
+
+
+async def requeue(store: JobStore, job: Job, max_attempts: int = 3) -> Job | None:
+    return await update(
+        store, job.job_id, lambda one, now: one.requeued(job.attempt, now, TTL, max_attempts)
+    )
+
+
+async def test_jobs_wait_in_the_order_in_which_they_came(store: JobStore) -> None:
+    await add(store, "a", "b", "c")
+    assert [await store.position(job_id) for job_id in "abc"] == [1, 2, 3]
+    assert [(await claimed(store)).job_id for _ in "abc"] == ["a", "b", "c"]
+    assert await store.position("a") is None
+    assert await claim(store) is None
+
+
+async def test_a_claim_names_attempt_owner_and_lease(store: JobStore) -> None:
+    await add(store, "a")
+    job = await claimed(store, "worker")
+    now = await store.now()
+    assert (job.status, job.attempt, job.owner) == (State.PROCESSING, 1, "worker")
+    assert job.lease_until is not None
+    assert now < job.lease_until <= now + LEASE
+    assert await store.get("a") == job
+
+
+async def test_the_limit_of_running_jobs_is_that_of_all_owners(store: JobStore) -> None:
+    await add(store, "a", "b", "c")
+    assert await claim(store, "one") is not None
+    assert await claim(store, "two") is not None
+    assert await claim(store, "three") is None
+
+
+async def test_claims_at_once_never_give_one_job_twice(store: JobStore) -> None:
+    ids = [f"job-{number}" for number in range(20)]
+    await add(store, *ids)
+    claims = await asyncio.gather(*(claim(store, f"owner-{n}", 99) for n in range(30)))
+    assert sorted(job.job_id for job in claims if job is not None) == sorted(ids)
+
+
+async def test_a_record_is_replaced_only_where_it_is_still_the_one_that_was_read(
+    store: JobStore,
+) -> None:
+    await add(store, "a")
+    read = await store.get("a")
+    assert read is not None
+    first = replace(read, version=read.version + 1, message="first")
+    second = replace(read, version=read.version + 1, message="second")
+    assert await store.replace(read, first)
+    assert not await store.replace(read, second)
+    assert await store.get("a") == first
+    assert not await store.replace(replace(read, job_id="other"), second)
+
+
+async def test_changes_at_once_all_take_effect(store: JobStore) -> None:
+    await add(store, "a")
+
+    def step(job: Job, _now: float) -> Job:
+        return replace(job, version=job.version + 1, progress=job.progress + 1)
+
+    await asyncio.gather(*(update(store, "a", step) for _ in range(25)))
+    job = await store.get("a")
+    assert job is not None
+    assert job.progress == 25
+
+
+async def test_a_result_is_published_once_and_as_it_was_given(store: JobStore) -> None:
+    await add(store, "a")
+    job = await claimed(store)
+    assert await publish(store, job) is not None
+    assert await publish(store, job) is None
+    done = await store.get("a")
+    assert done is not None
+    assert (done.status, done.progress, done.owner) == (State.COMPLETED, 1.0, None)
+    assert (dict(done.summary), dict(done.files)) == (
+        {"notes": ["ä"], "rate": 0.5},
+        {"csv": "a.csv"},
+    )
+    assert (done.memory_before_bytes, done.memory_after_bytes) == (1, 2)
+
+
+async def test_an_attempt_that_was_taken_over_publishes_nothing(
+    store: JobStore, clock: HandClock
+) -> None:
+    await add(store, "a")
+    first = await claimed(store, "sleeper")
+    clock.monotonic_ahead += LEASE + 1
+    (lapsed,) = await store.lapsed("other")
+    assert await requeue(store, lapsed) is not None
+    second = await claimed(store, "other")
+    assert (first.attempt, second.attempt) == (1, 2)
+    assert await publish(store, first) is None
+    beat = await update(store, "a", lambda one, now: one.beaten(first.attempt, now, LEASE))
+    assert beat is None
+    assert await publish(store, second) is not None
+
+
+async def test_a_job_that_is_put_back_waits_before_those_that_came_later(store: JobStore) -> None:
+    await add(store, "a", "b")
+    job = await claimed(store)
+    again = await requeue(store, job)
+    assert again is not None
+    assert "restarted" in again.message
+    assert [await store.position(job_id) for job_id in "ab"] == [1, 2]
+    assert "Attempt 2" in (await claimed(store)).message
+
+
+async def test_a_job_is_never_tried_more_often_than_allowed(store: JobStore) -> None:
+    await add(store, "a")
+    for attempt in (1, 2, 3):
+        job = await claimed(store)
+        assert job.attempt == attempt
+        last = await requeue(store, job)
+    assert last is not None
+    assert last.status is State.FAILED
+    assert "3 times" in (last.error or "")
+    assert await claim(store) is None
+
+
+async def test_only_a_lease_of_others_that_ran_out_has_lapsed(
+    store: JobStore, clock: HandClock
+) -> None:
+    await add(store, "a")
+    job = await claimed(store, "me")
+    assert await store.lapsed("other") == []
+    clock.monotonic_ahead += LEASE - 1
+    assert await update(store, "a", lambda one, now: one.beaten(1, now, LEASE)) is not None
+    clock.monotonic_ahead += LEASE - 1
+    assert await store.lapsed("other") == []
+    clock.monotonic_ahead += 2
+    assert [one.job_id for one in await store.lapsed("other")] == [job.job_id]
+    assert await store.lapsed("me") == []
+
+
+async def test_a_cancel_of_a_running_job_is_told_to_its_owner_and_wins(store: JobStore) -> None:
+    await add(store, "a")
+    job = await claimed(store)
+    asked = await cancel(store, "a")
+    assert asked is not None
+    assert asked.status is State.PROCESSING
+    beat = await update(store, "a", lambda one, now: one.beaten(1, now, LEASE))
+    assert beat is not None
+    assert beat.cancel_requested
+    assert await publish(store, job) is None
+    ended = await update(store, "a", lambda one, now: one.ended(1, now, TTL, "too late"))
+    assert ended is not None
+    assert (ended.status, ended.error) == (State.CANCELLED, None)
+
+
+async def test_a_cancelled_job_is_not_run_again(store: JobStore) -> None:
+    await add(store, "a")
+    job = await claimed(store)
+    await cancel(store, "a")
+    ended = await requeue(store, job)
+    assert ended is not None
+    assert ended.status is State.CANCELLED
+
+
+async def test_a_cancel_of_a_waiting_job_is_final_at_once(store: JobStore) -> None:
+    await add(store, "a", "b")
+    job = await cancel(store, "a")
+    assert job is not None
+    assert job.status is State.CANCELLED
+    assert await store.position("b") == 1
+    assert await cancel(store, "a") is None
+    assert (await claimed(store)).job_id == "b"
+
+
+async def test_places_are_reserved_within_the_limit_and_pass_to_the_job(store: JobStore) -> None:
+    assert await store.reserve("a", "me", 2)
+    assert await store.reserve("b", "me", 2)
+    assert not await store.reserve("c", "me", 2)
+    await add(store, "a")
+    assert await store.reservations() == {"b"}
+    assert not await store.reserve("c", "me", 2)
+    await store.unreserve("b")
+    await store.unreserve("a")
+    assert await store.reserve("c", "me", 2)
+    await claimed(store)
+    assert await store.reserve("d", "me", 2)
+
+
+async def test_uploads_that_come_at_once_never_overfill_the_queue(store: JobStore) -> None:
+    async def upload(job_id: str) -> bool:
+        if not await store.reserve(job_id, "me", 5):
+            return False
+        await add(store, job_id)
+        return True
+
+    taken = await asyncio.gather(*(upload(f"job-{number}") for number in range(20)))
+    assert sum(taken) == 5
+    assert (await store.count())["pending"] == 5
+
+
+async def test_states_are_counted(store: JobStore) -> None:
+    await add(store, "a", "b", "c")
+    await publish(store, await claimed(store))
+    await claimed(store)
+    counts = {state.value: 0 for state in State}
+    assert await store.count() == counts | {"completed": 1, "processing": 1, "pending": 1}
+    assert [job.job_id for job in await store.all()] == ["a", "b", "c"]
+
+
+async def test_a_final_job_is_over_after_its_time_and_no_other_is(
+    store: JobStore, clock: HandClock
+) -> None:
+    await add(store, "done", "waits")
+    await publish(store, await claimed(store))
+    clock.monotonic_ahead += TTL - 1
+    assert await store.get("done") is not None
+    assert await store.remove_expired() == []
+    clock.monotonic_ahead += 2
+    assert await store.get("done") is None
+    assert [job.job_id for job in await store.remove_expired()] == ["done"]
+    assert [job.job_id for job in await store.all()] == ["waits"]
+
+
+async def test_a_step_of_the_time_of_day_changes_nothing(store: JobStore, clock: HandClock) -> None:
+    before = await store.now()
+    clock.wall_ahead = -86_400.0
+    assert before <= await store.now() < before + 60
+    clock.wall_ahead = 86_400.0
+    assert before <= await store.now() < before + 60
+
+
+async def test_a_removed_job_is_unknown(store: JobStore) -> None:
+    await add(store, "a")
+    removed = await store.remove("a")
+    assert removed is not None
+    assert removed.job_id == "a"
+    assert await store.remove("a") is None
+    assert await store.get("a") is None
+    assert await cancel(store, "a") is None
+
+
+# -- what only a store that lasts can promise
+
+
+@asynccontextmanager
+async def opened(path: Path, clock: HandClock | None = None) -> AsyncIterator[SqliteJobStore]:
+    made = SqliteJobStore(path, clock or HandClock())
+    await made.open()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def test_a_file_keeps_jobs_and_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    async with opened(path) as store:
+        await add(store, "done", "runs", "waits")
+        await publish(store, await claimed(store))
+        await claimed(store, "old")
+        await store.reserve("upload", "old", 9)
+        before = await store.all()
+    async with opened(path) as store:
+        after = await store.all()
+        assert [job.job_id for job in after] == ["done", "runs", "waits"]
+        assert (after[0], after[2]) == (before[0], before[2])
+        assert await store.reservations() == set()
+        assert [job.job_id for job in await store.lapsed("new")] == ["runs"]
+
+
+async def test_the_clock_of_a_file_never_goes_back(tmp_path: Path) -> None:
+    path, late, early = tmp_path / "jobs.sqlite3", HandClock(), HandClock()
+    late.wall_ahead, early.wall_ahead = 5000.0, -5000.0
+    async with opened(path, late) as store:
+        await add(store, "a")
+        then = await store.now()
+    async with opened(path, early) as store:
+        assert then - 1 <= await store.now()
+
+
+async def test_a_file_of_another_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    import sqlite3
+
+    path = tmp_path / "jobs.sqlite3"
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(StartupError, match="version 99"):
+        async with opened(path):
+            pass
+
+
+async def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(StartupError, match=r"jobs\.sqlite3"):
+        async with opened(path):
+            pass
+
+
+async def test_a_cancelled_question_does_not_disturb_the_next(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.sqlite3") as store:
+        for number in range(20):
+            task = asyncio.create_task(store.add(f"job-{number}", "a.mp4", 1))
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+            await add(store, f"next-{number}")
+        assert (await store.count())["pending"] >= 20
