@@ -7,8 +7,11 @@ from here: the sequence parameter set, ITU-T H.264 7.3.2.1.1 and H.265 7.3.2.2.1
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from typing_extensions import Buffer
+if TYPE_CHECKING:
+    # At run time it would cost every worker 6 MiB.
+    from typing_extensions import Buffer
 
 __all__ = ["reference_frames", "unit_length_bytes", "units_fill"]
 

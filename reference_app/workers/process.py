@@ -28,11 +28,11 @@ from reference_app.workers import child_main
 from reference_app.workers.child_main import Engine
 from reference_app.workers.worker import OnProgress, Stopped
 
-__all__ = ["ProcessWorker", "can_start_workers", "warm_up"]
+__all__ = ["PRELOAD", "ProcessWorker", "can_start_workers", "warm_up"]
 
 _FORKSERVER = multiprocessing.get_context("forkserver")
-# The second freezes what is loaded by then, so it comes last.
-_PRELOAD = ["reference_app.workers.preload", "reference_app.pipeline.preload"]
+#: What the forkserver loads; the second freezes what is there by then, so it comes last.
+PRELOAD = ["reference_app.workers.preload", "reference_app.pipeline.preload"]
 _ROOT = Path(__file__).resolve().parents[2]
 _EXIT_SECONDS = 2.0
 # What a process does to itself: an assertion, an invalid access or instruction.
@@ -72,7 +72,7 @@ def _ensure_forkserver() -> None:
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
-        set_forkserver_preload(_PRELOAD)
+        set_forkserver_preload(PRELOAD)
         ensure_running()
     finally:
         for name, value in before.items():
