@@ -244,7 +244,7 @@ def test_an_application_is_traced_inside_its_server(metric: str, tmp_path: Path)
     )
     (found,) = attribute_afresh(
         AppSpec(f"{app}:app", f"{work}:work"),
-        [growing(metric)],
+        [growing(metric, 5100.0 if metric == "heap" else 1.0)],
         iterations=40,
         warm_up=5,
         options=Options(),
