@@ -36,9 +36,8 @@ def main(arguments: list[str]) -> None:
         return  # it was gone before the kernel was told
     try:
         checks = {} if one("self_check", "1") == "0" else session.self_check()
-        session.tracer = _start_tracer(
-            one("trace"), one("tracer"), one("trace_output"), one("trace_native") == "1"
-        )
+        if one("trace"):
+            session.begin_trace(_plan(one("trace")))
         sys.argv = [one("target") or one("app")]
         session.watch(given.get("tracked", ()), given.get("counter", ()))
         subject = target.load(one("target") or one("app"))
@@ -81,9 +80,6 @@ def converse(wire: Wire, session: Session) -> None:
         if words is None or words[0] == "stop":
             break
         wire.answer(answer(session, words, lambda: os.getppid() == host))
-    if session.tracer is not None:
-        session.tracer["stop"]()
-        session.tracer = None
     if words is not None:
         wire.answer({"stopped": True})
 
@@ -107,29 +103,19 @@ def answer(session: Session, words: list[str], alive: Callable[[], bool]) -> dic
         if command == "counter_errors":
             return {"errors": session.counter_errors()}
         if command == "trace_begin":
-            import json
-
-            return session.begin_trace(json.loads(words[1]))
+            return session.begin_trace(_plan(words[1]))
         if command == "trace_mark":
             return session.mark_trace()
         if command == "trace_end":
             return session.end_trace()
-        if command == "stop_trace":
-            if session.tracer is not None:
-                session.tracer["stop"]()
-                session.tracer = None
-            return {"stopped": True}
     except Exception as error:
         return {"error": session.error(error)}
     return {"error": "unknown question " + command}
 
 
-def _start_tracer(kind: str, path: str, output: str, native: bool) -> dict[str, Any] | None:
-    """Run the tracer's file and start it; None where nothing is to be traced."""
-    if not kind:
-        return None
-    names: dict[str, Any] = {"__name__": "_leak_tracer", "__file__": path}
-    with open(path, encoding="utf-8") as file:
-        exec(compile(file.read(), path, "exec"), names)  # noqa: S102 - our own file
-    names["start"](kind, output, native)
-    return names
+def _plan(text: str) -> dict[str, Any]:
+    """What is to be traced, as JSON; see `Tracing.begin`."""
+    import json
+
+    plan: dict[str, Any] = json.loads(text)
+    return plan

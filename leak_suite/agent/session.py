@@ -30,7 +30,6 @@ class Session:
     def __init__(self, temp_dir: str, own_fds: int = 0, own_threads: int = 0) -> None:
         self.meter = Meter(temp_dir, own_fds, own_threads)
         self.loop: Any = None
-        self.tracer: dict[str, Any] | None = None
         self._tracing: Any = None
         self._temp_dir = temp_dir
 
@@ -151,7 +150,6 @@ class Session:
 
     def forget(self) -> None:
         """In a forked child: what belongs to the parent is left alone from here on."""
-        self.tracer = None
 
     def error(self, error: BaseException) -> str:
         """One line on an exception."""

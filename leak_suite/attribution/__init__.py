@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from leak_suite.attribution.accepted import Explanation, explain
-from leak_suite.attribution.attribute import attribute, attribute_afresh
+from leak_suite.attribution.attribute import attribute, attribute_afresh, memray_path
 
-__all__ = ["Explanation", "attribute", "attribute_afresh", "explain"]
+__all__ = ["Explanation", "attribute", "attribute_afresh", "explain", "memray_path"]

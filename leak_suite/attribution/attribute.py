@@ -43,7 +43,7 @@ from leak_suite.subject import (
     open_subject,
 )
 
-__all__ = ["attribute", "attribute_afresh"]
+__all__ = ["attribute", "attribute_afresh", "memray_path"]
 
 TURNS = 3
 LONGER = 8
@@ -270,7 +270,7 @@ class _Work:
                     "own": self._own,
                     "output": str(Path(folder) / f"{number}.bin"),
                     "iterations": self._age,
-                    "memray_path": _memray_path(),
+                    "memray_path": memray_path(),
                     "metric": deciding(findings).metric,
                 }
                 try:
@@ -492,7 +492,7 @@ def _with_clauses(finding: Finding, *clauses: Clause) -> Finding:
     return replace(finding, clauses=(*finding.clauses, *clauses))
 
 
-def _memray_path() -> str:
+def memray_path() -> str:
     """The folder that memray can be imported from here, for subjects that lack it."""
     spec = importlib.util.find_spec("memray")
     return "" if spec is None or spec.origin is None else str(Path(spec.origin).parent.parent)

@@ -9,22 +9,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leak_suite.attribution import memray_path
 from leak_suite.errors import ConfigurationError, LeakSuiteError, SubjectError
 from leak_suite.flamegraph.workers import NATIVE, VARIABLE
 from leak_suite.subject import AppSpec, CallableSpec, Spec, Subject, open_subject
 
-__all__ = ["HOOK", "MODES", "Mode", "Recording", "file_name", "page", "record", "recorded"]
+__all__ = ["MODES", "Mode", "Recording", "file_name", "page", "record", "recorded"]
 
-HOOK = "_leak_suite_flamegraph.py"
-"""The name of the copy of `inside.py` that a subject runs."""
-_INSIDE = Path(__file__).with_name("inside.py")
-_OWNERSHIP = Path(__file__).parent.parent / "agent" / "tracing" / "ownership.py"
 _WARM_UP = 3
 _NO_GUARD = 1e9
 _GRACE_SECONDS = 60.0
@@ -95,47 +92,38 @@ def record(
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)
+    names = _own_names(spec)
+    plan = {
+        "allocations": "kept", "output": str(output.resolve()), "native": native,
+        "every": mode.every, "python_allocators": mode.python_allocators, "own": names,
+        "memray_path": memray_path(),
+    }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="leak-suite-flamegraph-") as place:
         folder = Path(place)
-        hook = folder / HOOK
-        shutil.copyfile(_INSIDE, hook)
-        names = _own_names(spec)
-        plan = {"output": str(output.resolve()), "native": native, "every": mode.every}
-        plan |= {"python_allocators": mode.python_allocators, "names": names}
-        plan["ownership"] = str(_OWNERSHIP)
-        (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
         if native:
             (folder / NATIVE).touch()
         with _workers_told(folder):
-            _drive(spec, mode, folder, hook, iterations, max_seconds)
-        facts = _facts(folder)
+            ownership = _drive(spec, mode, plan, iterations, max_seconds)
         workers = _kept_workers(folder, output)
     recording = Recording(
-        output, str(spec), mode.name, iterations, str(Path.cwd()), tuple(facts["libraries"]),
-        tuple(facts["machinery"]), tuple(names), workers,
+        output, str(spec), mode.name, iterations, str(Path.cwd()), tuple(ownership["libraries"]),
+        tuple(ownership["instrumentation"]), tuple(names), workers,
     )  # fmt: skip
     _keep(recording)
     return recording
 
 
 def _drive(
-    spec: Spec, mode: Mode, folder: Path, hook: Path, iterations: int, max_seconds: float
-) -> None:
-    if not mode.after_warm_up:
-        (folder / "begin").touch()
-    try:
-        with open_subject(spec, counters={"flamegraph": f"{hook}:turn"}) as subject:
-            if mode.after_warm_up:
-                _repeat(subject, _WARM_UP, max_seconds)
-                (folder / "begin").touch()
-                subject.round(0, seconds=0.0)
-            _repeat(subject, iterations, max_seconds)
-            (folder / "end").touch()
-            subject.round(0, seconds=0.0)
-    except LeakSuiteError as error:
-        if (folder / "error").exists() or "memray" in str(error):
-            raise _no_memray(folder, error) from error
-        raise
+    spec: Spec, mode: Mode, plan: Mapping[str, Any], iterations: int, max_seconds: float
+) -> Mapping[str, Any]:
+    """Record the workload; whose code is whose in the subject."""
+    with open_subject(spec, trace=None if mode.after_warm_up else plan) as subject:
+        if mode.after_warm_up:
+            _repeat(subject, _WARM_UP, max_seconds)
+            subject.begin_trace(plan)
+        _repeat(subject, iterations, max_seconds)
+        ownership: Mapping[str, Any] = subject.end_trace()["ownership"]
+    return ownership
 
 
 def _repeat(subject: Subject, iterations: int, max_seconds: float) -> None:
@@ -150,20 +138,6 @@ def _repeat(subject: Subject, iterations: int, max_seconds: float) -> None:
             f"only {done.done} of {iterations} iterations were done in {max_seconds:g} s; "
             "ask for fewer (--iterations) or give it more time (--max-seconds)"
         )
-
-
-def _no_memray(folder: Path, error: Exception) -> SubjectError:
-    told = folder / "error"
-    said = told.read_text(encoding="utf-8").strip().splitlines()[-1] if told.exists() else error
-    return SubjectError(f"memray cannot be used in the subject's environment: {said}")
-
-
-def _facts(folder: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise _no_memray(folder, error) from error
-    return found
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from leak_suite.errors import LeakSuiteError
-from leak_suite.flamegraph.record import HOOK, Recording
+from leak_suite.flamegraph.record import Recording
 from leak_suite.subject.agent_code import agent_module
 
 __all__ = ["Difference", "Frame", "Place", "between", "growth", "sites", "stacks"]
@@ -66,12 +66,12 @@ def stacks(recording: Recording, file: Path | None = None) -> dict[Stack, float]
             )
             for item in records:
                 called = item.stack_trace(_FRAMES)
-                if any(Path(file).name == HOOK for _, file, _ in called):
-                    continue  # what starting and ending the recording took
                 rows = [row for row in called if not own.is_instrumentation(row[1])]
                 stack = [_frame(row, own, recording.root) for row in reversed(rows)]
                 while stack and stack[0].file.startswith("<"):
                     stack.pop(0)  # the interpreter's own way of starting a program
+                if called and not stack:
+                    continue  # what starting and ending the recording took
                 found[tuple(stack)] += item.size
     except (OSError, RuntimeError) as error:
         raise LeakSuiteError(f"{file or recording.file} cannot be read: {error}") from error

@@ -13,7 +13,6 @@ from leak_suite.subject.specs import (
     InProcessSpec,
     PidSpec,
     Spec,
-    Trace,
     UrlSpec,
 )
 
@@ -30,7 +29,6 @@ __all__ = [
     "Round",
     "Spec",
     "Subject",
-    "Trace",
     "UrlSpec",
     "Values",
     "open_subject",

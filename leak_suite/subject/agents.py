@@ -120,6 +120,16 @@ class AgentHub:
         with self._lock:
             return self._links.get(life)
 
+    def wait_for(self, pid: int, seconds: float) -> AgentLink | None:
+        """The agent of that process, once it has connected; None if it has not in `seconds`."""
+
+        def found() -> AgentLink | None:
+            return next((link for life, link in self._links.items() if life.pid == pid), None)
+
+        with self._changed:
+            self._changed.wait_for(lambda: found() is not None, seconds)
+            return found()
+
     def ask(
         self, links: Iterable[AgentLink], question: str, seconds: float
     ) -> dict[Life, dict[str, Any]]:

@@ -17,6 +17,8 @@ from leak_suite.subject.workload import Workload
 
 __all__ = ["AppSubject"]
 
+_CONNECT_SECONDS = 10.0
+"""The agent says that it is ready on the pipe, and connects at about the same time."""
 _ANSWER_SECONDS = 1.0
 _READ_SECONDS = 15.0
 _REHEARSALS = 10
@@ -45,7 +47,7 @@ class AppSubject(AgentSubject):
     def _prepare(self) -> None:
         """Reach the server; then read until what reading itself keeps is full."""
         self._tree = ProcessTree(self.agent.pid)
-        self._link = next((x for x in self._hub.links() if x.life.pid == self.agent.pid), None)
+        self._link = self._hub.wait_for(self.agent.pid, _CONNECT_SECONDS)
         url = f"http://127.0.0.1:{self.agent.ready['port']}"
         self._workload = Workload(
             self._target, url, self._glance, self._give_up, request_seconds=self._request_seconds

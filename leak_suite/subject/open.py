@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from leak_suite.subject.base import Subject
 from leak_suite.subject.in_process import InProcessSubject
@@ -18,7 +19,6 @@ from leak_suite.subject.specs import (
     InProcessSpec,
     PidSpec,
     Spec,
-    Trace,
 )
 
 __all__ = ["open_subject"]
@@ -31,7 +31,7 @@ def open_subject(
     *,
     tracked: Iterable[str] = (),
     counters: Mapping[str, str] = _NONE,
-    trace: Trace | None = None,
+    trace: Mapping[str, Any] | None = None,
 ) -> Subject:
     """The subject of `spec`; enter it to start it.
 

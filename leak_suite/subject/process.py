@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import json
 import os
 import selectors
 import shutil
@@ -17,12 +18,10 @@ from typing import Any
 
 from leak_suite.errors import SubjectDied, SubjectError, SubjectHung
 from leak_suite.service_process import kill_group, last_error, signal_name
-from leak_suite.subject.specs import Trace
 
 __all__ = ["AgentProcess"]
 
 _AGENT = Path(__file__).parent.parent / "agent" / "__main__.py"
-_TRACER = Path(__file__).parent.parent / "attribution" / "tracer.py"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LOG_TAIL = 2000
@@ -33,8 +32,8 @@ class AgentProcess:
     """The interpreter that the subject and the agent share, and the talk with it.
 
     Keys given to the agent: asks, answers (pipe ends), host (our pid), temp_dir, self_check,
-    target or app and port, tracked and counter (any number), trace, tracer, trace_output,
-    trace_native. `environment` is the subject's.
+    target or app and port, tracked and counter (any number), trace (a plan as
+    JSON). `environment` is the subject's.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class AgentProcess:
         *,
         tracked: Iterable[str],
         counters: Iterable[str],
-        trace: Trace | None,
+        trace: Mapping[str, Any] | None,
         environment: Mapping[str, str],
     ) -> None:
         self._environment = environment
@@ -58,8 +57,7 @@ class AgentProcess:
         arguments += [f"tracked={name}" for name in tracked]
         arguments += [f"counter={item}" for item in counters]
         if trace is not None:
-            arguments += [f"trace={trace.kind}", f"tracer={_TRACER}"]
-            arguments += [f"trace_output={trace.output}", f"trace_native={int(trace.native)}"]
+            arguments += [f"trace={json.dumps(trace)}"]
         try:
             self._start(arguments)
             self.ready = self._wait_until_ready()

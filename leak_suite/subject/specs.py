@@ -14,20 +14,10 @@ __all__ = [
     "InProcessSpec",
     "PidSpec",
     "Spec",
-    "Trace",
     "UrlSpec",
 ]
 
 _REQUEST_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class Trace:
-    """Have allocations of the subject recorded: `kind` is "memray" or "tracemalloc"."""
-
-    kind: str
-    output: Path
-    native: bool = False
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ class Tracing:
             note = "; ".join(note for note in notes if note)
             answer: dict[str, Any] = {"tool": recording.tool, "note": note}
             answer["exact"] = recording.exact
+            answer["ownership"] = self._ownership.as_data()
             for rows in origins.values():
                 for row in rows:
                     row["stack"] = None if row["stack"] is None else recording.number(row["stack"])

@@ -11,6 +11,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
+    from collections.abc import Callable
     from typing import Any
 
     from .lines import Stack
@@ -208,6 +209,37 @@ class _Memray(Recording):
             self._reader = None
 
 
+class _Kept(Recording):
+    """memray's record in a file that somebody else reads: a flamegraph is drawn of it."""
+
+    tool = "memray"
+
+    def __init__(self, memray: Any, plan: dict[str, Any]) -> None:
+        super().__init__()
+        forms = memray.FileFormat
+        self._active = False
+        self._tracker = memray.Tracker(
+            plan["output"],
+            native_traces=bool(plan.get("native")),
+            trace_python_allocators=bool(plan.get("python_allocators")),
+            file_format=forms.ALL_ALLOCATIONS
+            if plan.get("every")
+            else forms.AGGREGATED_ALLOCATIONS,
+        )
+
+    def start(self) -> None:
+        self._tracker.__enter__()
+        self._active = True
+
+    def stop(self) -> None:
+        if self._active:
+            self._active = False
+            self._tracker.__exit__(None, None, None)
+
+    def close(self) -> None:
+        self.stop()
+
+
 class _Tracemalloc(Recording):
     """tracemalloc's live blocks by stack at the end of each window; the difference is growth."""
 
@@ -329,16 +361,29 @@ _UNKNOWN = ("", "???", "<unknown>")
 def prepared_recording(plan: dict[str, Any]) -> Recording:
     """What records as `plan` says; all that it needs is imported, and nothing is recorded yet.
 
-    "allocations" is "memray", "tracemalloc" or "none"; "output" a file that memray may write;
-    "native" asks for native frames; "memray_path" is a folder to import memray from where the
-    subject has none.
+    "allocations" is "memray", "tracemalloc", "none", or "kept" for a file of memray's that stays,
+    with "every" allocation or their sums, "python_allocators" apart or not; "output" is the file
+    that memray may write; "native" asks for native frames; "memray_path" is a folder to import
+    memray from where the subject has none.
+
+    Raises:
+        RuntimeError: a file is to be kept, and memray cannot be used.
     """
     tool = plan.get("allocations", "none")
     if tool == "none":
         return Recording()
-    if tool == "memray":
+    if tool == "kept":
         try:
-            return _prepared_memray(plan)
+            return _with_memray(plan, lambda memray: _Kept(memray, plan))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise RuntimeError(
+                f"memray cannot be used in the subject's environment: {reason}"
+            ) from error
+    if tool == "memray":
+        output, native = plan["output"], bool(plan.get("native"))
+        try:
+            return _with_memray(plan, lambda memray: _Memray(memray, output, native))
         except Exception as error:  # none there, or a broken one
             return _Tracemalloc(_instead(error))
     return _Tracemalloc("")
@@ -349,7 +394,7 @@ def started(recording: Recording) -> Recording:
     try:
         recording.start()
     except Exception as error:
-        if recording.tool != "memray":
+        if not isinstance(recording, _Memray):
             raise
         recording = _Tracemalloc(_instead(error))
         recording.start()
@@ -363,11 +408,10 @@ def _instead(error: Exception) -> str:
     )
 
 
-def _prepared_memray(plan: dict[str, Any]) -> Recording:
+def _with_memray(plan: dict[str, Any], make: Callable[[Any], Recording]) -> Recording:
     """With memray of the subject's environment, or the controller's where its build fits."""
     from importlib.machinery import EXTENSION_SUFFIXES
 
-    output, native = plan["output"], bool(plan.get("native"))
     try:
         import memray
     except ImportError:
@@ -379,10 +423,10 @@ def _prepared_memray(plan: dict[str, Any]) -> Recording:
         try:
             import memray
 
-            return _Memray(memray, output, native)  # which imports more
+            return make(memray)  # which imports more
         finally:
             sys.path.remove(folder)
-    return _Memray(memray, output, native)
+    return make(memray)
 
 
 def _traceback_reader() -> Any:

@@ -26,11 +26,12 @@ class Ownership:
         self,
         names: Iterable[str] = (),
         libraries: Iterable[str] | None = None,
-        instrumentation: Iterable[str] = (INSTRUMENTATION + os.sep,),
+        instrumentation: Iterable[str] | None = None,
     ) -> None:
         self.names = tuple(names)
         self.libraries = tuple(_library_folders() if libraries is None else libraries)
-        self.instrumentation = tuple(instrumentation)
+        ours = (INSTRUMENTATION + os.sep,)
+        self.instrumentation = ours if instrumentation is None else tuple(instrumentation)
         self._known: dict[str, bool] = {}
 
     def is_own(self, file: str) -> bool:
