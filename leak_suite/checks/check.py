@@ -18,6 +18,7 @@ from leak_suite.options import Accepted, Options
 from leak_suite.result import Agents, Cause, Details, Finding, Outcome, RunResult, SelfCheck, Series
 from leak_suite.runner import Limits, Runner, Stop
 from leak_suite.subject import (
+    CommandSpec,
     InProcessSpec,
     PidSpec,
     Spec,
@@ -228,7 +229,9 @@ def _result(
         findings=verdict.findings,
         reason=reason,
         details=details,
-        agents=Agents(coverage.inside, coverage.python, coverage.without),
+        agents=Agents(coverage.inside, coverage.python, coverage.without)
+        if coverage.python or isinstance(spec, CommandSpec)
+        else None,
     )
 
 

@@ -12,6 +12,7 @@ from leak_suite.render.summary import (
     also_growing,
     failed_steps,
     format_site,
+    format_site_growth,
     grouped_by_cause,
     outcome_name,
     sorted_findings,
@@ -19,7 +20,6 @@ from leak_suite.render.summary import (
 )
 from leak_suite.result import Finding, Outcome, RunResult, Site
 from leak_suite.result_file import Result
-from leak_suite.units import format_rate
 
 __all__ = ["AnnotationsRenderer"]
 
@@ -78,7 +78,7 @@ def _command(result: RunResult, group: Sequence[Finding], root: Path | None) -> 
     properties = f"title={_property(title)}"
     lines = [first.reason or first.cause_text or first.outcome.value]
     for site in first.sites[:1]:
-        speed = format_rate(site.per_iteration, first.unit)
+        speed = format_site_growth(site, first.unit)
         lines += [f"{format_site(site)} {speed}".rstrip(), *([site.note] if site.note else [])]
         file, line = _position(site, root)
         if file:

@@ -17,19 +17,22 @@ from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.string_console import StringConsole
 from leak_suite.render.summary import (
     OUTPUT_TITLE,
+    agents_sentence,
     also_growing,
     bytes_only,
     failed_steps,
     format_growth,
     format_min_detectable,
     format_site,
+    format_site_growth,
     grouped_by_cause,
     headline,
+    in_process,
     not_observed,
     sorted_findings,
 )
 from leak_suite.result import Finding, Outcome, RunResult
-from leak_suite.units import format_duration, format_rate, format_value
+from leak_suite.units import format_duration, format_value
 
 __all__ = ["ConsoleRenderer"]
 
@@ -58,6 +61,8 @@ class ConsoleRenderer(Renderer):
             terminal.print(Text(f"from {format_site(first[0].sites[0])}", "bold"))
         took = format_duration(result.seconds)
         terminal.print(Text(f"{result.subject}: {result.iterations:,} iterations in {took}"))
+        if sentence := agents_sentence(result):
+            terminal.print(Text(sentence))
         for sentence in failed_steps(result):
             terminal.print(Text(sentence, "bold yellow"))
         if findings:
@@ -123,10 +128,10 @@ def _explained(group: Sequence[Finding], shown: set[str]) -> list[Text | Padding
     The stack of a site that is in `shown` is not printed again.
     """
     first, *others = group
-    title = Text(f"\n{first.metric}", "bold")
+    title = Text(f"\n{first.metric}{in_process(first)}", "bold")
     lines: list[Text | Padding] = [title.append(f"  {first.reason or first.cause}", "none")]
     for site in first.sites:
-        speed = format_rate(site.per_iteration, first.unit)
+        speed = format_site_growth(site, first.unit)
         lines.append(_indented(2, f"{format_site(site)}  {speed}".rstrip()))
         if format_site(site) in shown:
             continue

@@ -17,11 +17,13 @@ from leak_suite.render.fit import fit_facts
 from leak_suite.render.html_charts import chart, thinned
 from leak_suite.render.summary import (
     OUTPUT_TITLE,
+    agents_sentence,
     bytes_only,
     failed_steps,
     format_growth,
     format_min_detectable,
     format_site,
+    format_site_growth,
     grouped_by_cause,
     not_observed,
     outcome_name,
@@ -30,7 +32,7 @@ from leak_suite.render.summary import (
 )
 from leak_suite.result import Finding, Outcome, RunResult, SelfCheck, Series, Site
 from leak_suite.result_file import Result
-from leak_suite.units import format_rate, format_value, unit_for
+from leak_suite.units import format_value, unit_for
 
 __all__ = ["MetricView", "RunView", "SiteView", "build_view"]
 
@@ -250,22 +252,26 @@ def _fit_view(result: FitResult, name: str) -> RunView:
 
 def _metrics(result: RunResult, run: str) -> tuple[MetricView, ...]:
     findings = {finding.metric: finding for finding in sorted_findings(result)}
-    series = {one.metric: one for one in result.series}
+    series: dict[str, Series] = {}
+    for one in result.series:  # of several groups the one that the finding is of
+        wanted = findings[one.metric].process if one.metric in findings else ""
+        if one.metric not in series or one.process == wanted:
+            series[one.metric] = one
     rates, budgets = result.details.tolerances, result.details.budgets
     views = []
     for number, metric in enumerate((*findings, *(m for m in series if m not in findings)), 1):
-        one, finding = series.get(metric), findings.get(metric)
+        found, finding = series.get(metric), findings.get(metric)
         about = _metric(metric)
         drawn = None
-        if one is not None:
+        if found is not None:
             # The peak has no tolerance, only budgets.
             judged = about is not None and metric != "peak"
             allowed = tolerance(metric, rates.get(metric)) if judged else None
-            drawn = chart(one, finding, allowed, budgets.get(metric))
-        unit = one.unit if one is not None else findings[metric].unit
+            drawn = chart(found, finding, allowed, budgets.get(metric))
+        unit = found.unit if found is not None else findings[metric].unit
         evidence = _evidence(result.details.evidence, metric)
         views.append(
-            MetricView(f"{run}-m{number}", metric, unit, finding, one, about, drawn, evidence)
+            MetricView(f"{run}-m{number}", metric, unit, finding, found, about, drawn, evidence)
         )
     return tuple(views)
 
@@ -281,7 +287,7 @@ def _site(site: Site, unit: str) -> SiteView:
     return SiteView(
         place=f"{site.file}:{site.line}" if site.file else "",
         function=site.function,
-        speed=format_rate(site.per_iteration, unit),
+        speed=format_site_growth(site, unit),
         note=site.note,
         stack=tuple(frame for frame in site.stack if frame != format_site(site)),
     )
@@ -324,6 +330,7 @@ def _facts(result: RunResult) -> list[tuple[str, str]]:
         ("time spent reading", _seconds(details.overhead_seconds)),
         ("self-check", _self_check(details.self_check)),
         ("iteration", details.iteration),
+        ("agents", agents_sentence(result)),
         ("run file", f"schema version {result.schema_version}"),
     )
     return facts + [(name, str(value)) for name, value in measured if value not in (None, "")]

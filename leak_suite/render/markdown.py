@@ -13,12 +13,15 @@ from leak_suite.render.fit import fit_facts
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import (
     OUTPUT_TITLE,
+    agents_sentence,
     also_growing,
     failed_steps,
     format_growth,
     format_min_detectable,
     format_site,
+    format_site_growth,
     grouped_by_cause,
+    in_process,
     not_observed,
     outcome_name,
     sorted_findings,
@@ -26,7 +29,7 @@ from leak_suite.render.summary import (
 )
 from leak_suite.result import Finding, Outcome, RunResult
 from leak_suite.result_file import Result
-from leak_suite.units import format_duration, format_rate, format_value
+from leak_suite.units import format_duration, format_value
 
 __all__ = ["MarkdownRenderer"]
 
@@ -42,6 +45,8 @@ class MarkdownRenderer(Renderer):
     def render_run(self, result: RunResult, settings: RenderSettings) -> str:
         """See Renderer."""
         parts = _opening(result)
+        if sentence := agents_sentence(result):
+            parts.append(_text(sentence))
         parts += [f"**{_text(sentence)}**" for sentence in failed_steps(result)]
         findings = sorted_findings(result)
         if findings:
@@ -96,12 +101,12 @@ def _sites(group: Sequence[Finding]) -> str:
     first, *others = group
     lines = []
     for site in first.sites:
-        speed = format_rate(site.per_iteration, first.unit)
+        speed = format_site_growth(site, first.unit)
         detail = " · ".join(part for part in (speed, site.note) if part)
         lines.append(f"- {_code(format_site(site))} {_text(detail)}".rstrip())
         lines += [f"  - {_code(frame)}" for frame in site.stack]
     lines += [f"- {_text(line)}" for line in also_growing(others)]
-    return _folded(f"Where {first.metric} comes from", lines, opened=True)
+    return _folded(f"Where {first.metric}{in_process(first)} comes from", lines, opened=True)
 
 
 def _folded(title: str, lines: Iterable[str], *, opened: bool = False) -> str:

@@ -16,6 +16,7 @@ from leak_suite.units import display_unit, format_number, format_rate, format_va
 __all__ = [
     "OUTPUT_TITLE",
     "WORST_FIRST",
+    "agents_sentence",
     "also_growing",
     "cause_lines",
     "failed_steps",
@@ -23,8 +24,10 @@ __all__ = [
     "format_growth",
     "format_min_detectable",
     "format_site",
+    "format_site_growth",
     "grouped_by_cause",
     "headline",
+    "in_process",
     "not_observed",
     "outcome_name",
     "sorted_findings",
@@ -35,6 +38,7 @@ _RARE = 0.2  # a count that grows more slowly is easier to read as one in so man
 _SITES = 3
 _FRAMES = 4
 _WIDTH = 80
+_WHOLE = 0.995  # a share of this much is all of the growth
 WORST_FIRST = (Outcome.GROWING, Outcome.OVER_BUDGET, Outcome.INCONCLUSIVE, Outcome.STABLE)
 
 
@@ -53,6 +57,36 @@ def format_growth(finding: Finding) -> str:
 def format_site(site: Site) -> str:
     """Where a site is: `app.py:12 handler`; only the function where the file is not known."""
     return f"{site.file}:{site.line} {site.function}".rstrip() if site.file else site.function
+
+
+def format_site_growth(site: Site, unit: str) -> str:
+    """What a site grows by, and its part of the growth: `2 KiB per iteration, 80%`."""
+    speed = format_rate(site.per_iteration, unit)
+    if site.share is None or not 0 < site.share < _WHOLE:
+        return speed
+    return f"{speed}, {site.share:.0%}"
+
+
+def in_process(finding: Finding) -> str:
+    """Where a finding was judged, to follow its metric: ` in processes forked from gunicorn`."""
+    if not finding.process:
+        return ""
+    if finding.process == "main process":
+        return " in the main process"
+    forked = finding.process.startswith("forked from ")
+    return f" in processes {finding.process}" if forked else f" in {finding.process}"
+
+
+def agents_sentence(result: RunResult) -> str:
+    """In how many of the subject's Python processes the agent was, where that needs saying."""
+    agents = result.agents
+    if agents is None or (agents.connected, agents.processes) == (1, 1):
+        return ""
+    if not agents.processes:
+        return "No process of this subject runs Python, so it was seen from outside only."
+    of = "1 Python process" if agents.processes == 1 else f"{agents.processes} Python processes"
+    text = f"The agent is in {agents.connected} of {of}"
+    return f"{text}; not in {', '.join(agents.missing)}." if agents.missing else f"{text}."
 
 
 def sorted_findings(result: RunResult) -> tuple[Finding, ...]:
@@ -87,7 +121,8 @@ def _cause_sentence(found: Sequence[Finding]) -> str:
     first = found[0]
     if first.outcome is Outcome.GROWING:
         speed = format_rate(first.rate, first.unit)
-        return f"{first.metric} grows{f' by {speed}' if speed else ''}"
+        by = f" by {speed}" if speed else ""
+        return f"{first.metric} grows{by}{in_process(first)}"
     if first.outcome is Outcome.STABLE:
         return f"none of {len(found)} metrics grows"
     return f"{first.metric}: {first.reason or first.cause_text or first.outcome.value}"
@@ -233,7 +268,7 @@ def _first_site(finding: Finding) -> str:
 def _site_block(finding: Finding) -> list[str]:
     lines = []
     for site in finding.sites[:_SITES]:
-        speed = format_rate(site.per_iteration, finding.unit)
+        speed = format_site_growth(site, finding.unit)
         lines.append(f"  {format_site(site)}  {speed}".rstrip())
         frames = [frame for frame in site.stack if frame != format_site(site)]
         lines += [f"    {frame}" for frame in (site.note, *frames[:_FRAMES]) if frame]

@@ -22,7 +22,7 @@ from leak_suite.render import (
     junit_properties,
     render,
 )
-from leak_suite.result import Cause, Details, Finding, Outcome, RunResult, Site
+from leak_suite.result import Agents, Cause, Details, Finding, Outcome, RunResult, Site
 
 HEAP = Finding(
     "heap",
@@ -193,3 +193,35 @@ def test_only_html_shows_a_folder(tmp_path: Path) -> None:
         if name != "html":
             with pytest.raises(ConfigurationError, match="only --format html"):
                 renderer.write_pages(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("agents", "sentence"),
+    [
+        (None, ""),
+        (Agents(1, 1), ""),
+        (Agents(3, 3), "The agent is in 3 of 3 Python processes."),
+        (
+            Agents(1, 2, ("worker (pid 7)",)),
+            "The agent is in 1 of 2 Python processes; not in worker (pid 7).",
+        ),
+        (
+            Agents(0, 0),
+            "No process of this subject runs Python, so it was seen from outside only.",
+        ),
+    ],
+)
+def test_a_report_says_in_how_many_processes_the_agent_was(
+    agents: Agents | None, sentence: str
+) -> None:
+    result = replace(RESULT, agents=agents)
+    for form in ("console", "markdown", "html"):
+        text = " ".join(html.unescape(render(result, form)).split())
+        assert sentence in text
+        assert ("agent is in" in text) is ("agent is in" in sentence)
+
+
+def test_growth_in_other_processes_says_in_which() -> None:
+    finding = Finding("heap", "bytes", Outcome.GROWING, rate=4096.0, process="forked from celery")
+    text = headline(replace(RESULT, findings=(finding,)))
+    assert "heap grows by 4 KiB per iteration in processes forked from celery" in text
