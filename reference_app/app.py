@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any
-from weakref import WeakSet
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -18,19 +17,23 @@ from reference_app.container import ServiceContainer
 from reference_app.factories import ServiceFactories
 from reference_app.http import problem_json
 from reference_app.http.access import Access, OwnOrigin
-from reference_app.http.connections import Connections
+from reference_app.http.connections import ConnectionGuard, Connections
 from reference_app.http.routes import ROUTERS
+from reference_app.http.startup import PlainStartupErrors
 from reference_app.memory.allocator import configure_memory
 from reference_app.settings import Settings
 
 __all__ = ["create_app"]
 
+CONNECTIONS_SECONDS = 2.0
+
 
 def create_app(settings: Settings, factories: ServiceFactories | None = None) -> FastAPI:
     """The service with these limits, put together from these factories."""
     factories = factories or ServiceFactories()
-    connections: WeakSet[asyncio.Transport] = WeakSet()
-    access = Access(settings, factories.clock())
+    clock = factories.clock()
+    connections = ConnectionGuard(clock, settings.header_seconds)
+    access = Access(settings, clock)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -38,8 +41,9 @@ def create_app(settings: Settings, factories: ServiceFactories | None = None) ->
         async with ServiceContainer.started(settings, factories) as container:
             app.state.container = container
             container.log.info(access.notice)
+            connections.watch_accepting(asyncio.get_running_loop(), container.log)
             with _on_termination(lambda: _begin_drain(container, connections)):
-                async with _background(container):
+                async with _background(container, connections):
                     yield
                     # Event streams end before the server waits for its connections, where the
                     # signal came first; else, here.
@@ -56,7 +60,8 @@ def create_app(settings: Settings, factories: ServiceFactories | None = None) ->
     )
     app.state.access = access
     problem_json.install(app)
-    app.add_middleware(Connections, connections=connections)
+    app.add_middleware(PlainStartupErrors)
+    app.add_middleware(Connections, guard=connections)
     if settings.allowed_origin_list:
         app.add_middleware(
             CORSMiddleware,
@@ -70,21 +75,24 @@ def create_app(settings: Settings, factories: ServiceFactories | None = None) ->
     return app
 
 
-def _begin_drain(container: ServiceContainer, connections: WeakSet[asyncio.Transport]) -> None:
+def _begin_drain(container: ServiceContainer, connections: ConnectionGuard) -> None:
     container.begin_drain()
-
-    def end_connections() -> None:
-        for connection in tuple(connections):
-            connection.abort()
-
-    asyncio.get_running_loop().call_later(container.settings.drain_seconds, end_connections)
+    loop = asyncio.get_running_loop()
+    loop.call_later(container.settings.drain_seconds, connections.end_all)
 
 
 @asynccontextmanager
-async def _background(container: ServiceContainer) -> AsyncIterator[None]:
-    """Expiry and the watch over memory, until the block ends."""
+async def _background(
+    container: ServiceContainer, connections: ConnectionGuard
+) -> AsyncIterator[None]:
+    """Expiry, and the watch over memory and connections, until the block ends."""
     settings = container.settings
+
+    async def sweep() -> None:
+        connections.sweep()
+
     tasks = [
+        asyncio.create_task(_every(CONNECTIONS_SECONDS, sweep, container)),
         asyncio.create_task(_every(settings.expiry_interval_seconds, container.expire, container)),
         asyncio.create_task(
             _every(settings.memory_interval_seconds, container.guard.watch, container)

@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["MIB", "MULTIPART_ALLOWANCE_BYTES", "Settings"]
+__all__ = ["MIB", "MULTIPART_ALLOWANCE_BYTES", "Settings", "describe"]
 
 MIB = 1024 * 1024
 # Boundaries, part headers and small fields around the one file of an upload.
@@ -56,6 +56,8 @@ class Settings(BaseSettings):
 
     job_ttl_seconds: float = Field(default=3600.0, gt=0)
     expiry_interval_seconds: float = Field(default=30.0, gt=0)
+    # So long a connection may take until its request has come.
+    header_seconds: float = Field(default=10.0, gt=0)
     upload_idle_seconds: float = Field(default=30.0, gt=0)
     # An upload that has lasted this long must have kept up this pace, and ends at the last.
     upload_grace_seconds: float = Field(default=10.0, gt=0)
@@ -126,6 +128,16 @@ class Settings(BaseSettings):
     def max_body_bytes(self) -> int:
         """The most that is ever read of one request."""
         return self.max_upload_bytes + MULTIPART_ALLOWANCE_BYTES
+
+
+def describe(error: ValidationError) -> str:
+    """What is wrong with which variables, in one line; a value is shown unless it is a key."""
+    found = []
+    for item in error.errors():
+        name = "_".join(str(part) for part in item["loc"]).upper()
+        given = "" if not name or name.endswith("_KEY") else f" (given: {item['input']!r})"
+        found.append(f"{name}: {item['msg']}{given}" if name else item["msg"])
+    return "; ".join(found)
 
 
 def default_spool_dir() -> Path:

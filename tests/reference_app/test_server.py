@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -295,3 +296,29 @@ def test_a_spool_in_memory_is_refused_at_the_start(tmp_path: Path) -> None:
     (line,) = (line for line in ended.stderr.splitlines() if '"the service did not start"' in line)
     assert "Point SPOOL_DIR at a disk" in json.loads(line)["reason"]
     assert not Path(environment["SPOOL_DIR"]).exists()
+
+
+@pytest.mark.slow
+def test_idle_connections_neither_silence_health_nor_flood_the_log(tmp_path: Path) -> None:
+    with served(tmp_path / "spool") as server, ExitStack() as stack:
+        process = psutil.Process(server.process.pid)
+        most = process.num_fds() + 40
+        process.rlimit(psutil.RLIMIT_NOFILE, (most, most))
+        before = len(server.process.output())
+        address = (server.http.base_url.host, server.http.base_url.port or 80)
+        for _ in range(80):
+            stack.enter_context(socket.create_connection(address))
+        for _ in range(3):
+            assert httpx.get(f"{server.http.base_url}/health", timeout=5).status_code == 200
+        until(lambda: "want of descriptors" in server.process.output())
+        assert len(server.process.output()) - before < 5_000
+
+
+def test_a_connection_that_sends_no_request_is_ended(tmp_path: Path) -> None:
+    with served(tmp_path / "spool", HEADER_SECONDS="0.5") as server:
+        address = (server.http.base_url.host, server.http.base_url.port or 80)
+        with socket.create_connection(address, timeout=30) as silent:
+            silent.sendall(b"GET /health HTTP/1.1\r\nHost: a")
+            # Ended by the service: with an end of file, or a reset.
+            with suppress(ConnectionResetError):
+                assert silent.recv(100) == b""
