@@ -1,13 +1,14 @@
 """The proof that a leaky twin leaks and a clean one does not, without the gate.
 
 Each twin is started as a person would start it. After a warm-up its workload is repeated in two
-windows, and around them the process tree is read: memory that it shares with nobody, descriptors,
+windows, and around them the process tree is read: memory that it wrote alone, descriptors,
 threads, processes, temporary files. A leaky twin has to grow in both windows, and by half of the
 rate that its case declares over the two; a clean one by less than a quarter of it in the second.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -197,8 +198,17 @@ def _read(kind: str, pid: int, spool: Path) -> float:
 
 
 def _alone(process: psutil.Process) -> int:
-    """Bytes that it shares with no other process."""
-    return int(process.memory_full_info().uss)
+    """Bytes that it wrote and shares with no other process.
+
+    Clean pages are left out: those of a library become private, or cease to be, as other programs
+    of the machine begin and end.
+    """
+    try:
+        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(process.pid) from None
+    found = re.search(r"^Private_Dirty: +(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 _READ: Mapping[str, Callable[[psutil.Process], int]] = {

@@ -17,7 +17,9 @@ _CELERY = "celery -A tasks worker --loglevel WARNING"
 _command = partial(case.command, _HERE)
 _function = partial(case.function, _HERE)
 _flask = partial(
-    _command, "gunicorn_flask", "Flask: what was found, in a dict", "workload.py:type_address", 2500
+    _command,
+    *("gunicorn_flask", "Flask: what was found, in a dict", "workload.py:type_address", 2500),
+    warm_up=1000,
 )
 _django = partial(
     _command, "gunicorn_django", "Django: listeners of a signal", "workload.py:subscribe", 4000
