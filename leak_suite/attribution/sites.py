@@ -44,12 +44,16 @@ CONTAINED_SHARE = 0.4
 
 @dataclass
 class SiteTotals:
-    """A line, with what it left in both windows, and what containers say of it."""
+    """A line, with what it left in both windows, and what containers say of it.
+
+    `moved` is what it made, per iteration, and another line put into a container.
+    """
 
     first: float = 0.0
     second: float = 0.0
     weight: float = 0.0
     contained: float = 0.0
+    moved: float = 0.0
     holders: dict[str, float] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
     members: dict[tuple[Stack, str], float] = field(default_factory=dict)
@@ -59,7 +63,7 @@ class SiteTotals:
     def rate(self, trace: Trace) -> float:
         """Growth per iteration: of what the first window left, since that has proved to stay."""
         survived = self.first / trace.first if self.first > 0 else self.second / trace.iterations
-        return max(survived, self.contained)
+        return max(survived - self.moved, self.contained)
 
     def steady(self, trace: Trace) -> bool:
         """Whether both windows left something of it."""
@@ -151,6 +155,8 @@ def _places(totals: Iterable[StackTotal], kept: Iterable[Kept]) -> dict[Frame, S
             place.holders[container.path] = place.holders.get(container.path, 0.0) + amount
             place.containers[container.path] = container
         place.members[stack, kind] = place.members.get((stack, kind), 0.0) + amount
+        if made and made != stack:
+            places[_site_frame(made)].moved += amount
         if made:
             frame = _site_frame(made)
             place.makers[frame] = place.makers.get(frame, 0.0) + amount

@@ -35,8 +35,8 @@ class Frame(NamedTuple):
 Stack = tuple[Frame, ...]
 """Innermost call first, without the frames of what measures."""
 
-INSTRUMENTATION = "-"
-"""The owner that the agent gives to its own frames."""
+INSTRUMENTATION, TRACING = "-", "--"
+"""The owners that the agent gives to its own frames: to those that drive, to those that trace."""
 CACHE_MARK = "(its cache)"
 """What a path says of the cache that `functools` keeps around a function."""
 INTERPRETER = "<"
@@ -149,15 +149,17 @@ class Trace:
 
         `unit` is "bytes" or "count".
         """
+        # Where the windows could not be told apart all stands in the first one.
+        part = 1.0 if self.data["exact"] else self.first / self.iterations
         return [
             StackTotal(
-                row[unit][0],
-                row[unit][1],
+                part * row[unit][0],
+                row[unit][1] + (1 - part) * row[unit][0],
                 self._stack(row["stack"]),
                 kind=row["kind"] if row["kind"] == "mapped" else "",
                 detail=_native(row["native"]),
-                weight=row["bytes"][0],
-                allocations=row["count"][0],
+                weight=part * row["bytes"][0],
+                allocations=part * row["count"][0],
             )
             for row in self.data["rows"]
             if visible(row["kind"]) and not self._is_instrumentation(row["stack"])
@@ -220,6 +222,7 @@ class Trace:
                     *(part[unit] / sampled for unit in ("bytes", "large", "blocks", "objects")),
                 )
                 for part in row["made"]
+                if part["stack"] is None or not self._is_instrumentation(part["stack"])
             ),
         )
 
@@ -229,12 +232,14 @@ class Trace:
 
     def _stack(self, index: int) -> Stack:
         frames = [Frame(*frame) for frame in self.data["stacks"][index]]
-        return tuple(frame for frame in frames if frame.owner != INSTRUMENTATION)
+        return tuple(frame for frame in frames if frame.owner not in (INSTRUMENTATION, TRACING))
 
     def _is_instrumentation(self, index: int) -> bool:
-        """Whether what measures did it: it was the innermost of all frames that are known."""
+        """Whether what measures did it: tracing called it, or it was the innermost frame."""
         frames = self.data["stacks"][index]
         owners = [frame[3] for frame in frames]
+        if TRACING in owners:
+            return True
         # What the workload does is called by the instrumentation too, but through other code.
         while owners and owners[-1] in (INSTRUMENTATION, INTERPRETER):
             owners.pop()

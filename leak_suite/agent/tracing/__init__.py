@@ -20,6 +20,7 @@ _MOST_ROWS = 400
 _MOST_OBJECT_ROWS = 60
 _MOST_PATHS = 8
 _HOLDER_SECONDS = 1.0
+_TRACING = __file__[: -len("__init__.py")]
 
 
 class Tracing:
@@ -97,8 +98,8 @@ class Tracing:
 
         {"tool", "note", "exact", "seconds" of this process, "stacks": lists of (file, line,
         function, owner), innermost first, "rows", "containers", "objects", "origins", "heap"}.
-        The owner of a frame is "" for own code, "-" for the instrumentation, else the library's
-        package.
+        The owner of a frame is "" for own code, "-" for the instrumentation, "--" for tracing
+        itself, else the library's package.
         """
         started = time.thread_time()
         plan = self._need_plan()
@@ -215,6 +216,8 @@ class Tracing:
             return ""
         if file.startswith("<") or not file:
             return "<"
+        if file.startswith(_TRACING):
+            return "--"
         if self._ownership.is_instrumentation(file):
             return "-"
         return self._ownership.package(file)

@@ -45,16 +45,16 @@ class LineTrace:
         self._is_own = is_own
         self._stacks: dict[Any, Stack] = {}
         self._previous: tuple[Any, Any] = (None, None)
-        self._active = False
+        self.active = False
         self._updating = threading.Lock()
         # By thread: the own frame that it is in, and the line that it is at.
         self._under_way: dict[int, tuple[FrameType, int | None]] = {}
 
     def start(self) -> None:
         """Begin to trace, unless that was done."""
-        if self._active:
+        if self.active:
             return
-        self._active = True
+        self.active = True
         _stop_in_children(self)
         self._previous = sys.gettrace(), getattr(threading, "_trace_hook", None)
         threading.settrace(self._on_call)
@@ -63,9 +63,9 @@ class LineTrace:
 
     def stop(self) -> None:
         """End tracing in every thread."""
-        if not self._active:
+        if not self.active:
             return
-        self._active = False
+        self.active = False
         self.watches = []
         threading.settrace(self._previous[1])
         _set_trace_everywhere(None)
@@ -73,35 +73,25 @@ class LineTrace:
         self._under_way.clear()
 
     def _on_call(self, frame: FrameType, _event: str, _arg: Any) -> Any:
-        if not self._active or not self._is_own(frame.f_code.co_filename):
+        if not self.active or not self._is_own(frame.f_code.co_filename):
             return None
         # What is new at a call was done before it, by the caller.
         self._look(frame.f_back, None)
-        return self._line_tracer(frame)
+        return self._follow(frame, entered=False)
 
-    def _line_tracer(self, frame: FrameType, entered: bool = False) -> Any:
-        line = frame.f_lineno
+    def _follow(self, frame: FrameType, entered: bool) -> Any:
+        self._under_way[threading.get_ident()] = frame, frame.f_lineno
+        return _FrameTrace(self, frame.f_lineno, entered)
+
+    def on_event(self, frame: FrameType, line: int | None, entered: bool, event: str) -> None:
+        """An own line of `frame` has ended; `line` is the one that ended."""
+        # Before its first line a call does nothing: what is new there was done by others.
+        self._look(frame if entered else None, line)
         here = threading.get_ident()
-        self._under_way[here] = frame, line
-
-        def on_line(frame: FrameType, event: str, _arg: Any) -> Any:
-            nonlocal line, here, entered
-            if not self._active:
-                return None
-            if event == "exception":
-                return on_line
-            # Before its first line a call does nothing: what is new there was done by others.
-            self._look(frame if entered else None, line)
-            entered = True
-            line = frame.f_lineno
-            here = threading.get_ident()
-            if event == "return":
-                self._leave(here, frame.f_back)
-            else:
-                self._under_way[here] = frame, line
-            return on_line
-
-        return on_line
+        if event == "return":
+            self._leave(here, frame.f_back)
+        else:
+            self._under_way[here] = frame, frame.f_lineno
 
     def _join_running_frames(self) -> None:
         """Own functions that run already are traced from their next line on."""
@@ -109,7 +99,7 @@ class LineTrace:
             inner: FrameType | None = frame
             while inner is not None:
                 if inner.f_trace is None and self._is_own(inner.f_code.co_filename):
-                    inner.f_trace = self._line_tracer(inner, entered=True)
+                    inner.f_trace = self._follow(inner, entered=True)
                 inner = inner.f_back
         self._under_way.clear()
 
@@ -143,6 +133,26 @@ class LineTrace:
             frame, line = frame.f_back, None
         # Equal stacks are kept once: the record of a leak must not become one.
         return self._stacks.setdefault(tuple(frames), frames)
+
+
+class _FrameTrace:
+    """The trace function of one call: an object, since a closure would be a cycle each time."""
+
+    __slots__ = ("_entered", "_line", "_trace")
+
+    def __init__(self, trace: LineTrace, line: int | None, entered: bool) -> None:
+        self._trace = trace
+        self._line = line
+        self._entered = entered
+
+    def __call__(self, frame: FrameType, event: str, _arg: Any) -> Any:
+        if not self._trace.active:
+            return None
+        if event != "exception":
+            self._trace.on_event(frame, self._line, self._entered, event)
+            self._entered = True
+            self._line = frame.f_lineno
+        return self
 
 
 _traces: list[LineTrace] = []

@@ -85,7 +85,7 @@ class _Kind:
 
 
 class _Descriptors(_Kind):
-    """Open file descriptors; the lowest free number changes with every one opened or closed."""
+    """Open file descriptors, by number; the lowest free one changes with each opened or closed."""
 
     def __init__(self) -> None:
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -98,20 +98,13 @@ class _Descriptors(_Kind):
         os.close(fd)
         return fd
 
-    def items(self) -> list[tuple[int, int, int]]:
-        # Not by name: a file that is renamed or deleted is still the one that was opened.
-        found: list[tuple[int, int, int]] = []
-        for name in os.listdir("/proc/self/fd"):
-            try:
-                about = os.fstat(int(name))
-            except OSError:
-                continue  # the listing's own descriptor
-            found.append((int(name), about.st_dev, about.st_ino))
-        return found
+    def items(self) -> set[str]:
+        # The listing's own descriptor takes the lowest free number.
+        return set(os.listdir("/proc/self/fd")) - {str(self.mark())}
 
-    def describe(self, key: tuple[int, int, int]) -> str:
+    def describe(self, key: str) -> str:
         try:
-            return os.readlink("/proc/self/fd/" + str(key[0]))
+            return os.readlink("/proc/self/fd/" + key)
         except OSError:
             return "a closed descriptor"
 
