@@ -38,7 +38,7 @@ def tasks_shielded_from_timeout(draw: Draw) -> Job:
 
     async def job() -> None:
         task: asyncio.Task[object] = asyncio.create_task(slow(bytes(size)))  # LEAK
-        kept.add(task)
+        kept.add(task)  # LEAK
         outer = asyncio.shield(task)  # LEAK
         await asyncio.sleep(0)
         outer.cancel()
@@ -104,7 +104,7 @@ def async_generators_open(draw: Draw) -> Job:
     async def job() -> None:
         stream = events()  # LEAK
         await stream.__anext__()  # LEAK
-        streams.append(stream)
+        streams.append(stream)  # LEAK
 
     return job
 
@@ -117,7 +117,7 @@ def subscribers_never_removed(draw: Draw) -> Job:
 
     async def job() -> None:
         queue: asyncio.Queue[bytes] = asyncio.Queue(maxsize=depth)  # LEAK
-        subscribers.append(queue)
+        subscribers.append(queue)  # LEAK
         queue.put_nowait(b"hello")
 
     return job

@@ -88,7 +88,7 @@ def sqlite_connections(draw: Draw) -> Job:
     def job() -> None:
         connection = sqlite3.connect(database)  # LEAK
         connection.execute("select sum(n) from rows").fetchone()  # LEAK
-        connections.append(connection)
+        connections.append(connection)  # LEAK
 
     return job
 
@@ -118,7 +118,7 @@ def mapped_files(draw: Draw) -> Job:
         with path.open("rb") as file:
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # LEAK
         mapping.read(1)
-        mappings.append(mapping)
+        mappings.append(mapping)  # LEAK
 
     return job
 
@@ -164,7 +164,7 @@ def executors_never_shut_down(draw: Draw) -> Job:
     def job() -> None:
         pool = ThreadPoolExecutor(workers)  # LEAK
         pool.submit(time.perf_counter).result()  # LEAK
-        pools.append(pool)
+        pools.append(pool)  # LEAK
 
     return job
 

@@ -67,7 +67,7 @@ def anonymous_mmap(draw: Draw) -> Job:
     def job() -> None:
         mapping = mmap.mmap(-1, size)  # LEAK
         mapping.write(b"x" * size)
-        mappings.append(mapping)
+        mappings.append(mapping)  # LEAK
 
     return job
 

@@ -67,7 +67,7 @@ def logging_handlers(draw: Draw) -> Job:
 
     def job() -> None:
         handler = logging.StreamHandler(io.StringIO("x" * width))  # LEAK
-        logger.handlers.append(handler)
+        logger.handlers.append(handler)  # LEAK
 
     return job
 
@@ -98,7 +98,7 @@ def modules_generated(draw: Draw) -> Job:
         calls += 1
         module = types.ModuleType(f"leakbench_generated_{calls}")  # LEAK
         exec(compile(source, "<template>", "exec"), module.__dict__)  # LEAK
-        sys.modules[module.__name__] = module
+        sys.modules[module.__name__] = module  # LEAK
 
     return job
 
@@ -154,7 +154,7 @@ def futures_kept(draw: Draw) -> Job:
     def job() -> None:
         future: Future[bytes] = Future()  # LEAK
         future.set_result(bytes(size))  # LEAK
-        pending.append(future)
+        pending.append(future)  # LEAK
 
     return job
 
