@@ -19,6 +19,7 @@ from reference_app.http import problem_json
 from reference_app.http.access import Access, OwnOrigin
 from reference_app.http.connections import ConnectionGuard, Connections
 from reference_app.http.routes import ROUTERS
+from reference_app.http.routes.common import problems
 from reference_app.http.startup import PlainStartupErrors
 from reference_app.memory.allocator import configure_memory
 from reference_app.settings import Settings
@@ -57,6 +58,7 @@ def create_app(settings: Settings, factories: ServiceFactories | None = None) ->
         docs_url=None,
         redoc_url=None,
         dependencies=[OwnOrigin],
+        responses=problems(422),
     )
     app.state.access = access
     problem_json.install(app)

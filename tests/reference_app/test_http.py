@@ -56,7 +56,36 @@ def test_a_range_that_cannot_be_had_is_a_problem(service: Running) -> None:
     beyond = service.http.get(path, headers={"Range": "bytes=999999-"})
     assert_problem(beyond, 416)
     assert beyond.headers["content-range"] == "bytes */200000"
-    assert_problem(service.http.get(path, headers={"Range": "bytes=x"}), 400)
+    for no_range in ("bytes=x", "bytes=9-5", "lines=1-2", "bytes=" + "0-1," * 20 + "2-3"):
+        assert service.http.get(path, headers={"Range": no_range}).status_code == 200
+
+
+def test_a_copy_that_is_still_good_is_not_sent_again(service: Running) -> None:
+    job_id = service.start()
+    service.wait(job_id)
+    path = f"/api/download/{job_id}/video"
+    first = service.http.get(path)
+    tag, moment = first.headers["etag"], first.headers["last-modified"]
+    known = [{"If-None-Match": t} for t in (tag, f"W/{tag}", f'"other", {tag}', "*")]
+    for headers in [*known, {"If-Modified-Since": moment}]:
+        answer = service.http.get(path, headers=headers)
+        assert (answer.status_code, answer.content) == (304, b""), headers
+        assert answer.headers["etag"] == tag
+    for headers in (
+        {"If-None-Match": '"other"'},
+        {"If-None-Match": '"other"', "If-Modified-Since": moment},
+        {"If-Modified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
+        {"If-Modified-Since": "rubbish"},
+    ):
+        assert service.http.get(path, headers=headers).status_code == 200
+
+
+def test_an_event_stream_answers_head(service: Running) -> None:
+    job_id = service.start("hold")
+    head = service.http.head(f"/api/jobs/{job_id}/events")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"].startswith("text/event-stream")
+    service.release()
 
 
 def test_a_bug_is_a_problem_that_tells_nothing_of_the_inside(serve: Callable[..., Running]) -> None:

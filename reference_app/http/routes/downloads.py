@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from mimetypes import guess_type
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response, StreamingResponse
+from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from reference_app.container import ServiceContainer
 from reference_app.errors import Conflict, NotFound
 from reference_app.http.problem_json import problem_response
-from reference_app.http.routes.common import Container, get
+from reference_app.http.routes.common import Container, get, problems
 from reference_app.jobs.model import Job, State, object_prefix
 from reference_app.storage.objects import StoredObject
 
 __all__ = ["router"]
 
 router = APIRouter()
+
+RESPONSES = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string"}}}},
+    206: {"description": "The part of it that was asked for."},
+    304: {"description": "The client has it already."},
+    **problems(404, 409, 416),
+}
+_RANGE = re.compile(r"(\d{1,18})-(\d{0,18})|()-(\d{1,18})")
+_MOST_RANGES = 16
 
 
 class _OpenFile(FileResponse):
@@ -38,7 +51,17 @@ class _OpenFile(FileResponse):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file, and close it on every path."""
+        """Send the file, or that it is known already, and close it on every path."""
+        asked = Headers(scope=scope)
+        if _is_known(asked, self.headers):
+            self._found.close()
+            kept = {name: self.headers[name] for name in ("etag", "last-modified")}
+            await Response(status_code=HTTPStatus.NOT_MODIFIED, headers=kept)(scope, receive, send)
+            return
+        if not _is_range(asked.get("range", "")):
+            # RFC 9110, 14.2: a range that cannot be understood is no range.
+            rest = [pair for pair in scope["headers"] if pair[0] != b"range"]
+            scope = {**scope, "headers": rest}
         refused = 0
         headers: list[tuple[bytes, bytes]] = []
 
@@ -59,7 +82,40 @@ class _OpenFile(FileResponse):
             await answer(scope, receive, send)
 
 
-@get(router, "/api/download/{job_id}/{kind}", response_model=None)
+def _is_known(asked: Headers, ours: Headers) -> bool:
+    """Whether the client's copy is the file itself (RFC 9110, 13.2.2)."""
+    tags = asked.get("if-none-match")
+    if tags is not None:
+        known = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+        return "*" in known or ours["etag"] in known
+    since = asked.get("if-modified-since")
+    if since is None:
+        return False
+    try:
+        return bool(parsedate_to_datetime(ours["last-modified"]) <= parsedate_to_datetime(since))
+    except (ValueError, TypeError):
+        return False
+
+
+def _is_range(asked: str) -> bool:
+    """Whether this is a lawful range of bytes, of a few parts at most."""
+    unit, _, parts = asked.partition("=")
+    found = [_RANGE.fullmatch(part.strip()) for part in parts.split(",")]
+    if unit.strip().lower() != "bytes" or len(found) > _MOST_RANGES:
+        return False
+    return all(
+        one is not None and (not one[1] or not one[2] or int(one[1]) <= int(one[2]))
+        for one in found
+    )
+
+
+@get(
+    router,
+    "/api/download/{job_id}/{kind}",
+    response_model=None,
+    response_class=Response,
+    responses=RESPONSES,
+)
 async def download(job_id: str, kind: str, container: Container) -> Response:
     """One result: `video`, `csv`, `preview` or `thumbnail`."""
     job = await _completed(container, job_id)
@@ -68,7 +124,13 @@ async def download(job_id: str, kind: str, container: Container) -> Response:
     return await _open(container, job, job.files[kind], "attachment")
 
 
-@get(router, "/api/serve/{job_id}/{name}", response_model=None)
+@get(
+    router,
+    "/api/serve/{job_id}/{name}",
+    response_model=None,
+    response_class=Response,
+    responses=RESPONSES,
+)
 async def serve(job_id: str, name: str, container: Container) -> Response:
     """One result by its file's name; only names that the job itself made are served."""
     job = await _completed(container, job_id)

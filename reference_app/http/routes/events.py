@@ -6,13 +6,13 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Send
 
 from reference_app.container import ServiceContainer
-from reference_app.http.routes.common import Container
+from reference_app.http.routes.common import Container, problems
 
 __all__ = ["router"]
 
@@ -37,11 +37,22 @@ class _Stream(StreamingResponse):
             await super().stream_response(send)
 
 
-@router.get("/api/jobs/{job_id}/events")
+@router.get(
+    "/api/jobs/{job_id}/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}, **problems(404)},
+)
 async def events(job_id: str, container: Container) -> StreamingResponse:
     """The job's status now and at every change; the stream ends with the job."""
     await container.jobs.find(job_id)
     return _Stream(_stream(container, job_id))
+
+
+@router.head("/api/jobs/{job_id}/events", include_in_schema=False)
+async def events_head(job_id: str, container: Container) -> Response:
+    """What the stream's headers would be."""
+    await container.jobs.find(job_id)
+    return Response(media_type="text/event-stream", headers=_HEADERS)
 
 
 async def _stream(container: ServiceContainer, job_id: str) -> AsyncGenerator[bytes, None]:
