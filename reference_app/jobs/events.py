@@ -37,7 +37,7 @@ class Subscription:
 
 
 class JobEvents:
-    """Hands the news of a job to all that listen to it."""
+    """Hands the events of a job to all that listen to it."""
 
     def __init__(self, limit: int = 32) -> None:
         self._limit = limit

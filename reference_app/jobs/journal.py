@@ -1,4 +1,4 @@
-"""What becomes known of a job's way: one log line, one count and one event for every change."""
+"""One log line, one count and one event for every change of a job's state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["JobJournal"]
 
 
 class JobJournal:
-    """Tells people, metrics and listeners of changes that are already recorded."""
+    """Reports changes that are already in the store: to log, metrics, dashboard and listeners."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class JobJournal:
         broadcaster: JobEvents,
         clock: Clock,
     ) -> None:
-        #: Held while a job comes into the queue or leaves it, for that to be told in this order.
+        #: Held while a job comes into the queue or leaves it, so that the log has both in order.
         self.in_order = asyncio.Lock()
         self._log = log
         self._metrics = metrics
@@ -34,7 +34,7 @@ class JobJournal:
         self._clock = clock
 
     def moved(self, job: Job, queue_position: int | None = None) -> None:
-        """A job has reached a state."""
+        """Report that a job has reached a state."""
         self._log.info(
             "job " + job.status.value,
             job_id=job.job_id,
@@ -51,13 +51,13 @@ class JobJournal:
         self.progressed(job, queue_position)
 
     def progressed(self, job: Job, queue_position: int | None = None) -> None:
-        """A job has got on; that nobody could be told is no reason for it to break."""
+        """Send a job's view to its listeners; a failure is logged and never ends the job."""
         try:
             view = job.view(queue_position)
             self._broadcaster.publish(job.job_id, view, version=job.version, last=job.status.final)
         except Exception as error:
-            self._log.error("news of a job were lost", job_id=job.job_id, error=repr(error))
+            self._log.error("an event of a job was lost", job_id=job.job_id, error=repr(error))
 
     def failed(self, kind: str, text: str) -> None:
-        """Something went wrong: the dashboard shows it."""
+        """Report an error to the dashboard."""
         self._errors.add(self._clock.wall(), kind, text)

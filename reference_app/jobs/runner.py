@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 
 
 class _Stop(Enum):
-    """Why a worker was told to stop."""
+    """Why a worker was stopped."""
 
     CANCEL = "cancel"
     LATE = "late"
@@ -58,7 +58,7 @@ class Run:
     progress: Progress | None = None
     memory_before_bytes: int | None = None
     # Set when there is something to write into the record before the next beat is due.
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def end(self, reason: _Stop) -> None:
         """Stop the worker, for the first reason that is given."""
@@ -121,7 +121,7 @@ class JobRunner:
     def usual_seconds(self) -> float:
         """How long a job takes: the longest of the last ones, or what is assumed at first.
 
-        Who is told to come back too early comes in vain.
+        The longest, because a client that comes back too early is refused again.
         """
         return max(self._recent_seconds, default=self._settings.assumed_job_seconds)
 
@@ -181,7 +181,7 @@ class JobRunner:
         if not await self._guard.has_room():
             await asyncio.sleep(self._settings.queue_pause_seconds)
             return True
-        # The service may have been told to end while the memory was read.
+        # The service may have begun to drain while the memory was read.
         if not self._may_start():
             return False
         async with self._journal.in_order:
@@ -290,10 +290,10 @@ class JobRunner:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(settings.job_beat_seconds):
-                    await run.news.wait()
-            run.news.clear()
+                    await run.changed.wait()
+            run.changed.clear()
             progress = run.progress
-            told = None if progress is None else (progress.fraction, progress.message)
+            reported = None if progress is None else (progress.fraction, progress.message)
             try:
                 record = await update(
                     self._store,
@@ -302,7 +302,7 @@ class JobRunner:
                         job.attempt,
                         now,
                         settings.job_lease_seconds,
-                        told,  # noqa: B023
+                        reported,  # noqa: B023
                         run.memory_before_bytes,
                     ),
                 )
@@ -314,7 +314,7 @@ class JobRunner:
                 return
             if record.cancel_requested:
                 run.end(_Stop.CANCEL)
-            elif told is not None:
+            elif reported is not None:
                 self._journal.progressed(record)
 
     # -- the end of one job
@@ -378,7 +378,7 @@ class JobRunner:
     async def _written(self, write: Callable[[], Awaitable[Result]]) -> Result | None:
         """Write until it is written: a job that has ended must not look as if it ran.
 
-        A service that is told to end tries once; the next one finds the job where it was.
+        A service that is shutting down tries once; the next one finds the job where it was.
         """
         while True:
             try:
@@ -413,4 +413,4 @@ def _scratch_name(job: Job) -> str:
 
 def _note(run: Run, progress: Progress) -> None:
     run.progress = progress
-    run.news.set()
+    run.changed.set()

@@ -65,6 +65,9 @@ _ASSIGNMENTS = ", ".join(f"{name} = ?" for name in _COLUMNS)
 _ENCODED = {"summary", "files"}
 # Records are small and few: the usual page cache of 2 MiB would never be of use.
 _CACHE_KIB = 256
+# Pages that are written ahead before they are moved into the file: the usual 1000 would let the
+# second file grow for hours before it stays at 4 MiB.
+_CHECKPOINT_PAGES = 64
 _BUSY_SECONDS = 5.0
 
 Result = TypeVar("Result")
@@ -223,6 +226,7 @@ class SqliteJobStore:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             with _transaction(db):
                 self._prepare(db)
         except sqlite3.DatabaseError as error:

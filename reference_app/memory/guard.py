@@ -89,13 +89,13 @@ class MemoryGuard:
         self._alarm = 0.0
 
     async def read(self) -> Reading:
-        """Look now, off the event loop; keeps peaks and history, and rings the alarms."""
+        """Look now, off the event loop; keeps peaks and history, and logs alarms."""
         reading = await anyio.to_thread.run_sync(self._measure, self._worker_pids)
         self.peak_tree_bytes = max(self.peak_tree_bytes, reading.tree.pss)
         self.peak_resting_bytes = max(self.peak_resting_bytes, reading.resting)
         self.latest = reading
         self.history.record(self._clock.wall(), reading.tree.pss, reading.resting)
-        self._ring(reading)
+        self._log_alarm(reading)
         return reading
 
     async def has_room(self) -> bool:
@@ -135,7 +135,7 @@ class MemoryGuard:
         )
         return after
 
-    def _ring(self, reading: Reading) -> None:
+    def _log_alarm(self, reading: Reading) -> None:
         percent = self.percent(reading)
         alarms = self._settings.memory_alarm_percents
         reached = max((level for level in alarms if percent >= level), default=0.0)

@@ -97,7 +97,7 @@ class ProcessWorker:
         return None if self._process is None else self._process.pid
 
     async def run(self, on_progress: OnProgress) -> Summary:
-        """Start the process, follow it, and see it to its grave."""
+        """Start the process, follow it to its last message, and reap it."""
         try:
             receiver = await anyio.to_thread.run_sync(self._launch)
             summary = await self._follow(receiver, on_progress)

@@ -13,7 +13,7 @@ OnProgress = Callable[[Progress], None]
 
 
 class Stopped(Exception):
-    """The worker was told to stop, and did."""
+    """The worker was stopped."""
 
 
 class Worker(Protocol):
