@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httpx
 import psutil
 import pytest
 
+from reference_app.factories import ServiceFactories
+from reference_app.storage.objects import MemoryObjectStore
 from tests.reference_app.conftest import Running, until
-from tests.reference_app.stand_in import FILES
+from tests.reference_app.stand_in import FILES, make_engine
 
 
 def test_a_download_that_has_begun_survives_expiry_and_cleanup(service: Running) -> None:
@@ -66,3 +70,19 @@ def test_downloads_leave_no_file_open(service: Running) -> None:
             pass
     results = {str(path) for path in service.files() if path.is_file()}
     until(lambda: not results & {file.path for file in psutil.Process().open_files()})
+
+
+def test_objects_that_are_no_files_of_this_machine_are_streamed(
+    serve: Callable[..., Running],
+) -> None:
+    objects = MemoryObjectStore()
+    service = serve(ServiceFactories(engine=make_engine, objects=lambda *_: objects))
+    job_id = service.start()
+    service.wait(job_id, "completed")
+    answer = service.http.get(f"/api/download/{job_id}/video")
+    assert (answer.status_code, len(answer.content)) == (200, 200_000)
+    assert answer.headers["content-length"] == "200000"
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["content-disposition"] == 'attachment; filename="video.mp4"'
+    assert service.http.delete(f"/api/cleanup/{job_id}").is_success
+    assert service.call(objects.keys("jobs/")) == []
