@@ -264,8 +264,10 @@ def _native(rows: Sequence[Sequence[str]]) -> str:
     named = []
     for name, file in rows:
         if name and name not in _UNKNOWN:
-            named.append(name if file in _UNKNOWN else f"{name} ({Path(file).name})")
-    return "native: " + " < ".join(named[:4]) if named else ""
+            short = name.partition("(")[0][:LONGEST_NAME]
+            named.append(short if file in _UNKNOWN else f"{short} ({Path(file).name})")
+    return "native: " + " < ".join(named[:MOST_NATIVE]) if named else ""
 
 
+MOST_NATIVE, LONGEST_NAME = 4, 80
 _UNKNOWN = ("", "???", "<unknown>")
