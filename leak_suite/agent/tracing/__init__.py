@@ -19,6 +19,7 @@ __all__ = ["Tracing"]
 _MOST_ROWS = 400
 _MOST_OBJECT_ROWS = 60
 _MOST_PATHS = 8
+_LEAST_SHARE = 0.1
 _HOLDER_SECONDS = 1.0
 _TRACING = __file__[: -len("__init__.py")]
 
@@ -189,19 +190,26 @@ class Tracing:
         from .holders import Holders
 
         counts: dict[Any, list[Any]] = {}
-        for item in gc.get_objects():
-            made = self._recording.made(item)
-            if made is not None:
-                row = counts.setdefault((type(item), made[0]), [[0, 0], None])
-                row[0][made[1]] += 1
-                row[1] = item
-        largest = sorted(counts.items(), key=lambda pair: -pair[1][0][0])[:_MOST_OBJECT_ROWS]
+        for item, stack, window in self._recording.made_of_these(gc.get_objects()):
+            row = counts.setdefault((type(item), stack), [[0, 0], None])
+            row[0][window] += 1
+            row[1] = item
+        others = [pair for pair in counts.items() if self._is_of_subject(pair[0][1])]
+        largest = sorted(others, key=lambda pair: -pair[1][0][0])[:_MOST_OBJECT_ROWS]
+        least = _LEAST_SHARE * largest[0][1][0][0] if largest else 0
         holders = Holders(self._ownership, self._is_ours, _HOLDER_SECONDS)
         rows: list[dict[str, Any]] = []
         for (kind, stack), (count, item) in largest:
-            path = holders.path(item)[0] if len(rows) < _MOST_PATHS else ""
+            wanted = len(rows) < _MOST_PATHS and count[0] > least
+            path = holders.path(item)[0] if wanted else ""
             rows.append({"type": type_name(kind), "stack": stack, "count": count, "path": path})
         return rows
+
+    def _is_of_subject(self, stack: int) -> bool:
+        """Whether somebody else than the instrumentation is on that stack."""
+        files = [file for file, _, _ in self._recording.stacks[stack]]
+        others = [f for f in files if f[:1] != "<" and not self._ownership.is_instrumentation(f)]
+        return bool(others) and not any(file.startswith(_TRACING) for file in files)
 
     def _is_ours(self, item: object) -> bool:
         """Whether an object belongs to the instrumentation."""

@@ -11,7 +11,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from .lines import Stack
@@ -62,6 +62,13 @@ class Recording:
         """(index of the stack that `item` was allocated in, window); None if it is not known."""
         del item
         return None
+
+    def made_of_these(self, items: Iterable[Any]) -> Iterator[tuple[Any, int, int]]:
+        """(item, stack index, window) of those whose allocation is known."""
+        for item in items:
+            made = self.made(item)
+            if made is not None:
+                yield (item, *made)
 
     def close(self) -> None:
         """Forget everything about single allocations."""
@@ -198,6 +205,21 @@ class _Memray(Recording):
             if record is not None:
                 return self._stack_index(record), window
         return None
+
+    def made_of_these(self, items: Iterable[Any]) -> Iterator[tuple[Any, int, int]]:
+        # Of hundreds of thousands of objects a few are new: nothing is called for the others.
+        headers: dict[type, int] = {}
+        first, second = self._live
+        for item in items:
+            kind = type(item)
+            try:
+                address = id(item) - headers[kind]
+            except KeyError:
+                address = id(item) - headers.setdefault(kind, _header(kind))
+            if address in first:
+                yield item, self._stack_index(first[address]), 0
+            elif address in second:
+                yield item, self._stack_index(second[address]), 1
 
     def close(self) -> None:
         self._live = ({}, {})
