@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 
+from .objects import Undisturbed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from collections.abc import Callable
@@ -49,11 +51,13 @@ def _gc_objects(meter: Meter) -> list[Any]:
     """How many of each type, most frequent first; estimated where there are very many objects."""
     meter.thaw()
     counts: dict[type, int] = {}
-    objects = gc.get_objects()
-    each = max(1, len(objects) // _COUNTED)
-    for item in objects[::each]:
-        kind = type(item)
-        counts[kind] = counts.get(kind, 0) + each
+    with Undisturbed():
+        objects = gc.get_objects()
+        each = max(1, len(objects) // _COUNTED)
+        for item in objects[::each]:
+            kind = type(item)
+            counts[kind] = counts.get(kind, 0) + each
+        del objects, item
     rows = [(f"{kind.__module__}.{kind.__qualname__}", count) for kind, count in counts.items()]
     return sorted(rows, key=lambda row: -row[1])[:_MOST]
 
@@ -70,7 +74,9 @@ def _lru_caches(meter: Meter) -> list[Any]:
     if functools is None:
         return found
     wrapper = type(functools.lru_cache(lambda: None))
-    for item in [item for item in gc.get_objects() if type(item) is wrapper]:
+    with Undisturbed():
+        caches = [item for item in gc.get_objects() if type(item) is wrapper]
+    for item in caches:
         code = getattr(getattr(item, "__wrapped__", None), "__code__", None)
         place = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
         info = item.cache_info()

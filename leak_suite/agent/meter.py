@@ -8,6 +8,7 @@ import sys
 import time
 
 from .native import CLibrary
+from .objects import count_objects
 from .proc import Proc
 from .tasks import Tasks
 
@@ -115,7 +116,7 @@ class Meter:
         gc.collect()
         gc.freeze()
         self.frozen = gc.get_freeze_count()
-        self._others = len(gc.get_objects())
+        self._others = count_objects()
 
     def thaw(self) -> None:
         """Give everything back to the collector."""
@@ -160,7 +161,7 @@ class Meter:
         Counting the frozen ones is dear and they can only get fewer, so that is only done where
         the others got more: these may have taken their place.
         """
-        others = len(gc.get_objects())
+        others = count_objects()
         if self.frozen and others > self._others + _RECOUNT_ABOVE:
             self.frozen = gc.get_freeze_count()
             self._others = others

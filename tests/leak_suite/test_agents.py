@@ -474,3 +474,42 @@ def test_a_worker_that_is_killed_in_a_round_ends_nothing_but_its_own_readings(
         (life,) = done.processes
         os.kill(life.pid, signal.SIGKILL)
         assert life not in subject.round(0, seconds=0).processes
+
+
+TUPLES = """
+import sys, threading
+
+def make():
+    while not done:
+        tuple(x for x in range(50))
+
+def look():
+    sys.path.insert(0, {folder!r})
+    package = type(sys)("_leak_agent")
+    package.__path__ = [{folder!r}]
+    sys.modules["_leak_agent"] = package
+    from _leak_agent.meter import Meter
+    meter = Meter("")
+    for _ in range(2000):
+        meter.gc_objects()
+
+done = False
+threads = [threading.Thread(target=make) for _ in range(2)]
+for thread in threads:
+    thread.start()
+look()
+done = True
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS_OF_NOTE)
+def test_counting_all_objects_breaks_no_tuple_that_is_being_made(version: str) -> None:
+    """`tuple(generator)` raises SystemError where somebody else refers to the unfinished tuple."""
+    folder = str(Path(check.__code__.co_filename).parents[1] / "agent")
+    ran = subprocess.run(
+        [str(interpreter(version)), "-c", TUPLES.format(folder=folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import gc
 import time
 
+from ..objects import Undisturbed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from typing import Any
@@ -190,10 +192,11 @@ class Tracing:
         from .holders import Holders
 
         counts: dict[Any, list[Any]] = {}
-        for item, stack, window in self._recording.made_of_these(gc.get_objects()):
-            row = counts.setdefault((type(item), stack), [[0, 0], None])
-            row[0][window] += 1
-            row[1] = item
+        with Undisturbed():
+            for item, stack, window in self._recording.made_of_these(gc.get_objects()):
+                row = counts.setdefault((type(item), stack), [[0, 0], None])
+                row[0][window] += 1
+                row[1] = item
         others = [pair for pair in counts.items() if self._is_of_subject(pair[0][1])]
         largest = sorted(others, key=lambda pair: -pair[1][0][0])[:_MOST_OBJECT_ROWS]
         least = _LEAST_SHARE * largest[0][1][0][0] if largest else 0

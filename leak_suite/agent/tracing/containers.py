@@ -7,6 +7,7 @@ import gc
 import sys
 import types
 
+from ..objects import Undisturbed
 from .lines import most_suspected, votes_of
 
 TYPE_CHECKING = False
@@ -278,7 +279,11 @@ def type_name(kind: type) -> str:
 
 def _containers() -> Iterator[Any]:
     """Every container alive, those included that the collector need not know."""
-    objects = gc.get_objects()
+    with Undisturbed():
+        yield from _containers_among(gc.get_objects())
+
+
+def _containers_among(objects: list[Any]) -> Iterator[Any]:
     untracked = sys.version_info < (3, 14)  # a dictionary of strings and numbers was, until then
     sized, sequences = _SIZED, _SEQUENCES
     seen: set[int] = set()
