@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import functools
 import gc
 import itertools
 import queue
@@ -20,6 +22,7 @@ from leak_suite.subject.agent_code import agent_module
 NUMBERS = itertools.count()
 COUNTS: dict[int, int] = {}
 AUDIT: list[Any] = []
+RING: collections.deque[int] = collections.deque(maxlen=900)
 
 
 class Shelf:
@@ -89,6 +92,18 @@ def test_a_container_of_an_instance_is_named_by_its_attribute() -> None:
     row = container(answer, "SHELF.items")
     assert row["own"]
     assert inserting(answer, row) == [line_of(put_on_the_shelf, 1)]
+
+
+@functools.lru_cache(maxsize=5000)
+def square(number: int) -> int:
+    return number * number
+
+
+def test_a_cache_that_is_filling_tells_its_bound_and_how_full_it_is() -> None:
+    answer = traced(lambda: square(next(NUMBERS)))
+    row = container(answer, "square (its cache)")
+    assert (row["bound"], row["length"]) == (5000, 110)
+    assert container(traced(lambda: RING.append(next(NUMBERS))), "RING")["bound"] == 900
 
 
 def test_a_container_that_is_as_long_as_before_is_not_told() -> None:

@@ -160,7 +160,7 @@ class Tracing:
     def _grown_containers(self) -> list[dict[str, Any]]:
         """What got longer in both windows, with its path, the inserting lines and its items."""
         from .containers import made_of
-        from .holders import Holders
+        from .holders import CACHE_MARK, Holders, cache_bound
 
         if self._containers is None:
             return []
@@ -175,6 +175,8 @@ class Tracing:
             first = lines[0][0] if lines else None
             row["made"], row["sampled"] = made_of(item, self._recording, first, seen)
             row.update(path=path, own=own, inserted=lines)
+            if path.endswith(CACHE_MARK):
+                row["bound"] = cache_bound(item)
             found.append(row)
         return found
 

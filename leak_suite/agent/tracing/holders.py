@@ -19,13 +19,14 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     # for the case that the object is the dictionary of an instance or a class.
     Nodes = dict[int, tuple[Any, str, str]]
 
-__all__ = ["Holders"]
+__all__ = ["CACHE_MARK", "Holders", "cache_bound"]
 
 _STEPS = 10
 _MORE_STEPS = 2
 """How much farther to look for an own name where a library's was reached."""
 _MOST_NODES = 60
 _SHORT_DICT = 30
+CACHE_MARK = " (its cache)"
 _LRU_CACHE = type(functools.lru_cache(lambda: None))
 _SUSPENDED = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
 
@@ -125,6 +126,15 @@ class Holders:
         return id(referrer) not in self._modules and self._is_instrumentation(referrer)
 
 
+def cache_bound(cache: object) -> int | None:
+    """The `maxsize` of the `functools` cache that this is the dictionary of; None without one."""
+    for referrer in gc.get_referrers(cache):
+        if isinstance(referrer, _LRU_CACHE):
+            bound: int | None = referrer.cache_info().maxsize
+            return bound
+    return None
+
+
 def _local(frame: types.FrameType, name: str) -> str:
     code = frame.f_code
     return f"{name} of {code.co_name}() at {code.co_filename}:{frame.f_lineno}"
@@ -170,7 +180,7 @@ def _edge(referrer: Any, child: Any) -> str:
     if isinstance(referrer, (types.CellType, types.MethodType)):
         return ""
     if isinstance(referrer, _LRU_CACHE):
-        return " (its cache)"
+        return CACHE_MARK
     if isinstance(referrer, types.FunctionType):
         return _function_edge(referrer, child)
     if isinstance(referrer, type):
