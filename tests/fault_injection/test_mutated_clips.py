@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from fixtures.clips import clip
 from tests.fault_injection.conftest import Plan
 from tests.fault_injection.harness import tiny
-from tests.reference_app.conftest import Server, descriptors, served, until
+from tests.reference_app.conftest import ROOT, Server, descriptors, served, until
 
 REFUSALS = (413, 415, 422)
 
@@ -75,3 +78,20 @@ def test_mutated_clips_neither_kill_the_service_nor_leave_anything(
         assert server.files() == []
         assert server.memory()["memory"]["resting_bytes"] < before * 1.1
         assert server.wait(server.upload(tiny()).json()["job_id"])["status"] == "completed"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_no_mutated_header_takes_more_memory_or_time_than_a_job_has(
+    plan: Plan, record_property: Callable[[str, object], None]
+) -> None:
+    command = [sys.executable, "-m", "tests.fault_injection.fuzz_decoder", str(plan.seed)]
+    command += [str(plan.amount(200, 10_000)), "64"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1400)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    record_property("ends", found["ends"])
+    assert found["wrong"] == [], ran.stderr
+    # Not all alike: the mutations reach what is behind the first look.
+    assert found["ends"]["completed"] > 0
+    assert found["ends"]["refused"] > 0
