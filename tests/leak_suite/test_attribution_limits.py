@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.attribution import attribute_afresh
+from leak_suite.attribution import attribute, attribute_afresh
 from leak_suite.clauses import plain
 from leak_suite.options import Options
 from leak_suite.result import Cause, Finding, Outcome
-from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec
+from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec, open_subject
 
 KEPT: list[object] = []
 
@@ -127,6 +127,33 @@ def test_a_traced_run_that_dies_is_begun_again_once(tmp_path: Path) -> None:
     )
     assert Path(f"{path}.died").exists()
     assert "# LEAK" in path.read_text().splitlines()[(found.sites[0].line or 0) - 1]
+
+
+def test_a_subject_that_ends_while_it_is_traced_leaves_the_verdict_standing(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        import itertools
+        import os
+        NUMBERS = itertools.count()
+        KEPT = []
+
+        def job():
+            KEPT.append(bytearray(2000))
+            if next(NUMBERS) == 60:
+                os._exit(7)
+        """,
+    )
+    spec = CallableSpec(f"{path}:job")
+    with open_subject(spec) as subject:
+        subject.round(40, seconds=10.0)
+        (found,) = attribute(
+            subject, spec, [growing("heap", 2000.0)], iterations=40, options=Options(), pace=1e-3
+        )
+    assert found.outcome is Outcome.GROWING
+    assert found.sites == ()
+    assert "ended while it was traced" in found.reason
+    assert "status 7" in found.reason
 
 
 @pytest.mark.slow

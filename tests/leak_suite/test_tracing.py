@@ -170,7 +170,7 @@ def test_memory_that_the_interpreter_hands_out_again_counts_for_who_keeps_it(
             len([[], [], []])
         AUDIT.append([next(NUMBERS)])
 
-    answer = traced(job, allocations="memray", output=str(tmp_path / "allocations.bin"))
+    answer = traced(job, 200, allocations="memray", output=str(tmp_path / "allocations.bin"))
     (made,) = [row for row in container(answer, "AUDIT")["made"] if row["type"] == "list"]
     assert answer["stacks"][made["stack"]][0][1] == line_of(job, 3)
 
