@@ -13,6 +13,7 @@ __all__ = ["BENCHMARKS", "main"]
 ROOT = Path(__file__).resolve().parents[1]
 
 BENCHMARKS: Mapping[str, tuple[str, str]] = {
+    "agent": ("benchmarks.agent_overhead", "what the agent costs each worker"),
     "catalogue": ("benchmarks.catalogue", "the gate on web applications and workers"),
     "defects": ("fixtures.defects", "every seeded defect against the gate, as a table"),
     "evidence": ("benchmarks.evidence", "what is too long for CI, resumable"),
