@@ -82,8 +82,8 @@ CASES = (
     _celery(
         name="celery_recycled",
         argv=f"{_CELERY} -c 2 --max-tasks-per-child 400",
-        warm_up=100,
-        calls=150,
+        warm_up=80,
+        calls=120,
     ),
     _command(
         "rq_jobs",
