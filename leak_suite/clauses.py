@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from leak_suite.units import format_number, format_rate, format_value
+from leak_suite.units import format_duration, format_number, format_rate, format_value
 
 __all__ = ["Clause", "ClauseKind", "Part", "plain", "wording"]
 
@@ -62,6 +62,17 @@ class ClauseKind(str, Enum):
     FOLLOWS = "follows"
     MAPPED = "mapped"
     IN_A_CHILD = "in a child"
+    # containers that are bounded, or emptied at times
+    FILLING = "filling"
+    FULL_IN = "full in"
+    FULL_WITHIN_ALLOWANCE = "full within allowance"
+    FULL_OVER_ALLOWANCE = "full over allowance"
+    FULL_WITHIN_BUDGET = "full within budget"
+    FULL_OVER_BUDGET = "full over budget"
+    BOUND_PASSED = "bound passed"
+    EMPTIED = "emptied"
+    EMPTIED_FROM_TO = "emptied from to"
+    WATCHED = "watched"
     # where it came from
     SITES_TRACED = "sites traced"
     SITES_BY = "sites by"
@@ -85,8 +96,10 @@ class Clause:
     """One fact of a finding; which fields have a meaning follows from the kind.
 
     `value` and `limit` are in the finding's unit, `rate` in it per iteration; `iterations` and
-    `of` count iterations, the part and the whole; `count` counts readings. `metrics` names other
-    metrics. `text` holds what was said elsewhere: the name of a tool, an error, a user's reason.
+    `of` count iterations, the part and the whole; `count` counts readings; of a container `count`
+    and `of` are its entries and the most that it may have. `seconds` are of the workload, `metrics`
+    names other metrics. `text` holds what was said elsewhere: the name of a tool, an error, a
+    user's reason.
     """
 
     kind: ClauseKind
@@ -96,6 +109,7 @@ class Clause:
     iterations: float | None = None
     of: float | None = None
     count: int | None = None
+    seconds: float | None = None
     metrics: tuple[str, ...] = ()
     text: str = ""
 
@@ -229,6 +243,48 @@ _CLAUSES: Mapping[ClauseKind, tuple[Part, str]] = {
         Part.VERDICT,
         "Live heap and objects are flat: this is memory of a child process",
     ),
+    ClauseKind.FILLING: (
+        Part.VERDICT,
+        "{metric} grew by {rate} while a container fills: {text}; {count} of {of} entries",
+    ),
+    ClauseKind.FULL_IN: (
+        Part.VERDICT,
+        "At this pace it is full after {iterations} more iterations, {seconds}",
+    ),
+    ClauseKind.FULL_WITHIN_ALLOWANCE: (
+        Part.VERDICT,
+        "Full it takes about {value}, within the allowance of {limit}",
+    ),
+    ClauseKind.FULL_OVER_ALLOWANCE: (
+        Part.VERDICT,
+        "Full it takes about {value}, over the allowance of {limit}: lower the bound, or raise the "
+        "allowance",
+    ),
+    ClauseKind.FULL_WITHIN_BUDGET: (
+        Part.VERDICT,
+        "{metric} is then at about {value}, within its budget of {limit}",
+    ),
+    ClauseKind.FULL_OVER_BUDGET: (
+        Part.VERDICT,
+        "{metric} is then at about {value}, over its budget of {limit}",
+    ),
+    ClauseKind.BOUND_PASSED: (
+        Part.VERDICT,
+        "The bound of {text} does not hold: {count} entries, {of} are allowed",
+    ),
+    ClauseKind.EMPTIED: (
+        Part.VERDICT,
+        "{metric} rose with a container that was seen to be emptied: {text}",
+    ),
+    ClauseKind.EMPTIED_FROM_TO: (
+        Part.VERDICT,
+        "{metric} rose to {value} and came down to {limit}, when a container was emptied: {text}",
+    ),
+    ClauseKind.WATCHED: (
+        Part.VERDICT,
+        "Code that runs can empty {text}; in {iterations} iterations, {seconds}, it was not seen "
+        "to do so",
+    ),
     ClauseKind.SITES_TRACED: (
         Part.SITES,
         "Sites: {iterations} and {of} iterations traced in the running process",
@@ -270,6 +326,7 @@ _CLAUSES: Mapping[ClauseKind, tuple[Part, str]] = {
     ClauseKind.ACCEPTED: (Part.ACCEPTANCE, "accepted: {text}"),
     ClauseKind.NOT_ACCEPTED: (Part.ACCEPTANCE, "{text}"),
 }
+_IN_BYTES = frozenset({ClauseKind.FULL_WITHIN_ALLOWANCE, ClauseKind.FULL_OVER_ALLOWANCE})
 _FREE = frozenset({ClauseKind.TEXT, ClauseKind.OLD_REASON, ClauseKind.OLD_SITES})
 
 
@@ -296,14 +353,17 @@ def wording(clauses: Iterable[Clause], metric: str, unit: str) -> str:
 
 
 def _words(clause: Clause, metric: str, unit: str) -> str:
+    # The size of a full container is in bytes, whatever the finding counts.
+    unit_of_size = "bytes" if clause.kind in _IN_BYTES else unit
     return _CLAUSES[clause.kind][1].format(
         metric=metric,
-        value=format_value(clause.value, unit),
-        limit=format_value(clause.limit, unit),
+        value=format_value(clause.value, unit_of_size),
+        limit=format_value(clause.limit, unit_of_size),
         rate=format_rate(clause.rate, unit),
         iterations=_count(clause.iterations),
         of=_count(clause.of),
         count=_count(clause.count),
+        seconds="?" if clause.seconds is None else format_duration(clause.seconds),
         metrics=", ".join(clause.metrics),
         text=clause.text,
     )

@@ -57,12 +57,15 @@ class Options:
 
     A `soak` uses the whole time even where all is stable, and ends early only for what is not.
     `budgets` bound a metric's level, `tolerances` its growth per iteration, both in its unit.
+    `filling_allowance` are the bytes that a container with a bound may take when it is full, where
+    the metric has no budget.
     """
 
     max_seconds: float = 60.0
     soak: bool = False
     max_growth_bytes: int = GIB
     max_threads: int = 200
+    filling_allowance: int = GIB // 2
     python: Path | None = None
     tracked: tuple[str, ...] = ()
     counters: Mapping[str, str] = field(default_factory=dict)
@@ -211,6 +214,7 @@ _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "soak": _flag,
     "max_growth_bytes": _bytes,
     "max_threads": _count,
+    "filling_allowance": _bytes,
     "python": _path,
     "tracked": _targets,
     "counters": _counters,

@@ -18,11 +18,13 @@ from leak_suite.fsutil import write_whole
 from leak_suite.run_file_v1 import upgraded
 
 __all__ = [
+    "JUMP",
     "SCHEMA_VERSION",
     "Agents",
     "Cause",
     "Details",
     "Finding",
+    "GrowingContainer",
     "Outcome",
     "RunResult",
     "SelfCheck",
@@ -31,6 +33,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 2
+JUMP = "grew in one of two windows only: perhaps one jump"
+"""What the note of a site says that did not grow steadily."""
 
 Row = tuple[Any, ...]
 """One thing behind a number: paths, names and counts, in the order that its metric has them."""
@@ -60,6 +64,7 @@ class Cause(str, Enum):
     FIRST_USE = "first use"
     CYCLE = "cycle"
     PEAK = "peak"
+    FILLING = "filling"
     ACCEPTED = "accepted"
 
     TOO_FEW = "too few samples"
@@ -116,6 +121,36 @@ class Site:
     holder: str = ""
     process: str = ""
 
+    @property
+    def is_jump(self) -> bool:
+        """Whether it grew in one of two traced windows only."""
+        return JUMP in self.note
+
+
+@dataclass(frozen=True)
+class GrowingContainer:
+    """A container that got longer while a finding's growth was traced.
+
+    `holder` is the path to it, `length` its number of entries then; it gets `per_iteration` more.
+    That adds `growth` to the finding, in its unit per iteration, on average; `table` of it are in
+    the container's own table, which grows by steps. An entry takes `entry_bytes`.
+    `bound` is the most entries that it may have, `bounded_by` says what bounds it; None and empty
+    where nothing was found that does. `emptied_at` are places, each as "file:line", of code that
+    runs with the workload and empties it at times; `lines` those that fill it.
+    """
+
+    holder: str
+    type: str
+    length: int
+    per_iteration: float
+    growth: float
+    entry_bytes: float
+    table: float = 0.0
+    bound: int | None = None
+    bounded_by: str = ""
+    emptied_at: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -127,7 +162,8 @@ class Finding:
     `clauses` say why; `reason` is their English. A run is inconclusive if a `required` finding is.
 
     `process` labels the process, or group of them, that was judged; empty for the whole subject.
-    `per_process` holds the rate of each by its label.
+    `per_process` holds the rate of each by its label. `containers` got longer meanwhile, where that
+    was traced.
     """
 
     metric: str
@@ -144,6 +180,7 @@ class Finding:
     required: bool = True
     process: str = ""
     per_process: Mapping[str, float] = field(default_factory=dict)
+    containers: tuple[GrowingContainer, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -358,6 +395,7 @@ def _finding(data: Mapping[str, Any]) -> Finding:
             "interval": None if interval is None else _pair(interval),
             "clauses": tuple(_clause(item) for item in data["clauses"]),
             "sites": tuple(_site(item) for item in data["sites"]),
+            "containers": tuple(_container(item) for item in data.get("containers", ())),
         }
     )
 
@@ -369,6 +407,11 @@ def _clause(data: Mapping[str, Any]) -> Clause:
 
 def _site(data: Mapping[str, Any]) -> Site:
     return Site(**{**data, "stack": tuple(data["stack"])})
+
+
+def _container(data: Mapping[str, Any]) -> GrowingContainer:
+    places = {name: tuple(data[name]) for name in ("emptied_at", "lines")}
+    return GrowingContainer(**{**data, **places})
 
 
 def _details(data: Mapping[str, Any]) -> Details:

@@ -26,7 +26,7 @@ from leak_suite.attribution.plan import (
     well_explained,
     window,
 )
-from leak_suite.attribution.sites import JUMP, contained, rank
+from leak_suite.attribution.sites import JUMP, Kept, contained, containers_of, rank
 from leak_suite.attribution.trace import StackTotal, Trace
 from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.errors import LeakSuiteError, SubjectDied, SubjectError
@@ -336,6 +336,7 @@ def with_sites(finding: Finding, trace: Trace) -> Finding:
     """The finding with what the trace says of it. Pure."""
     source = next(source for source in _SOURCES if source.metrics(finding.metric))
     sites = source.sites(finding, trace)
+    finding = replace(finding, containers=containers_of(_kept(finding, trace)))
     how = _how(finding, trace, sites)
     if sites:
         return _with_clauses(replace(finding, sites=_shared(finding, sites)), *how)
@@ -414,8 +415,7 @@ def _allocated(finding: Finding, trace: Trace) -> tuple[Site, ...]:
     if rate:  # most of what is mapped is never touched, and not resident
         most = MUCH * rate * trace.first
         survivors = [total for total in survivors if not (total.kind and total.first > most)]
-    unit = {"blocks": "blocks", "heap": "large"}.get(metric, "bytes")
-    kept = contained(trace.containers(), unit)
+    kept = _kept(finding, trace)
     explained = sum(entry.amount for entry in kept)
     if (
         rate
@@ -430,13 +430,27 @@ def _allocated(finding: Finding, trace: Trace) -> tuple[Site, ...]:
 
 def _made(finding: Finding, trace: Trace) -> tuple[Site, ...]:
     """Lines that make objects."""
-    name = finding.metric.partition(":")[2].rpartition(":")[2].rpartition(".")[2]
-    kept = contained(trace.containers(), "objects", name)
-    totals = trace.objects(name)
+    kept = _kept(finding, trace)
+    totals = trace.objects(_class_name(finding))
     if trace.tool != "tracemalloc" and kept:
         # Of types that the interpreter keeps memory for, the record names anybody.
         totals = [total for total in totals if total.kind not in FREE_LISTED]
     return rank(trace, totals, kept, rate=finding.rate, noun="objects")
+
+
+def _kept(finding: Finding, trace: Trace) -> list[Kept]:
+    """What containers took in, in what the finding counts; nothing of what is opened."""
+    if finding.metric in ORIGINS:
+        return []
+    if finding.metric.startswith(OBJECTS):
+        return contained(trace.containers(), "objects", _class_name(finding))
+    unit = {"blocks": "blocks", "heap": "large"}.get(finding.metric, "bytes")
+    return contained(trace.containers(), unit)
+
+
+def _class_name(finding: Finding) -> str:
+    """The class whose objects a metric counts; empty for those of all classes."""
+    return finding.metric.partition(":")[2].rpartition(":")[2].rpartition(".")[2]
 
 
 FREE_LISTED = ("dict", "list", "tuple", "float", "method")

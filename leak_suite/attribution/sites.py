@@ -19,9 +19,9 @@ from leak_suite.attribution.trace import (
     StackTotal,
     Trace,
 )
-from leak_suite.result import Site
+from leak_suite.result import JUMP, GrowingContainer, Site
 
-__all__ = ["JUMP", "Kept", "contained", "function_at", "rank"]
+__all__ = ["JUMP", "Kept", "contained", "containers_of", "function_at", "rank"]
 
 MOST_SITES = 8
 LEAST_SHARE = 0.02
@@ -29,7 +29,6 @@ LEAST_SHARE = 0.02
 MOST_FRAMES = 25
 NEXT_TO_NOTHING = 0.05
 """A line with less than this share of the growth does not stand before one that has more."""
-JUMP = "grew in one of two windows only: perhaps one jump"
 ALIKE = 0.2
 """Lines within this share of the fastest are ordered by their bytes first."""
 OWN_SHARE = 0.3
@@ -210,6 +209,35 @@ def contained(containers: Iterable[Container], unit: str, class_name: str = "") 
                 for stack, share in inserting or (((), 1.0),)
             ]
     return [entry for entry in kept if entry.amount > 0]
+
+
+def containers_of(kept: Iterable[Kept]) -> tuple[GrowingContainer, ...]:
+    """The containers behind `kept`, each with all that it adds per iteration, the most first."""
+    found: dict[int, list[Kept]] = {}
+    for entry in kept:
+        found.setdefault(id(entry.container), []).append(entry)
+    growing = []
+    for entries in found.values():
+        one = entries[0].container
+        stacks = [*(stack for stack, _ in one.inserting), *(entry.stack for entry in entries)]
+        stacks += [entry.made for entry in entries]
+        frames = [_site_frame(stack) for stack in stacks if stack]
+        growing.append(
+            GrowingContainer(
+                holder=one.path,
+                type=one.type,
+                length=one.length,
+                per_iteration=one.per_iteration,
+                growth=sum(entry.amount for entry in entries),
+                entry_bytes=one.entry_bytes + sum(part.bytes for part in one.made),
+                table=sum(entry.amount for entry in entries if not entry.kind),
+                bound=one.bound,
+                bounded_by=one.bounded_by,
+                emptied_at=one.emptied,
+                lines=tuple(dict.fromkeys(f"{frame.file}:{frame.line}" for frame in frames)),
+            )
+        )
+    return tuple(sorted(growing, key=lambda one: -one.growth))
 
 
 def _ordered(trace: Trace, grown: Sequence[_Grown], rate: float | None) -> list[_Grown]:

@@ -66,7 +66,8 @@ class Container:
 
     `made` tells what an average new item is made of, by stack; `inserting` are the stacks that
     made it longer, as far as that was seen, with their shares of the insertions; `entry_bytes` is
-    what one more item takes in the container itself.
+    what one more item takes in the container itself. `bound` are the most items that `bounded_by`
+    allows, `emptied` places of code that empties it at times.
     """
 
     path: str
@@ -79,6 +80,8 @@ class Container:
     entry_bytes: float
     inserting: tuple[tuple[Stack, float], ...]
     made: tuple[Part, ...] = ()
+    bounded_by: str = ""
+    emptied: tuple[str, ...] = ()
 
     @property
     def inserted_by_own_code(self) -> bool:
@@ -211,6 +214,8 @@ class Trace:
             type=row["type"],
             length=row["length"],
             bound=row["bound"],
+            bounded_by=row["bounded_by"],
+            emptied=tuple(row["emptied"]),
             per_iteration=(first + second) / self.iterations,
             steady=_steady(first, self.first, second, self.second),
             entry_bytes=row["entry"],

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from leak_suite.checks.allowed import minimum_growth, tolerances
+from leak_suite.checks.filling import settled
 from leak_suite.checks.groups import combined, seen_over, within_coverage
 from leak_suite.environment import environment
 from leak_suite.errors import Interrupted, SubjectError
@@ -85,6 +86,15 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
             tell(Progress("finding what grew", result.iterations, result.seconds, lambda: result))
         if wanted and alive:
             result = _attributed(spec, subject, result, runner, options)
+            found = _settled(spec, subject, result, runner, options, tell)
+            failed = found.details.attribution_error
+            outcome = overall_outcome(found.findings)
+            verdict = replace(verdict, findings=found.findings, outcome=outcome)
+            result = _result(spec, options, subject, runner, verdict, evidence)
+            details = replace(result.details, attribution_error=failed)
+            result = replace(result, details=details)
+            if runner.stop is not None and runner.stop.reason == "interrupted":
+                raise Interrupted(result)
     if wanted:
         if not alive:
             result = _attributed(spec, None, result, runner, options)
@@ -113,6 +123,40 @@ def _measure(
         return _judged(runner, options, final=True)
 
 
+def _settled(
+    spec: Spec,
+    subject: Subject,
+    result: RunResult,
+    runner: Runner,
+    options: Options,
+    tell: Listener,
+) -> RunResult:
+    """The same result, after growth in containers that are bounded or emptied was looked into.
+
+    What begins to grow only now is traced as well, and settled once more.
+    """
+
+    def judge(final: bool, without: frozenset[str]) -> Verdict:
+        return _judged(runner, options, final=final, without=without)
+
+    def on_round() -> None:
+        stage = "watching what fills, or is emptied at times"
+        tell(Progress(stage, runner.iterations, runner.seconds, lambda: result))
+
+    try:
+        for _ in range(2):
+            known = {f.metric for f in result.findings if f.outcome is Outcome.GROWING}
+            findings = settled(result.findings, runner, options, judge, on_round)
+            result = replace(result, findings=findings)
+            growing = {f.metric for f in findings if f.outcome is Outcome.GROWING}
+            if growing <= known or runner.stop is not None:
+                break
+            result = _attributed(spec, subject, result, runner, options)
+    except KeyboardInterrupt:
+        runner.interrupt()
+    return result
+
+
 def _is_over(verdict: Verdict, options: Options) -> bool:
     """Whether no more rounds are wanted. A soak only ends early for what is wrong."""
     if options.soak:
@@ -138,18 +182,22 @@ def _rehearse(metrics: Iterable[str], options: Options) -> None:
             judge_all(made_up, allowed, final=final, seconds=9.0, budgets=options.budgets)
 
 
-def _judged(runner: Runner, options: Options, *, final: bool) -> Verdict:
+def _judged(
+    runner: Runner, options: Options, *, final: bool, without: frozenset[str] = frozenset()
+) -> Verdict:
+    """The verdict on all that was read so far, `without` some metrics."""
     minimum_of = partial(minimum_growth, options=options)
     measured = {"": runner.series, **runner.process_series(minimum_of)}
+    budgets = {name: most for name, most in options.budgets.items() if name not in without}
 
     def judged(group: str, final: bool) -> Verdict:
-        series = measured[group]
+        series = [one for one in measured[group] if one.metric not in without]
         return judge_all(
             series,
             tolerances(series, options),
             final=final,
             seconds=runner.seconds,
-            budgets={} if group else options.budgets,
+            budgets={} if group else budgets,
             exhausted=runner.stop is not None and runner.stop.reason in _EXHAUSTED,
         )
 

@@ -26,6 +26,7 @@ OPTIONS: Mapping[str, Option] = {
     "max_seconds": Option("string", "time limit of one check"),
     "max_growth_bytes": Option("string", "growth that ends a check"),
     "max_threads": Option("string", "number of threads that ends a check"),
+    "filling_allowance": Option("string", "what a bounded cache may take when it is full"),
     "budgets": Option("linelist", "METRIC=SIZE: highest level that a metric may reach"),
     "tolerances": Option("linelist", "METRIC=RATE: growth per iteration that is allowed"),
     "tracked": Option("linelist", "MODULE:CLASS whose living objects are counted"),

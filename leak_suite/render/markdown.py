@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
+from leak_suite.clauses import Part
 from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
 from leak_suite.render.comparison import comparison_markdown
@@ -27,7 +28,7 @@ from leak_suite.render.summary import (
     sorted_findings,
     verdict_sentence,
 )
-from leak_suite.result import Finding, Outcome, RunResult
+from leak_suite.result import Cause, Finding, Outcome, RunResult
 from leak_suite.result_file import Result
 from leak_suite.units import format_duration, format_value
 
@@ -99,7 +100,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
 
 def _sites(group: Sequence[Finding]) -> str:
     first, *others = group
-    lines = []
+    lines = [_text(first.reason_of(Part.VERDICT)), ""] if first.cause is Cause.FILLING else []
     for site in first.sites:
         speed = format_site_growth(site, first.unit)
         detail = " · ".join(part for part in (speed, site.note) if part)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from leak_suite.fit.result import FitResult
 from leak_suite.metrics import METRICS, priority
 from leak_suite.render.fit import FIT_WORDS
-from leak_suite.result import Finding, Outcome, RunResult, Site
+from leak_suite.result import Cause, Finding, Outcome, RunResult, Site
 from leak_suite.result_file import Result
 from leak_suite.units import display_unit, format_number, format_rate, format_value
 
@@ -124,7 +124,9 @@ def _cause_sentence(found: Sequence[Finding]) -> str:
         by = f" by {speed}" if speed else ""
         return f"{first.metric} grows{by}{in_process(first)}"
     if first.outcome is Outcome.STABLE:
-        return f"none of {len(found)} metrics grows"
+        filling = next((f.containers for f in found if f.cause is Cause.FILLING), ())
+        but = f", other than while {filling[0].holder} fills" if filling else ""
+        return f"none of {len(found)} metrics grows{but}"
     return f"{first.metric}: {first.reason or first.cause_text or first.outcome.value}"
 
 
@@ -180,6 +182,8 @@ def failed_steps(result: RunResult) -> tuple[str, ...]:
 def grouped_by_cause(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], ...]:
     """The findings in groups of one cause: the same outcome, and the same first site or holder.
 
+    Those are findings that grow, and those of a container that fills.
+
     A memory metric that grows without a site belongs to the first group with a memory metric,
     because one leak shows in all of them.
     """
@@ -194,7 +198,8 @@ def grouped_by_cause(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], 
 
 
 def _one_cause(one: Finding, other: Finding) -> bool:
-    if one.outcome is not other.outcome or one.outcome is not Outcome.GROWING:
+    fill = one.cause is Cause.FILLING and other.cause is Cause.FILLING
+    if one.outcome is not other.outcome or not (fill or one.outcome is Outcome.GROWING):
         return False
     if not one.sites or not other.sites:
         return _is_memory(one) and _is_memory(other) and one.process == other.process
@@ -211,9 +216,13 @@ def _is_memory(finding: Finding) -> bool:
 def also_growing(others: Iterable[Finding]) -> list[str]:
     """A line for each further metric of a cause."""
     return [
-        f"also {one.outcome.value}: {one.metric}  {format_rate(one.rate, one.unit)}".rstrip()
+        f"also {_doing(one)}: {one.metric}  {format_rate(one.rate, one.unit)}".rstrip()
         for one in others
     ]
+
+
+def _doing(finding: Finding) -> str:
+    return str(finding.cause if finding.cause is Cause.FILLING else finding.outcome.value)
 
 
 def cause_lines(result: RunResult) -> tuple[str, ...]:

@@ -106,6 +106,11 @@ class Runner:
         """Seconds of settling and reading after warm-up, for one second of workload."""
         return self.overhead / self.seconds if self.seconds > 0 else None
 
+    @property
+    def seconds_left(self) -> float:
+        """Of the run's limit, on the clock."""
+        return max(0.0, self._until - self._clock())
+
     def warm_up(self) -> None:
         """Repeat until first use is over, as far as a fraction of a second can tell."""
         spent, rounds, grew, count = 0.0, 0, 0, 1

@@ -180,6 +180,19 @@ of it."""
 MAPPED_SPREAD, MAPPED_EVENNESS, PAGE = 0.02, 0.1, 4096.0
 """Memory that is mapped call by call grows by a page an iteration at least, as straight as this:
 its spread as a share of its growth, and how far its halves differ."""
+# -- containers that are bounded, or emptied at times (filling.py)
+
+FILLING_EXPLAINED, FILLING_BESIDE = 0.75, 0.05
+"""Bounded containers must carry this share of the growth, and what grows beside them no more than
+that one. The rest is what allocators round up and tables reserve."""
+FILLING_ALLOWANCE = 512.0 * MIB
+"""What full containers may take where the metric has no budget: half of the growth that ends a run
+by default. An option, `filling_allowance`."""
+EMPTIED_SHARE = 0.5
+"""A container was emptied if this share of all growth was given back."""
+EMPTIED_LATE = 1.25
+"""Where the length is known that a container is emptied at, it is watched so many times as long."""
+
 BLIND_READINGS = 3
 """After so many readings without a value a metric counts as blind."""
 NEXT_ROUND_SHARE = 1 / 8

@@ -22,6 +22,7 @@ from leak_suite.result import (
     Cause,
     Details,
     Finding,
+    GrowingContainer,
     Outcome,
     RunResult,
     SelfCheck,
@@ -59,7 +60,23 @@ clauses = st.builds(
     of=st.none() | finite,
     count=st.none() | counts,
     metrics=st.lists(text, max_size=2).map(tuple),
+    seconds=st.none() | finite,
     text=text,
+)
+places = st.lists(text, max_size=2).map(tuple)
+containers = st.builds(
+    GrowingContainer,
+    holder=text,
+    type=text,
+    length=counts,
+    per_iteration=finite,
+    growth=finite,
+    entry_bytes=finite,
+    table=finite,
+    bound=st.none() | counts,
+    bounded_by=text,
+    emptied_at=places,
+    lines=places,
 )
 findings = st.builds(
     Finding,
@@ -77,6 +94,7 @@ findings = st.builds(
     required=st.booleans(),
     process=text,
     per_process=st.dictionaries(text, finite, max_size=2),
+    containers=st.lists(containers, max_size=2).map(tuple),
 )
 rows = st.lists(st.tuples(text, counts), max_size=2).map(tuple)
 details = st.builds(
@@ -138,6 +156,7 @@ def test_every_run_file_follows_the_schema(result: RunResult) -> None:
         (RunResult, SCHEMA),
         (Series, SCHEMA["$defs"]["series"]),
         (Site, SCHEMA["$defs"]["site"]),
+        (GrowingContainer, SCHEMA["$defs"]["container"]),
         (Details, SCHEMA["$defs"]["details"]),
         (SelfCheck, SCHEMA["$defs"]["self_check"]),
         (Agents, SCHEMA["$defs"]["agents"]),

@@ -159,13 +159,16 @@ class Tracing:
 
     def _grown_containers(self) -> list[dict[str, Any]]:
         """What got longer in both windows, with its path, the inserting lines and its items."""
+        from .bounds import Bounds
         from .containers import made_of
         from .holders import CACHE_MARK, Holders, cache_bound
 
         if self._containers is None:
             return []
         holders = Holders(self._ownership, self._is_ours, _HOLDER_SECONDS)
-        grown = [(*holders.path(item), row, item) for row, item in self._containers.grown()]
+        rows = self._containers.grown()
+        grown = [(*holders.path(item), row, item) for row, item in rows]
+        bounds = Bounds([item for _, item in rows], self._ownership.is_own)
         grown.sort(key=lambda entry: (not entry[1], not entry[0]))
         seen: set[int] = set()
         found = []
@@ -173,7 +176,12 @@ class Tracing:
             inserted = self._containers.inserted(item)
             lines = [(self._recording.number(stack), count) for stack, count in inserted]
             first = lines[0][0] if lines else None
-            row["made"], row["sampled"] = made_of(item, self._recording, first, seen)
+            cache = bounds.cache_of(item)
+            row["made"], row["sampled"] = made_of(item, self._recording, first, seen, cache)
+            row["bound"], row["bounded_by"] = bounds.of(item, row["length"])
+            row["emptied"], limit = bounds.emptied(path, [stack for stack, _ in inserted])
+            if row["bound"] is None and limit is not None:
+                row["bound"], row["bounded_by"] = limit, "the length that it is emptied at"
             row.update(path=path, own=own, inserted=lines)
             if path.endswith(CACHE_MARK):
                 row["bound"] = cache_bound(item)

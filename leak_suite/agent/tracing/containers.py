@@ -8,6 +8,7 @@ import sys
 import types
 
 from ..objects import Undisturbed
+from .bounds import newest_cached
 from .lines import most_suspected, votes_of
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ _SIZED = frozenset(
         collections.Counter,
     )
 )
-"""Types whose `len` runs no code of the subject."""
+"""Types that are looked at, with those that are made from them."""
 _FREE_LISTED = frozenset((dict, list, tuple, float, types.MethodType))
 """Types whose memory the interpreter keeps and hands out again: the record of the allocation is of
 whoever had it first."""
@@ -63,23 +64,23 @@ class Containers:
         self._watches: dict[int, ContainerWatch] = {}
         first = self._lengths[0]
         for item in _containers():
-            length = len(item)
+            length = length_of(item)
             if length >= least:
-                first[id(item)] = length, sys.getsizeof(item)
+                first[id(item)] = length, _size(item)
 
     def end_window(self) -> list[ContainerWatch]:
         """Watches for the containers that got longer in the first window."""
         first, second = self._lengths
         grown: list[tuple[int, Any]] = []
         for item in _containers():
-            length = len(item)
+            length = length_of(item)
             if length <= self._least:  # numbers of objects are objects, which would be recorded
                 continue
             before = first.get(id(item))
             if before is None:
                 continue
             if length > before[0] and item is not first and item is not second:
-                second[id(item)] = length, sys.getsizeof(item)
+                second[id(item)] = length, _size(item)
                 grown.append((length - before[0], item))
         grown.sort(key=lambda pair: -pair[0])
         chosen = [item for _, item in grown if not self._is_instrumentation(item)]
@@ -89,8 +90,8 @@ class Containers:
     def grown(self) -> list[tuple[dict[str, Any], Any]]:
         """(row, container) of what got longer in both windows, the most first.
 
-        A row is {"type", "length", "entry" in bytes, "bound", "grown": (first, second), "bytes":
-        (first, second)}.
+        A row is {"type", "length", "entry" in bytes, "grown": (first, second), "bytes": (first,
+        second)}.
         """
         first, second = self._lengths
         found = []
@@ -98,7 +99,7 @@ class Containers:
             middle = second.get(id(item))
             if middle is None:
                 continue
-            before, length, size = first[id(item)], len(item), sys.getsizeof(item)
+            before, length, size = first[id(item)], length_of(item), _size(item)
             # What was made for the first window stops; how steady the rest is, the host decides.
             if length - middle[0] <= _STOPPED * (middle[0] - before[0]):
                 continue
@@ -106,7 +107,6 @@ class Containers:
                 "type": type(item).__name__,
                 "length": length,
                 "entry": _entry_bytes(item, length, size),
-                "bound": item.maxlen if type(item) is collections.deque else None,
                 "grown": (middle[0] - before[0], length - middle[0]),
                 "bytes": (middle[1] - before[1], size - middle[1]),
             }
@@ -135,16 +135,16 @@ class ContainerWatch:
 
     def __init__(self, item: Any) -> None:
         self._item = item
-        self._length = len(item)
+        self._length = length_of(item)
         self._changes: list[tuple[list[Stack], int]] = []
 
     def changed(self) -> bool:
         """See `Watch.changed`."""
-        return len(self._item) != self._length
+        return length_of(self._item) != self._length
 
     def update(self, suspects: Callable[[], list[Stack]]) -> None:
         """See `Watch.update`."""
-        length = len(self._item)
+        length = length_of(self._item)
         if length > self._length and len(self._changes) < _MOST_CHANGES:
             self._changes.append((suspects(), length - self._length))
         self._length = length
@@ -165,18 +165,24 @@ _MOST_CHANGES = 20_000
 
 
 def made_of(
-    container: Any, recording: Recording, inserting: int | None, seen: set[int]
+    container: Any,
+    recording: Recording,
+    inserting: int | None,
+    seen: set[int],
+    cache: Any = None,
 ) -> tuple[list[dict[str, Any]], int]:
     """What the newest items are made of, by the line that made it; and how many were looked at.
 
     A row is {"stack": index or None, "type", "bytes", "large", "blocks", "objects"}, summed over
     the items; "large" are the bytes that the C library's heap holds. What the record cannot tell
     (see `_FREE_LISTED`) counts for whoever made what holds it, in the end for the line that
-    inserts. Objects in `seen` count for another container.
+    inserts. Objects in `seen` count for another container. `cache` is the `functools` cache whose
+    table the container is.
     """
     rows: dict[Any, dict[str, Any]] = {}
     seen.add(id(container))
-    items = _newest(container)
+    items = newest_cached(cache, container, _SAMPLE) if cache is not None else []
+    items = items or _newest(container)
     budget = [_MOST_PARTS * max(1, len(items))]
     for group in items:
         for item in group:
@@ -192,8 +198,11 @@ def _newest(container: Any) -> list[tuple[Any, ...]]:
             keys = dict.__reversed__(container)
             return [(key, dict.get(container, key)) for key, _ in zip(keys, range(_SAMPLE))]  # noqa: B905 - 3.9
         if isinstance(container, set):
-            return [(item,) for item, _ in zip(container, range(_SAMPLE))]  # noqa: B905 - 3.9
-        return [(container[-1 - i],) for i in range(min(_SAMPLE, len(container)))]
+            items = set.__iter__(container)
+            return [(item,) for item, _ in zip(items, range(_SAMPLE))]  # noqa: B905 - 3.9
+        item_at = list.__getitem__ if isinstance(container, list) else collections.deque.__getitem__
+        count = min(_SAMPLE, length_of(container))
+        return [(item_at(container, -1 - i),) for i in range(count)]
     except (RuntimeError, IndexError):  # another thread works on it
         return []
 
@@ -249,6 +258,27 @@ _OWN_REFERENCES = 5
 """References to what one other object holds, as `_charge` counts them: its own among them."""
 
 
+def length_of(item: Any) -> int:
+    """The number of items, whatever a type made from a container's says of itself."""
+    if isinstance(item, dict):
+        return dict.__len__(item)
+    if isinstance(item, list):
+        return list.__len__(item)
+    return set.__len__(item) if isinstance(item, set) else collections.deque.__len__(item)
+
+
+def _types_of_containers() -> frozenset[type]:
+    """The types of `_SIZED`, and all that are made from them."""
+    known: set[Any] = set(_SIZED)
+    waiting: list[Any] = list(_SIZED)
+    while waiting:
+        for kind in type.__subclasses__(waiting.pop()):
+            if kind not in known:
+                known.add(kind)
+                waiting.append(kind)
+    return frozenset(known)
+
+
 def _entry_bytes(item: Any, length: int, size: int) -> float:
     """What one more item takes in the container itself, on average."""
     if isinstance(item, (list, collections.deque)):
@@ -285,7 +315,7 @@ def _containers() -> Iterator[Any]:
 
 def _containers_among(objects: list[Any]) -> Iterator[Any]:
     untracked = sys.version_info < (3, 14)  # a dictionary of strings and numbers was, until then
-    sized, sequences = _SIZED, _SEQUENCES
+    sized, sequences = _types_of_containers(), _SEQUENCES
     seen: set[int] = set()
     for start in range(0, len(objects), _CHUNK):
         chunk = objects[start : start + _CHUNK]

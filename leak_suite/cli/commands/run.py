@@ -120,6 +120,12 @@ def _add_limit_flags(parser: ArgumentParser) -> None:
         metavar="N",
         help=f"number of threads that ends the run (default: {Options.max_threads})",
     )
+    allowance = format_value(Options.filling_allowance, "bytes")
+    group.add_argument(
+        "--filling-allowance",
+        metavar="SIZE",
+        help=f"what a bounded cache may take when it is full (default: {allowance})",
+    )
     for flag, metavar, dest, text in (
         ("--budget", "METRIC=SIZE", "budgets", "highest level that a metric may reach"),
         ("--tolerance", "METRIC=RATE", "tolerances", "growth per iteration that is allowed"),

@@ -1,0 +1,133 @@
+"""After the lines are known: growth in bounded containers is judged, emptied ones are watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from leak_suite.metrics import METRICS
+from leak_suite.options import Options
+from leak_suite.result import Cause, Finding, GrowingContainer, Outcome
+from leak_suite.runner import Runner
+from leak_suite.verdict import thresholds
+from leak_suite.verdict.filling import (
+    emptied_at_times,
+    fell,
+    judged_filling,
+    seen_emptied,
+    watched,
+)
+from leak_suite.verdict.reconcile import Verdict
+
+__all__ = ["settled"]
+
+Judge = Callable[[bool, frozenset[str]], Verdict]
+"""The verdict on what was read so far: whether it is final, and the metrics to leave out."""
+
+
+def settled(
+    findings: Sequence[Finding],
+    runner: Runner,
+    options: Options,
+    judge: Judge,
+    on_round: Callable[[], None],
+) -> tuple[Finding, ...]:
+    """The findings, where growth in a container is told from a leak as far as that can be.
+
+    A container that code empties at times is watched, for as long as the run may go on; of a
+    bounded one is said what it comes to when it is full. What was not judged because such growth
+    had stopped the run is then judged.
+    """
+    pace = runner.seconds / max(1, runner.iterations - runner.warm_up_iterations)
+    held = emptied_at_times(findings)
+    leaks = [f for f in findings if f.metric in held]
+    if held and _is_worth_watching(leaks, held, runner, options, pace):
+        findings = _watched(findings, held, runner, judge, on_round)
+    findings = judged_filling(
+        findings, budgets=options.budgets, allowance=options.filling_allowance, pace=pace
+    )
+    if any(f.outcome is Outcome.GROWING for f in findings):
+        return tuple(findings)
+    if not any(f.cause is Cause.STOPPED_EARLY for f in findings):
+        return tuple(findings)
+    return _rest_judged(findings, runner, judge, on_round)
+
+
+def _is_worth_watching(
+    leaks: Sequence[Finding],
+    held: dict[str, GrowingContainer],
+    runner: Runner,
+    options: Options,
+    pace: float,
+) -> bool:
+    """Whether the run's limits let the container come to the length that it is emptied at."""
+    if runner.stop is not None:
+        return False
+    known = [one for one in held.values() if one.bound is not None]
+    iterations = max((_iterations_left(one) for one in known), default=0.0)
+    grows = max((f.rate or 0.0 for f in leaks if f.unit == "bytes"), default=0.0)
+    return iterations * pace <= runner.seconds_left and (
+        grows * iterations <= options.max_growth_bytes
+    )
+
+
+def _iterations_left(container: GrowingContainer) -> float:
+    """How many until it is certainly as long as it may be."""
+    most = thresholds.EMPTIED_LATE * (container.bound or 0)
+    return max(0.0, most - container.length) / max(container.per_iteration, 1e-9)
+
+
+def _watched(
+    findings: Sequence[Finding],
+    held: dict[str, GrowingContainer],
+    runner: Runner,
+    judge: Judge,
+    on_round: Callable[[], None],
+) -> tuple[Finding, ...]:
+    """The findings after more rounds: emptied and stable, or growing and watched for so long."""
+    since, seconds = runner.iterations, runner.seconds
+    lasting = [_iterations_left(one) for one in held.values() if one.bound is not None]
+    until = since + max(lasting) if lasting else None
+    has_fallen = False
+    verdict: Verdict | None = None
+    while runner.stop is None:
+        runner.advance()
+        on_round()
+        series = {one.metric: one for one in runner.series}
+        falls = {name: fell(series[name], since) for name in held}
+        has_fallen = has_fallen or any(falls[name] for name in held if _is_live(name))
+        if has_fallen:
+            verdict = judge(False, frozenset())
+            if verdict.done:
+                return verdict.findings
+        elif until is not None and runner.iterations > until:
+            break
+    if not has_fallen:
+        more, took = runner.iterations - since, runner.seconds - seconds
+        return tuple(
+            watched(f, held[f.metric], more, took) if f.metric in held else f for f in findings
+        )
+    verdict = judge(True, frozenset())
+    return tuple(
+        f
+        if f.outcome is Outcome.STABLE or f.metric not in held
+        else seen_emptied(f, held[f.metric], falls[f.metric])
+        for f in verdict.findings
+    )
+
+
+def _is_live(metric: str) -> bool:
+    return metric in METRICS and METRICS[metric].live
+
+
+def _rest_judged(
+    findings: Sequence[Finding], runner: Runner, judge: Judge, on_round: Callable[[], None]
+) -> tuple[Finding, ...]:
+    """The findings, in which what had been stopped early is judged after more rounds."""
+    known = frozenset(f.metric for f in findings if f.cause is not Cause.STOPPED_EARLY)
+    verdict = judge(runner.stop is not None, known)
+    while not verdict.done:
+        runner.advance(verdict.more_iterations)
+        on_round()
+        verdict = judge(runner.stop is not None, known)
+    found = {(f.metric, f.process): f for f in verdict.findings}
+    return tuple(f if f.metric in known else found.get((f.metric, f.process), f) for f in findings)
