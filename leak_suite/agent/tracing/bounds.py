@@ -14,6 +14,8 @@ import re
 import sys
 import types
 
+from ..objects import Undisturbed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from collections.abc import Callable, Iterable
@@ -55,14 +57,18 @@ class Bounds:
         self._functions: list[types.FunctionType] | None = None
         ours = (items, self._owners)
         modules = {id(vars(m)) for m in list(sys.modules.values()) if type(m) is types.ModuleType}
-        for referrer in gc.get_referrers(*items) if items else ():
-            if isinstance(referrer, _NO_OWNERS) or id(referrer) in modules:
-                continue
-            if any(referrer is one for one in ours):
-                continue
-            for child in _held(referrer):
+        with Undisturbed():
+            owners = [
+                referrer
+                for referrer in (gc.get_referrers(*items) if items else ())
+                if not isinstance(referrer, _NO_OWNERS)
+                and id(referrer) not in modules
+                and not any(referrer is one for one in ours)
+            ]
+        for owner in owners:
+            for child in _held(owner):
                 if id(child) in self._owners:
-                    self._owners[id(child)].append(referrer)
+                    self._owners[id(child)].append(owner)
 
     def cache_of(self, item: Any) -> Any:
         """The `functools` cache whose table the container is, or None."""
@@ -114,11 +120,12 @@ class Bounds:
     ) -> list[types.FunctionType]:
         """Own functions on the stacks and in running threads, and what they call by name."""
         if self._functions is None:
-            self._functions = [
-                item
-                for item in gc.get_objects()
-                if type(item) is types.FunctionType and self._is_own(item.__code__.co_filename)
-            ]
+            with Undisturbed():
+                self._functions = [
+                    item
+                    for item in gc.get_objects()
+                    if type(item) is types.FunctionType and self._is_own(item.__code__.co_filename)
+                ]
         frames = {(file, name) for stack in stacks for file, _, name in stack}
         for frame in list(sys._current_frames().values()):
             current: types.FrameType | None = frame
