@@ -81,9 +81,9 @@ CASES = (
     _celery(name="celery_threads", argv=f"{_CELERY} -P threads -c 4"),
     _celery(
         name="celery_recycled",
-        argv=f"{_CELERY} -c 2 --max-tasks-per-child 400",
-        warm_up=80,
-        calls=120,
+        argv=f"{_CELERY} -c 2 --max-tasks-per-child 600",
+        warm_up=260,
+        calls=150,
     ),
     _command(
         "rq_jobs",
