@@ -116,9 +116,9 @@ RAMP_LENGTHS: tuple[tuple[float, int], ...] = (
     (4.0, 12_000),
     (6.0, 5_000),
     (8.0, 2_000),
-    (9.0, 500),
-    (12.0, 50),
-    (15.0, 12),
+    (12.0, 500),
+    (15.0, 50),
+    (18.0, 12),
 )
 """(Workload seconds spent, iterations over which growth must have gone on from then on). Long ramps
 cost fast workloads nothing; slow workloads seldom fill large caches."""
