@@ -42,7 +42,7 @@ TOLERANCES = {name: _tolerance(name) for name in ("heap", "blocks", "fds")}
 
 
 @dataclass(frozen=True)
-class Run:
+class SimulatedRun:
     """What one simulated run came to."""
 
     outcome: Outcome
@@ -60,7 +60,7 @@ def rounds(milliseconds: float, random: Random) -> Iterator[tuple[int, float, bo
         yield n, seconds, seconds >= BUDGET_SECONDS
 
 
-def simulate(kind: Kind, seed: int) -> Run:
+def simulate(kind: Kind, seed: int) -> SimulatedRun:
     """One run of one kind, judged as it goes."""
     random = np.random.default_rng(seed)
     low, high = (math.log(x) for x in kind.milliseconds)
@@ -73,19 +73,19 @@ def simulate(kind: Kind, seed: int) -> Run:
         series = Series(kind.metric, tolerance.unit, tuple(samples))
         finding = judge(series, tolerance, final=last, seconds=seconds)
         if finding is not None:
-            return Run(finding.outcome, seconds)
+            return SimulatedRun(finding.outcome, seconds)
     raise AssertionError("a final look always answers")
 
 
 # --- counting -------------------------------------------------------------------------------
 
 
-def many(index: int, leaks: bool, runs: int, seed: int) -> list[Run]:
+def many(index: int, leaks: bool, runs: int, seed: int) -> list[SimulatedRun]:
     kind = (LEAKS if leaks else CLEAN)[index]
     return [simulate(kind, seed * 1_000_003 + 7919 * index + k) for k in range(runs)]
 
 
-def row(kind: Kind, results: list[Run]) -> str:
+def row(kind: Kind, results: list[SimulatedRun]) -> str:
     runs = len(results)
     grows = sum(r.outcome is Outcome.GROWING for r in results)
     open_ones = sum(r.outcome is Outcome.INCONCLUSIVE for r in results)
@@ -99,7 +99,7 @@ def row(kind: Kind, results: list[Run]) -> str:
     )
 
 
-def table(results: dict[tuple[bool, int], list[Run]], leaks: bool) -> list[str]:
+def table(results: dict[tuple[bool, int], list[SimulatedRun]], leaks: bool) -> list[str]:
     word = "caught" if leaks else "false alarms"
     kinds = LEAKS if leaks else CLEAN
     lines = [

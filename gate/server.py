@@ -16,12 +16,12 @@ from gate.runs import ROOT
 from gate.target import app_target
 from leak_suite.service_process import ServiceProcess
 
-__all__ = ["Server"]
+__all__ = ["GateServer"]
 
 _START_SECONDS = 60.0
 
 
-class Server:
+class GateServer:
     """A running server and a client of it; leaving the block stops it with SIGTERM and waits.
 
     `environment`: the settings of the service, on top of those of this process.
@@ -35,7 +35,7 @@ class Server:
         self._environment = {"SPOOL_DIR": str(self.spool), **environment}
         self._stack = ExitStack()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> GateServer:
         self._folder.mkdir(exist_ok=True)
         address = ("--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning")
         with self._stack as stack:

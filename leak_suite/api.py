@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from leak_suite.options import Options, resolve
 
 if TYPE_CHECKING:
-    from leak_suite.checks import Progress
+    from leak_suite.checks import RunProgress
     from leak_suite.result import RunResult
     from leak_suite.subject import Spec
 
@@ -20,7 +20,7 @@ def check(
     subject: str | Callable[[], Any] | Spec,
     options: Options | None = None,
     *,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[RunProgress], None] | None = None,
 ) -> RunResult:
     """Repeat a workload until it can be said whether memory, handles or threads grow.
 

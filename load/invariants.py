@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from load.plan import Plan
-from load.run_log import FINAL, Job, RunLog
+from load.plan import LoadPlan
+from load.run_log import FINAL, RunLog, UploadedJob
 
 __all__ = ["judge_afterwards", "max_overlap", "percentile", "queue_error"]
 
@@ -74,7 +74,7 @@ def queue_error(views: Sequence[Mapping[str, Any]], slots: int) -> str:
     return ""
 
 
-def judge_afterwards(log: RunLog, plan: Plan, health: Mapping[str, Any] | None) -> None:
+def judge_afterwards(log: RunLog, plan: LoadPlan, health: Mapping[str, Any] | None) -> None:
     """Record what only the whole run shows: losses, overlaps, positions, the service's peaks."""
     jobs = tuple(log.jobs.values())
     for job in jobs:
@@ -101,7 +101,7 @@ def judge_afterwards(log: RunLog, plan: Plan, health: Mapping[str, Any] | None) 
     _judge_declared(log, plan, _numbers(health, "limits"))
 
 
-def _judge_job(log: RunLog, job: Job) -> None:
+def _judge_job(log: RunLog, job: UploadedJob) -> None:
     ends = ", ".join(sorted(job.ends))
     lost = job.lost or ("" if job.status in FINAL else f"last seen {job.status}")
     if log.record(LOST, not lost, f"job {job.job_id}: {lost}"):
@@ -112,7 +112,7 @@ def _judge_job(log: RunLog, job: Job) -> None:
         log.record(ORDER, falling, f"job {job.job_id} stood at {job.positions}")
 
 
-def _judge_declared(log: RunLog, plan: Plan, limits: Mapping[str, float]) -> None:
+def _judge_declared(log: RunLog, plan: LoadPlan, limits: Mapping[str, float]) -> None:
     expected = {
         "max_processing": plan.slots,
         "max_pending": plan.pending,
@@ -124,7 +124,7 @@ def _judge_declared(log: RunLog, plan: Plan, limits: Mapping[str, float]) -> Non
             log.record(DECLARED, limits[name] == value, text)
 
 
-def _between(jobs: Iterable[Job], begin: str, end: str) -> list[Interval]:
+def _between(jobs: Iterable[UploadedJob], begin: str, end: str) -> list[Interval]:
     """A job that was cancelled in the queue never began: it stopped waiting when it finished."""
     found = []
     for job in jobs:

@@ -11,10 +11,10 @@ from leak_suite.result import Outcome, RunResult
 from load import invariants
 from load.memory import MIN_IDLE_WINDOWS, first_and_last_idle, judge_memory
 from load.observer import Observations, spool_files
-from load.run_log import Check, as_json, status_of
+from load.run_log import InvariantResult, as_json, status_of
 
 if TYPE_CHECKING:
-    from load.session import Session  # of Locust's process, with gevent
+    from load.session import LoadSession  # of Locust's process, with gevent
 
 __all__ = ["has_recovered", "judge_health", "judge_run", "write_outcome"]
 
@@ -26,13 +26,13 @@ _MAX_RUN_QUEUE_PER_CPU = 2.5
 _SOAK = "soak"
 
 
-def has_recovered(session: Session) -> bool:
+def has_recovered(session: LoadSession) -> bool:
     """Whether idle memory is back near what it was before; True where that cannot be read."""
     pair = first_and_last_idle(session.observed(), session.log.idle_windows)
     return pair is None or pair[1] <= pair[0] * (1 + session.plan.recovery_share)
 
 
-def judge_run(session: Session) -> RunResult:
+def judge_run(session: LoadSession) -> RunResult:
     """Everything that can be said only afterwards goes into the log; the run file comes out."""
     session.stop_observer()
     observed = session.observed()
@@ -48,7 +48,9 @@ def judge_run(session: Session) -> RunResult:
     return result
 
 
-def write_outcome(session: Session, required: tuple[str, ...]) -> tuple[int, tuple[Check, ...]]:
+def write_outcome(
+    session: LoadSession, required: tuple[str, ...]
+) -> tuple[int, tuple[InvariantResult, ...]]:
     """The one status and the checks behind it, kept in `outcome.json`."""
     checks = session.log.checks(required)
     broken = [*session.log.broken, *_exceptions(session)]
@@ -71,14 +73,14 @@ def write_outcome(session: Session, required: tuple[str, ...]) -> tuple[int, tup
     return status, checks
 
 
-def _exceptions(session: Session) -> list[str]:
+def _exceptions(session: LoadSession) -> list[str]:
     """What Locust caught itself: a task that raised is no failure in its own exit status."""
     runner = session.environment.runner
     caught = getattr(runner, "exceptions", {}) if runner is not None else {}
     return [str(entry.get("msg", entry)) for entry in caught.values()]
 
 
-def judge_health(session: Session, observed: Observations) -> None:
+def judge_health(session: LoadSession, observed: Observations) -> None:
     """Whether /health answered in time, as far as this machine allows to say so."""
     log, plan = session.log, session.plan
     for error in observed.health_errors:
@@ -115,7 +117,7 @@ def _too_busy(observed: Observations, undisturbed: list[float], allowed_ms: floa
     return overloaded and invariants.percentile(undisturbed, 0.5) < allowed_ms / 2
 
 
-def _judge_recovery(session: Session, observed: Observations) -> None:
+def _judge_recovery(session: LoadSession, observed: Observations) -> None:
     pair = first_and_last_idle(observed, session.log.idle_windows)
     if pair is None:
         session.log.skip(invariants.RECOVERED, "the service's memory cannot be read")
@@ -125,7 +127,7 @@ def _judge_recovery(session: Session, observed: Observations) -> None:
     session.log.record(invariants.RECOVERED, has_recovered(session), text)
 
 
-def _judge_files(session: Session) -> None:
+def _judge_files(session: LoadSession) -> None:
     """Each job was removed, so its folder has to be gone; lost jobs are checked elsewhere."""
     if not session.plan.is_local or not session.plan.spool:
         session.log.skip(invariants.FILES, "the spool folder cannot be seen from here")
@@ -136,7 +138,7 @@ def _judge_files(session: Session) -> None:
         session.log.record(invariants.FILES, not left, f"{len(left)} left: {left[:3]}")
 
 
-def _judge_memory(session: Session, result: RunResult) -> None:
+def _judge_memory(session: LoadSession, result: RunResult) -> None:
     log = session.log
     if result.outcome is Outcome.INCONCLUSIVE:
         log.skip(invariants.MEMORY, result.reason or "the verdict is inconclusive")

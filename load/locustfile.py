@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from dataclasses import replace
 
 from load.judgement import judge_run, write_outcome
-from load.plan import Plan
+from load.plan import LoadPlan
 from load.scenarios import SCENARIOS
 from load.scenarios.base import Scenario
-from load.session import Session
+from load.session import LoadSession
 
 
 def _locust_user(scenario: type[Scenario]) -> type[HttpUser]:
@@ -46,8 +46,8 @@ _USERS = {name: _locust_user(scenario) for name, scenario in SCENARIOS.items()}
 globals().update({user.__name__: user for user in _USERS.values()})
 
 
-def _chosen(environment: Any) -> Plan:
-    plan = Plan.from_environment()
+def _chosen(environment: Any) -> LoadPlan:
+    plan = LoadPlan.from_environment()
     tags = set(getattr(environment.parsed_options, "tags", None) or ())
     names = {plan.scenario} if plan.scenario else tags & SCENARIOS.keys()
     if len(names) != 1 or not names <= SCENARIOS.keys():
@@ -60,7 +60,7 @@ def _choose(environment: Any, **_: Any) -> None:
     """Leave only the chosen scenario's users."""
     plan = _chosen(environment)
     environment.user_classes = [_USERS[plan.scenario]]
-    Scenario.session = Session(plan, environment.host or "", environment)
+    Scenario.session = LoadSession(plan, environment.host or "", environment)
 
 
 def _start(environment: Any, **_: Any) -> None:

@@ -11,7 +11,7 @@ from leak_suite.metrics import metric_named
 from leak_suite.result import Details, Finding, Outcome, RunResult, Series
 from leak_suite.verdict import Tolerance, judge_all
 from load.observer import Observations
-from load.plan import Plan
+from load.plan import LoadPlan
 from load.run_log import IdleWindow
 
 __all__ = ["MIN_IDLE_WINDOWS", "first_and_last_idle", "idle_series", "judge_memory"]
@@ -71,7 +71,7 @@ def first_and_last_idle(
 def judge_memory(
     observed: Observations,
     windows: Sequence[IdleWindow],
-    plan: Plan,
+    plan: LoadPlan,
     seconds: float,
     details: dict[str, Any],
 ) -> RunResult:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MIB", "ROOT", "Plan"]
+__all__ = ["MIB", "ROOT", "LoadPlan"]
 
 MIB = 1024 * 1024
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,7 +18,7 @@ _OLD_STALL = "LOAD_PATIENCE_SECONDS"
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadPlan:
     """Limits that the service has to keep, how long to load it, and where things are.
 
     The limits are stated here and not asked of the service: one that allows itself more than it
@@ -69,7 +69,7 @@ class Plan:
         return {_PREFIX + field.name.upper(): str(getattr(self, field.name)) for field in _FIELDS}
 
     @classmethod
-    def from_environment(cls, variables: Mapping[str, str] | None = None) -> Plan:
+    def from_environment(cls, variables: Mapping[str, str] | None = None) -> LoadPlan:
         """The plan that the variables LOAD_SCENARIO, LOAD_SLOTS … describe."""
         variables = _renamed(os.environ if variables is None else variables)
         given: dict[str, Any] = {}
@@ -92,5 +92,5 @@ def _renamed(variables: Mapping[str, str]) -> Mapping[str, str]:
     return {"LOAD_STALL_SECONDS": variables[_OLD_STALL], **variables}
 
 
-_FIELDS = fields(Plan)
+_FIELDS = fields(LoadPlan)
 _KINDS: Mapping[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}

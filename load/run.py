@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from leak_suite.errors import LeakSuiteError
-from load.plan import ROOT, Plan
+from load.plan import ROOT, LoadPlan
 from load.scenarios import SCENARIOS
 from load.service import check_reachable, serve
 
@@ -49,30 +49,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--users", type=int, help="how many users (default: the scenario's own)")
     parser.add_argument("--rounds", type=int, default=0, help="how many rounds")
     parser.add_argument("--seconds", type=float, help="begin no new round after so long")
-    parser.add_argument("--slots", type=int, default=Plan.slots, help="jobs that may run at once")
-    parser.add_argument("--pending", type=int, default=Plan.pending, help="jobs that may wait")
-    parser.add_argument("--max-upload-mb", type=int, default=Plan.max_upload_mb)
+    parser.add_argument(
+        "--slots", type=int, default=LoadPlan.slots, help="jobs that may run at once"
+    )
+    parser.add_argument("--pending", type=int, default=LoadPlan.pending, help="jobs that may wait")
+    parser.add_argument("--max-upload-mb", type=int, default=LoadPlan.max_upload_mb)
     parser.add_argument("--clips", choices=["small", "real"], default="small")
     parser.add_argument(
         "--stall-seconds",
         type=float,
-        default=Plan.stall_seconds,
+        default=LoadPlan.stall_seconds,
         help="jobs count as lost when none has moved for so long (default %(default)g)",
     )
     parser.add_argument("--patience-seconds", type=float, help="deprecated name of --stall-seconds")
-    parser.add_argument("--health-ms", type=float, default=Plan.health_ms)
-    parser.add_argument("--recovery-seconds", type=float, default=Plan.recovery_seconds)
+    parser.add_argument("--health-ms", type=float, default=LoadPlan.health_ms)
+    parser.add_argument("--recovery-seconds", type=float, default=LoadPlan.recovery_seconds)
     parser.add_argument("--max-seconds", type=float, default=_LONGEST_SECONDS)
     parser.add_argument("-o", "--out", type=Path, help="folder (default reports/out/load-SCENARIO)")
     return parser
 
 
-def _plan(scenario: str, options: argparse.Namespace) -> Plan:
+def _plan(scenario: str, options: argparse.Namespace) -> LoadPlan:
     out = options.out or ROOT / "reports" / "out"
     seconds = options.seconds
     if seconds is None:
         seconds = SCENARIOS[scenario].seconds
-    return Plan(
+    return LoadPlan(
         scenario=scenario,
         slots=options.slots,
         pending=options.pending,
@@ -111,7 +113,7 @@ def _one(scenario: str, options: argparse.Namespace) -> int:
     return _report(plan, outcome_file, exit_code)
 
 
-def _loaded(plan: Plan, options: argparse.Namespace) -> int:
+def _loaded(plan: LoadPlan, options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         host = options.host
         if host is None:
@@ -133,7 +135,7 @@ def _loaded(plan: Plan, options: argparse.Namespace) -> int:
         return _locust(plan, host, users, options.max_seconds)
 
 
-def _locust(plan: Plan, host: str, users: int, max_seconds: float) -> int:
+def _locust(plan: LoadPlan, host: str, users: int, max_seconds: float) -> int:
     """Locust's exit code; its output goes to a file beside its report."""
     command = [sys.executable, "-m", "locust", "-f", str(ROOT / "load" / "locustfile.py")]
     command += ["--headless", "--only-summary", "--host", host, "--tags", plan.scenario]
@@ -155,7 +157,7 @@ def _locust(plan: Plan, host: str, users: int, max_seconds: float) -> int:
     return done.returncode
 
 
-def _report(plan: Plan, outcome_file: Path, exit_code: int) -> int:
+def _report(plan: LoadPlan, outcome_file: Path, exit_code: int) -> int:
     """Print the table; 0 only where Locust and the judgement both say so."""
     outcome: dict[str, Any] = {}
     if outcome_file.exists():

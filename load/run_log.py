@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-__all__ = ["FINAL", "Check", "IdleWindow", "Job", "RunLog"]
+__all__ = ["FINAL", "IdleWindow", "InvariantResult", "RunLog", "UploadedJob"]
 
 FINAL = frozenset({"completed", "failed", "cancelled"})
 _MOST_DETAILS = 5
@@ -21,7 +21,7 @@ PASSED, VIOLATED, NOT_EXERCISED, NOT_JUDGED = (
 
 
 @dataclass
-class Job:
+class UploadedJob:
     """An accepted upload.
 
     `ends`: the final states that its file may lead to. `view`: the last answer of the status route.
@@ -67,7 +67,7 @@ class IdleWindow:
 
 
 @dataclass(frozen=True)
-class Check:
+class InvariantResult:
     """One invariant at the end of a run. `seen`: how often it was checked."""
 
     name: str
@@ -84,7 +84,7 @@ class RunLog:
     """
 
     def __init__(self, on_check: Callable[[str, str], None]) -> None:
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, UploadedJob] = {}
         self.idle_windows: list[IdleWindow] = []
         self.uploads = 0
         self.skipped: dict[str, str] = {}
@@ -110,33 +110,35 @@ class RunLog:
         """Record that an invariant cannot be judged here, which is no failure."""
         self.skipped[invariant] = why
 
-    def add(self, job: Job) -> Job:
+    def add(self, job: UploadedJob) -> UploadedJob:
         """Add an accepted job."""
         self.jobs[job.job_id] = job
         return job
 
-    def checks(self, required: Sequence[str]) -> tuple[Check, ...]:
+    def checks(self, required: Sequence[str]) -> tuple[InvariantResult, ...]:
         """Every invariant in the order of its first check, then what was never tried."""
         found = [self._check(name) for name in self._seen]
-        reached = [Check(name, PASSED, 1) for name in sorted(self._reached)]
+        reached = [InvariantResult(name, PASSED, 1) for name in sorted(self._reached)]
         known = self._seen.keys() | self._reached | self.skipped.keys()
         missing = [
-            Check(name, NOT_EXERCISED, 0, ("the run never came to this",))
+            InvariantResult(name, NOT_EXERCISED, 0, ("the run never came to this",))
             for name in required
             if name not in known
         ]
-        left_out = [Check(name, NOT_JUDGED, 0, (why,)) for name, why in self.skipped.items()]
+        left_out = [
+            InvariantResult(name, NOT_JUDGED, 0, (why,)) for name, why in self.skipped.items()
+        ]
         return (*found, *reached, *left_out, *missing)
 
-    def _check(self, name: str) -> Check:
+    def _check(self, name: str) -> InvariantResult:
         errors = self._errors.get(name, [])
         shown = tuple(errors[:_MOST_DETAILS])
         if len(errors) > len(shown):
             shown = (*shown, f"and {len(errors) - len(shown)} more")
-        return Check(name, VIOLATED if errors else PASSED, self._seen[name], shown)
+        return InvariantResult(name, VIOLATED if errors else PASSED, self._seen[name], shown)
 
 
-def status_of(checks: Sequence[Check], broken: Sequence[str]) -> int:
+def status_of(checks: Sequence[InvariantResult], broken: Sequence[str]) -> int:
     """One exit status: 1 for a violation, else 2 for what was not tried or broke, else 0."""
     states = {check.state for check in checks}
     if VIOLATED in states:
@@ -146,6 +148,6 @@ def status_of(checks: Sequence[Check], broken: Sequence[str]) -> int:
     return 0
 
 
-def as_json(checks: Sequence[Check]) -> list[dict[str, Any]]:
+def as_json(checks: Sequence[InvariantResult]) -> list[dict[str, Any]]:
     """The checks as they stand in `outcome.json`."""
     return [asdict(check) for check in checks]

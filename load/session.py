@@ -12,10 +12,10 @@ import gevent.event
 from gevent import subprocess
 
 from load.observer import Observations, read
-from load.plan import ROOT, Plan
+from load.plan import ROOT, LoadPlan
 from load.run_log import IdleWindow, RunLog
 
-__all__ = ["Session"]
+__all__ = ["LoadSession"]
 
 _IDLE_SECONDS = 1.2
 # Workers that have just ended are still in /proc for a moment.
@@ -42,10 +42,10 @@ class _Barrier:
         return False
 
 
-class Session:
+class LoadSession:
     """The state of a run that its users share. Each Locust process has one of its own."""
 
-    def __init__(self, plan: Plan, host: str, environment: Any) -> None:
+    def __init__(self, plan: LoadPlan, host: str, environment: Any) -> None:
         self.plan = plan
         self.host = host
         self.environment = environment

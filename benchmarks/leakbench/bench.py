@@ -14,9 +14,9 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.leakbench.environments import BuildError, environment
-from benchmarks.leakbench.folder import Case
+from benchmarks.leakbench.folder import JobCase
 from benchmarks.leakbench.process import run
-from benchmarks.leakbench.score import NO_VERDICT, Reading, Run, scored
+from benchmarks.leakbench.score import NO_VERDICT, ScoredRun, ToolAnswer, scored
 from benchmarks.leakbench.tools import TOOLS
 
 __all__ = ["Bench", "Planned", "read_runs"]
@@ -29,7 +29,7 @@ _OWN_NEEDS = ("numpy", "pandas")
 class Planned:
     """One run to come."""
 
-    case: Case
+    case: JobCase
     tool: str
     repeat: int
     seed: int
@@ -55,7 +55,9 @@ class Bench:
         """One finished run a line."""
         return self.folder / "results.jsonl"
 
-    def carry_out(self, plan: Sequence[Planned], progress: Callable[[Run], None]) -> list[Run]:
+    def carry_out(
+        self, plan: Sequence[Planned], progress: Callable[[ScoredRun], None]
+    ) -> list[ScoredRun]:
         """Every run of the plan; those that `results.jsonl` has already are not repeated."""
         wanted = {planned.key for planned in plan}
         done = {key: run for run in read_runs(self.results) if (key := _key(run)) in wanted}
@@ -67,7 +69,7 @@ class Bench:
             progress(finished)
         return [done[planned.key] for planned in plan]
 
-    def _run_all(self, plan: Sequence[Planned]) -> Iterator[Run]:
+    def _run_all(self, plan: Sequence[Planned]) -> Iterator[ScoredRun]:
         with ThreadPoolExecutor(self.jobs) as pool:
             waiting = [pool.submit(self._run_one, planned) for planned in plan]
             try:
@@ -78,12 +80,12 @@ class Bench:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _run_one(self, planned: Planned) -> Run:
+    def _run_one(self, planned: Planned) -> ScoredRun:
         case, tool = planned.case, TOOLS[planned.tool]
         try:
             python = str(_interpreter(case, tool.extras))
         except BuildError as error:
-            return self._score(planned, Reading(NO_VERDICT, note=str(error)[-400:]), 0.0)
+            return self._score(planned, ToolAnswer(NO_VERDICT, note=str(error)[-400:]), 0.0)
         # A folder of its own, so that what one job leaves behind is not counted at another's.
         scratch = Path(tempfile.mkdtemp(prefix="leakbench-"))
         report = scratch / "report" / "run.json"
@@ -103,7 +105,7 @@ class Bench:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _score(self, planned: Planned, reading: Reading, seconds: float) -> Run:
+    def _score(self, planned: Planned, reading: ToolAnswer, seconds: float) -> ScoredRun:
         return scored(
             planned.case,
             planned.tool,
@@ -113,7 +115,7 @@ class Bench:
             seconds=seconds,
         )
 
-    def _keep(self, finished: Run, report: Path, output: str) -> None:
+    def _keep(self, finished: ScoredRun, report: Path, output: str) -> None:
         """Of what went wrong, and of wrong lines, the evidence is kept."""
         if (
             finished.right
@@ -133,7 +135,7 @@ class Bench:
             shutil.copyfile(report, kept.with_suffix(".json"))
 
 
-def _interpreter(case: Case, extras: tuple[str, ...]) -> Path:
+def _interpreter(case: JobCase, extras: tuple[str, ...]) -> Path:
     if case.requirements is not None:
         return environment(case.requirements, case.python, extras)
     if not extras:
@@ -142,7 +144,7 @@ def _interpreter(case: Case, extras: tuple[str, ...]) -> Path:
     return environment(needs, case.python, extras)
 
 
-def read_runs(path: Path) -> list[Run]:
+def read_runs(path: Path) -> list[ScoredRun]:
     """The runs in a file of results; a last line cut short by an interruption is left out."""
     if not path.exists():
         return []
@@ -156,15 +158,15 @@ def read_runs(path: Path) -> list[Run]:
     return runs
 
 
-def _run(data: dict[str, object]) -> Run:
-    known = {field.name for field in fields(Run)}
+def _run(data: dict[str, object]) -> ScoredRun:
+    known = {field.name for field in fields(ScoredRun)}
     values = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in data.items()
         if name in known
     }
-    return Run(**values)  # type: ignore[arg-type]
+    return ScoredRun(**values)  # type: ignore[arg-type]
 
 
-def _key(run: Run) -> tuple[str, str, str, int, int]:
+def _key(run: ScoredRun) -> tuple[str, str, str, int, int]:
     return (run.tool, run.case, run.variant, run.repeat, run.seed)

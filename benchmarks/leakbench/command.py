@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.leakbench.bench import Bench, Planned
 from benchmarks.leakbench.cases.table import OWN_CASES
-from benchmarks.leakbench.folder import Case, own_cases, read_folder
+from benchmarks.leakbench.folder import JobCase, own_cases, read_folder
 from benchmarks.leakbench.picture import draw
-from benchmarks.leakbench.score import Run, score
+from benchmarks.leakbench.score import ScoredRun, score
 from benchmarks.leakbench.tables import (
     CASE_COLUMNS,
     TOOL_COLUMNS,
@@ -91,19 +91,19 @@ def _plan(options: argparse.Namespace) -> list[Planned]:
     return planned
 
 
-def _cases(folder: str, seed: int) -> tuple[Case, ...]:
+def _cases(folder: str, seed: int) -> tuple[JobCase, ...]:
     if folder != OWN:
         return read_folder(Path(folder).resolve())
     return own_cases(OWN_CASES, seed, f"{sys.version_info.major}.{sys.version_info.minor}")
 
 
-def _wanted(case: Case, only: Sequence[str]) -> bool:
+def _wanted(case: JobCase, only: Sequence[str]) -> bool:
     return not only or any(part in case.key for part in only)
 
 
 def _with_progress(
     bench: Bench, plan: Sequence[Planned], console: Console, *, quiet: bool
-) -> list[Run]:
+) -> list[ScoredRun]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -113,7 +113,7 @@ def _with_progress(
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
         task = progress.add_task("runs", total=len(plan))
 
-        def on_run(run: Run) -> None:
+        def on_run(run: ScoredRun) -> None:
             progress.advance(task)
             if not run.right:
                 console.print(f"{run.tool} {run.case}/{run.variant} #{run.repeat}: {run.outcome}")
@@ -121,7 +121,7 @@ def _with_progress(
         return bench.carry_out(plan, on_run)
 
 
-def _present(runs: Sequence[Run], options: argparse.Namespace) -> None:
+def _present(runs: Sequence[ScoredRun], options: argparse.Namespace) -> None:
     title = f"leakbench: {options.folder if options.folder == OWN else Path(options.folder).name}"
     cases, tools = case_rows(runs), tool_rows(runs)
     console = Console(width=None if sys.stdout.isatty() else 180)

@@ -10,14 +10,14 @@ from typing import Any
 
 from benchmarks.leakbench.cases.case import OwnCase
 
-__all__ = ["Case", "own_cases", "read_folder"]
+__all__ = ["JobCase", "own_cases", "read_folder"]
 
 _VARIANTS = ("leaky", "fixed", "clean")
 _CASES = Path(__file__).parent / "cases"
 
 
 @dataclass(frozen=True)
-class Case:
+class JobCase:
     """One variant of one job, and the truth about it.
 
     `requirements` is None where the job runs in the interpreter that runs the benchmark. `grows`
@@ -49,7 +49,7 @@ class Case:
         return f"{self.name}/{self.variant}"
 
 
-def read_folder(folder: Path) -> tuple[Case, ...]:
+def read_folder(folder: Path) -> tuple[JobCase, ...]:
     """Every variant of every case in `folder`, those of its index.json or all that have a job."""
     index = _index(folder)
     names = list(index) or sorted(path.parent.name for path in folder.glob("*/job.py"))
@@ -61,10 +61,10 @@ def read_folder(folder: Path) -> tuple[Case, ...]:
     return tuple(case for name in names for case in _variants(folder / name, index.get(name, {})))
 
 
-def own_cases(table: Mapping[str, OwnCase], seed: int, python: str) -> tuple[Case, ...]:
+def own_cases(table: Mapping[str, OwnCase], seed: int, python: str) -> tuple[JobCase, ...]:
     """The project's own cases with the sizes that `seed` gives, on the interpreter `python`."""
     return tuple(
-        Case(
+        JobCase(
             name=name,
             variant="leaky" if own.grows else "clean",
             target=f"{_CASES / 'job.py'}:job",
@@ -89,10 +89,10 @@ def _index(folder: Path) -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in json.loads(path.read_text(encoding="utf-8"))}
 
 
-def _variants(folder: Path, entry: Mapping[str, Any]) -> tuple[Case, ...]:
+def _variants(folder: Path, entry: Mapping[str, Any]) -> tuple[JobCase, ...]:
     version = (folder / "python.txt").read_text(encoding="utf-8").strip()
     return tuple(
-        Case(
+        JobCase(
             name=folder.name,
             variant=variant,
             target=f"{folder / 'job.py'}:job",

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.leakbench.score import Run, ToolScore, score
+from benchmarks.leakbench.score import ScoredRun, ToolScore, score
 
 __all__ = ["draw"]
 
 _CAUGHT, _ALARM, _UNSURE, _TIME = "#2a9d5c", "#d1495b", "#c9a227", "#3d6fb4"
 
 
-def draw(runs: Sequence[Run], path: Path, title: str) -> None:
+def draw(runs: Sequence[ScoredRun], path: Path, title: str) -> None:
     """Write a PNG with one group of bars for each tool, and the times of its runs."""
     import matplotlib as mpl
 
@@ -48,7 +48,7 @@ def _draw_shares(axes: Any, rows: Sequence[ToolScore]) -> None:
     axes.legend(fontsize=7, ncols=3, loc="upper center", frameon=False)
 
 
-def _draw_times(axes: Any, rows: Sequence[ToolScore], runs: Sequence[Run]) -> None:
+def _draw_times(axes: Any, rows: Sequence[ToolScore], runs: Sequence[ScoredRun]) -> None:
     seconds = [sorted(run.seconds for run in runs if run.tool == row.tool) for row in rows]
     for place, values in enumerate(seconds):
         jitter = [place + 0.3 * ((7 * n) % 11 / 10 - 0.5) for n in range(len(values))]

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.leakbench.folder import Case
+from benchmarks.leakbench.folder import JobCase
 
 __all__ = [
     "GROWING",
     "NO_VERDICT",
     "STABLE",
-    "Reading",
-    "Run",
+    "ScoredRun",
+    "ToolAnswer",
     "ToolScore",
     "score",
     "scored",
@@ -29,7 +29,7 @@ _SAME = {"rss_anon": "rss", "pss": "rss", "temp_bytes": "temp_files", "python_th
 
 
 @dataclass(frozen=True)
-class Reading:
+class ToolAnswer:
     """What a tool said of one job: `outcome` is one of the three words above."""
 
     outcome: str
@@ -42,7 +42,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Run:
+class ScoredRun:
     """One run of one tool on one case, scored."""
 
     tool: str
@@ -86,8 +86,8 @@ class ToolScore:
 
 
 def scored(
-    case: Case, tool: str, reading: Reading, *, repeat: int, seed: int, seconds: float
-) -> Run:
+    case: JobCase, tool: str, reading: ToolAnswer, *, repeat: int, seed: int, seconds: float
+) -> ScoredRun:
     """Hold a tool's reading against the truth of the case."""
     outcome = reading.outcome
     caught = case.leaks and outcome == GROWING
@@ -95,7 +95,7 @@ def scored(
     true = {_SAME.get(metric, metric) for metric in case.grows}
     judge_metric = caught and reading.names_metrics and bool(true)
     judge_site = caught and reading.names_lines and bool(case.lines)
-    return Run(
+    return ScoredRun(
         tool=tool,
         case=case.name,
         variant=case.variant,
@@ -117,12 +117,12 @@ def scored(
     )
 
 
-def _names_the_line(case: Case, sites: tuple[str, ...]) -> bool:
+def _names_the_line(case: JobCase, sites: tuple[str, ...]) -> bool:
     file, _, line = sites[0].partition(" ")[0].rpartition(":") if sites else ("", "", "")
     return file == case.file and line.isdigit() and int(line) in case.lines
 
 
-def score(tool: str, runs: Iterable[Run]) -> ToolScore:
+def score(tool: str, runs: Iterable[ScoredRun]) -> ToolScore:
     """The row of one tool; leaks below the bar count in no column but that of false alarms."""
     own = [run for run in runs if run.tool == tool]
     leaky = [run for run in own if run.leaks and not run.below_bar]

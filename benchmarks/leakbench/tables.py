@@ -8,7 +8,7 @@ from statistics import median
 
 from rich.table import Table
 
-from benchmarks.leakbench.score import Run, ToolScore, score
+from benchmarks.leakbench.score import ScoredRun, ToolScore, score
 from benchmarks.proportions import wilson
 
 __all__ = ["case_rows", "markdown", "rich_table", "tool_rows"]
@@ -27,7 +27,7 @@ TOOL_COLUMNS = (
 CASE_COLUMNS = ("case", "tool", "outcomes", "metrics", "right metric", "first site", "seconds")
 
 
-def tool_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
+def tool_rows(runs: Sequence[ScoredRun]) -> list[tuple[str, ...]]:
     """One row for each tool."""
     return [_tool_row(score(tool, runs)) for tool in _in_order(run.tool for run in runs)]
 
@@ -48,7 +48,7 @@ def _tool_row(row: ToolScore) -> tuple[str, ...]:
     )
 
 
-def case_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
+def case_rows(runs: Sequence[ScoredRun]) -> list[tuple[str, ...]]:
     """One row for each case and tool, its repetitions together; what is wrong is marked."""
     rows: list[tuple[str, ...]] = []
     for case in _in_order(f"{run.case}/{run.variant}" for run in runs):
@@ -60,7 +60,7 @@ def case_rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _case_row(case: str, runs: Sequence[Run]) -> tuple[str, ...]:
+def _case_row(case: str, runs: Sequence[ScoredRun]) -> tuple[str, ...]:
     outcomes = Counter(run.outcome for run in runs)
     wrong = "" if all(run.right for run in runs) else " ✗"
     words = ", ".join(f"{outcome} {count}" for outcome, count in outcomes.most_common())

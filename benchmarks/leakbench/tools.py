@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from benchmarks.leakbench.process import Ended
-from benchmarks.leakbench.score import GROWING, NO_VERDICT, STABLE, Reading
+from benchmarks.leakbench.score import GROWING, NO_VERDICT, STABLE, ToolAnswer
 
 __all__ = ["TOOLS", "Tool"]
 
@@ -29,7 +29,7 @@ class Tool:
 
     extras: tuple[str, ...]
     command: Callable[[str, str, Path], list[str]]
-    read: Callable[[Ended, Path], Reading]
+    read: Callable[[Ended, Path], ToolAnswer]
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -41,19 +41,19 @@ def _harness(*flags: str) -> Callable[[str, str, Path], list[str]]:
     return command
 
 
-def _read_harness(ended: Ended, report: Path, *, lines: bool = True) -> Reading:
+def _read_harness(ended: Ended, report: Path, *, lines: bool = True) -> ToolAnswer:
     if ended.status is None:
-        return Reading(NO_VERDICT, note=ended.stopped)
+        return ToolAnswer(NO_VERDICT, note=ended.stopped)
     try:
         data = json.loads(report.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return Reading(NO_VERDICT, note=f"no run file; {_last(ended.errors or ended.output)}")
+        return ToolAnswer(NO_VERDICT, note=f"no run file; {_last(ended.errors or ended.output)}")
     growing = [f for f in data["findings"] if f["outcome"] == GROWING]
     word = {GROWING: GROWING, STABLE: STABLE}.get(data["outcome"], NO_VERDICT)
     expected = {GROWING: 1, STABLE: 0, NO_VERDICT: 2}[word]
     if ended.status != expected:
-        return Reading(NO_VERDICT, note=f"{data['outcome']}, but exit status {ended.status}")
-    return Reading(
+        return ToolAnswer(NO_VERDICT, note=f"{data['outcome']}, but exit status {ended.status}")
+    return ToolAnswer(
         word,
         metrics=tuple(f["metric"] for f in growing),
         sites=tuple(_site(site) for finding in growing for site in finding["sites"]),
@@ -84,14 +84,14 @@ def _driver(name: str) -> Callable[[str, str, Path], list[str]]:
     return command
 
 
-def _read_status(ended: Ended, report: Path) -> Reading:
+def _read_status(ended: Ended, report: Path) -> ToolAnswer:
     """0 is stable, 1 growing, anything else no verdict."""
     del report
     if ended.status is None:
-        return Reading(NO_VERDICT, note=ended.stopped)
+        return ToolAnswer(NO_VERDICT, note=ended.stopped)
     if ended.status not in (0, 1):
-        return Reading(NO_VERDICT, note=_last(ended.errors or ended.output))
-    return Reading(GROWING if ended.status else STABLE)
+        return ToolAnswer(NO_VERDICT, note=_last(ended.errors or ended.output))
+    return ToolAnswer(GROWING if ended.status else STABLE)
 
 
 _PSLEAK_METRICS = {
@@ -102,16 +102,16 @@ _PSLEAK_METRICS = {
 }
 
 
-def _read_psleak(ended: Ended, report: Path) -> Reading:
+def _read_psleak(ended: Ended, report: Path) -> ToolAnswer:
     plain = _read_status(ended, report)
     finding = re.search(r"^finding (\w+)", ended.output, re.MULTILINE)
     if plain.outcome != GROWING:
         return plain
     if finding is None:
-        return Reading(NO_VERDICT, note=_last(ended.errors))
+        return ToolAnswer(NO_VERDICT, note=_last(ended.errors))
     kind = finding.group(1)
     metrics = _PSLEAK_METRICS.get(kind, _psleak_memory(ended.output))
-    return Reading(GROWING, metrics=metrics, names_metrics=True, note=kind)
+    return ToolAnswer(GROWING, metrics=metrics, names_metrics=True, note=kind)
 
 
 def _psleak_memory(output: str) -> tuple[str, ...]:
@@ -122,13 +122,13 @@ def _psleak_memory(output: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(as_ours[name] for name in names if name in as_ours))
 
 
-def _read_pytest_memray(ended: Ended, report: Path) -> Reading:
+def _read_pytest_memray(ended: Ended, report: Path) -> ToolAnswer:
     plain = _read_status(ended, report)
     if plain.outcome != GROWING:
         return plain
     if "location leaked more" not in ended.output:
-        return Reading(NO_VERDICT, note=_last(ended.output))
-    return Reading(GROWING, sites=_memray_sites(ended.output), names_lines=True)
+        return ToolAnswer(NO_VERDICT, note=_last(ended.output))
+    return ToolAnswer(GROWING, sites=_memray_sites(ended.output), names_lines=True)
 
 
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -149,26 +149,26 @@ def _memray_sites(output: str) -> tuple[str, ...]:
     return tuple(site for _, site in sorted(places, key=lambda place: -place[0]))
 
 
-def _read_leak_hunter(ended: Ended, report: Path) -> Reading:
+def _read_leak_hunter(ended: Ended, report: Path) -> ToolAnswer:
     plain = _read_status(ended, report)
     if plain.outcome != GROWING:
         return plain
     if "Objects accumulating" not in ended.output:
-        return Reading(NO_VERDICT, note=_last(ended.errors))
+        return ToolAnswer(NO_VERDICT, note=_last(ended.errors))
     # Paths below the working directory are shortened to be relative to it.
     found = re.findall(r"^  (\S+):(\d+)  \+.* KiB per call", ended.output, re.MULTILINE)
     sites = tuple(f"{Path(file).resolve()}:{line}" for file, line in found)
-    return Reading(GROWING, sites=sites, names_lines=True)
+    return ToolAnswer(GROWING, sites=sites, names_lines=True)
 
 
-def _read_memray_attach(ended: Ended, report: Path) -> Reading:
+def _read_memray_attach(ended: Ended, report: Path) -> ToolAnswer:
     plain = _read_status(ended, report)
     if plain.outcome != GROWING:
         return plain
     places = re.findall(r"^place \d+ (.*)$", ended.output, re.MULTILINE)
     if not places:
-        return Reading(NO_VERDICT, note=_last(ended.errors))
-    return Reading(GROWING, sites=tuple(places), names_lines=True)
+        return ToolAnswer(NO_VERDICT, note=_last(ended.errors))
+    return ToolAnswer(GROWING, sites=tuple(places), names_lines=True)
 
 
 def _last(text: str) -> str:

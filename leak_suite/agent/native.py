@@ -52,7 +52,7 @@ class CLibrary:
         class SizeT(_ctypes._SimpleCData):  # type: ignore[misc]
             _type_ = "L"
 
-        class Int(_ctypes._SimpleCData):  # type: ignore[misc]
+        class CInt(_ctypes._SimpleCData):  # type: ignore[misc]
             _type_ = "i"
 
         def function(name: str, result: type, arguments: Sequence[type]) -> Any:
@@ -74,10 +74,10 @@ class CLibrary:
         self._mallinfo = function("mallinfo2", record(SizeT), ())
         if self._mallinfo is None:
             # glibc before 2.33: the same figures as C ints, which wrap at 4 GiB.
-            self._mallinfo = function("mallinfo", record(Int), ())
+            self._mallinfo = function("mallinfo", record(CInt), ())
             self._wraps_at = 1 << 32
-        self._trim = function("malloc_trim", Int, (SizeT,))
-        self._prctl = function("prctl", Int, (Int, SizeT, SizeT, SizeT, SizeT))
+        self._trim = function("malloc_trim", CInt, (SizeT,))
+        self._prctl = function("prctl", CInt, (CInt, SizeT, SizeT, SizeT, SizeT))
 
     def live_heap(self) -> int | None:
         """Bytes that are allocated and not freed, in all arenas and in mmapped blocks."""

@@ -164,7 +164,7 @@ class Resident:
         self._socket.sendall((repr(value) + "\n").encode("utf-8", "backslashreplace"))
 
     def _answer(self, words: list[str]) -> dict[str, Any]:
-        from .serve import answer
+        from .answers import answer
 
         if self.session is None:
             from .session import Session

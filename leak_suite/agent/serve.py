@@ -6,16 +6,16 @@ import os
 import sys
 
 from . import target
+from .answers import answer, trace_plan
 from .resident import OWN_FDS
 from .session import Session
 from .wire import Wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
-    from collections.abc import Callable
-    from typing import Any
+    pass
 
-__all__ = ["answer", "main"]
+__all__ = ["main"]
 
 
 def main(arguments: list[str]) -> None:
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
     try:
         checks = {} if one("self_check", "1") == "0" else session.self_check()
         if one("trace"):
-            session.begin_trace(_plan(one("trace")))
+            session.begin_trace(trace_plan(one("trace")))
         sys.argv = [one("target") or one("app")]
         session.watch(given.get("tracked", ()), given.get("counter", ()))
         subject = target.load(one("target") or one("app"))
@@ -82,40 +82,3 @@ def converse(wire: Wire, session: Session) -> None:
         wire.answer(answer(session, words, lambda: os.getppid() == host))
     if words is not None:
         wire.answer({"stopped": True})
-
-
-def answer(session: Session, words: list[str], alive: Callable[[], bool]) -> dict[str, Any]:
-    """What `words` ask for. A round ends early once nobody is `alive` to want its result."""
-    command = words[0]
-    try:
-        if command == "round":
-            return session.round(int(words[1]), float(words[2]), float(words[3]), alive)
-        if command == "read":
-            return session.read()
-        if command == "glance":
-            return {"glance": session.meter.glance()}
-        if command == "peak":
-            return {"peak": session.peak()}
-        if command == "detail":
-            return {"rows": session.detail(words[1])}
-        if command == "freeze":
-            return {"frozen": session.freeze()}
-        if command == "counter_errors":
-            return {"errors": session.counter_errors()}
-        if command == "trace_begin":
-            return session.begin_trace(_plan(words[1]))
-        if command == "trace_mark":
-            return session.mark_trace()
-        if command == "trace_end":
-            return session.end_trace()
-    except Exception as error:
-        return {"error": session.error(error)}
-    return {"error": "unknown question " + command}
-
-
-def _plan(text: str) -> dict[str, Any]:
-    """What is to be traced, as JSON; see `Tracing.begin`."""
-    import json
-
-    plan: dict[str, Any] = json.loads(text)
-    return plan

@@ -134,10 +134,6 @@ class Session:
             "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         }
 
-    def counter_errors(self) -> dict[str, Any]:
-        """{counter: why it could not be read} of those that failed last time."""
-        return {c.name: c.error for c in self.meter.counters if c.error}
-
     def close(self) -> None:
         """Give the process back as it was, where it goes on without us."""
         if self._tracing is not None:

@@ -14,10 +14,10 @@ from leak_suite.attribution.trace import (
     INTERPRETER,
     STEADY_SHARE,
     Container,
-    Frame,
     Stack,
     StackTotal,
     Trace,
+    TraceFrame,
 )
 from leak_suite.result import JUMP, GrowingContainer, Site
 
@@ -57,7 +57,7 @@ class SiteTotals:
     containers: dict[str, Container] = field(default_factory=dict)
     members: dict[tuple[Stack, str], float] = field(default_factory=dict)
     details: dict[tuple[Stack, str], str] = field(default_factory=dict)
-    makers: dict[Frame, float] = field(default_factory=dict)
+    makers: dict[TraceFrame, float] = field(default_factory=dict)
 
     def rate(self, trace: Trace) -> float:
         """Growth per iteration: of what the first window left, since that has proved to stay."""
@@ -110,7 +110,7 @@ def _without_resizing(
 
     Such an allocation holds what was there before too; what a new item adds to the table is known.
     """
-    inserting: dict[Frame, float] = {}
+    inserting: dict[TraceFrame, float] = {}
     for container in {id(entry.container): entry.container for entry in kept}.values():
         for stack, share in container.inserting:
             frame = _site_frame(stack)
@@ -131,11 +131,11 @@ class _Grown:
 
     rate: float
     totals: SiteTotals
-    frame: Frame
+    frame: TraceFrame
 
 
-def _places(totals: Iterable[StackTotal], kept: Iterable[Kept]) -> dict[Frame, SiteTotals]:
-    places: defaultdict[Frame, SiteTotals] = defaultdict(SiteTotals)
+def _places(totals: Iterable[StackTotal], kept: Iterable[Kept]) -> dict[TraceFrame, SiteTotals]:
+    places: defaultdict[TraceFrame, SiteTotals] = defaultdict(SiteTotals)
     for total in totals:
         place = places[_site_frame(total.stack)]
         place.first += total.first
@@ -282,15 +282,15 @@ def _weighed(entry: _Grown) -> float:
     return entry.totals.contained or entry.rate
 
 
-def _site_frame(stack: Sequence[Frame]) -> Frame:
+def _site_frame(stack: Sequence[TraceFrame]) -> TraceFrame:
     """The innermost frame of the subject's own code; else the innermost."""
     for frame in stack:
         if frame.is_own:
             return _with_line(frame)
-    return stack[0] if stack else Frame("", 0, "")
+    return stack[0] if stack else TraceFrame("", 0, "")
 
 
-def _with_line(frame: Frame) -> Frame:
+def _with_line(frame: TraceFrame) -> TraceFrame:
     """What a call makes before its first line (cells of a closure) belongs to its `def`."""
     if frame.line <= 0 and frame.function:
         spans = [span for span in _functions(frame.file) if span[2] == frame.function]
@@ -346,7 +346,7 @@ def _kinds(trace: Trace, totals: SiteTotals, noun: str) -> str:
     return f"{noun}: " + ", ".join(f"{rate:.3g} {kind} per iteration" for rate, kind in grown[:3])
 
 
-def _shown(stack: Iterable[Frame]) -> list[Frame]:
+def _shown(stack: Iterable[TraceFrame]) -> list[TraceFrame]:
     """The stack as the subject's author knows it: without how the interpreter starts a program."""
     kept = list(stack)
     while kept and kept[-1].owner == INTERPRETER:
@@ -354,7 +354,7 @@ def _shown(stack: Iterable[Frame]) -> list[Frame]:
     return kept[:MOST_FRAMES]
 
 
-def _text(frame: Frame) -> str:
+def _text(frame: TraceFrame) -> str:
     return f"{frame.place} {frame.function or function_at(frame.file, frame.line)}".rstrip()
 
 

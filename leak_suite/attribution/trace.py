@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Container", "Frame", "Stack", "StackTotal", "Trace"]
+__all__ = ["Container", "Stack", "StackTotal", "Trace", "TraceFrame"]
 
 
-class Frame(NamedTuple):
+class TraceFrame(NamedTuple):
     """One call. `owner` is "" for the subject's own code, else the library's package.
 
     `function` is empty where the tracer did not know it.
@@ -32,7 +32,7 @@ class Frame(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-Stack = tuple[Frame, ...]
+Stack = tuple[TraceFrame, ...]
 """Innermost call first, without the frames of what measures."""
 
 INSTRUMENTATION, TRACING = "-", "--"
@@ -79,7 +79,7 @@ class Container:
     steady: bool
     entry_bytes: float
     inserting: tuple[tuple[Stack, float], ...]
-    made: tuple[Part, ...] = ()
+    made: tuple[ItemPart, ...] = ()
     bounded_by: str = ""
     emptied: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ class Container:
         return f"{self.path} ({self.type}, {self.per_iteration:.3g} per iteration{bound})"
 
 
-class Part(NamedTuple):
+class ItemPart(NamedTuple):
     """Objects of one type that a new item is made of: how much of them, for one item.
 
     `large` are the bytes that the C library's heap holds: not those of pymalloc's arenas.
@@ -221,7 +221,7 @@ class Trace:
             entry_bytes=row["entry"],
             inserting=self._inserting(row["inserted"]),
             made=tuple(
-                Part(
+                ItemPart(
                     None if part["stack"] is None else self._stack(part["stack"]),
                     part["type"],
                     *(part[unit] / sampled for unit in ("bytes", "large", "blocks", "objects")),
@@ -236,7 +236,7 @@ class Trace:
         return tuple((self._stack(index), count / total) for index, count in rows)
 
     def _stack(self, index: int) -> Stack:
-        frames = [Frame(*frame) for frame in self.data["stacks"][index]]
+        frames = [TraceFrame(*frame) for frame in self.data["stacks"][index]]
         return tuple(frame for frame in frames if frame.owner not in (INSTRUMENTATION, TRACING))
 
     def _is_instrumentation(self, index: int) -> bool:

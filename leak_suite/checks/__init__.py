@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from leak_suite.checks.check import STILL_RUNNING, Progress, check
+from leak_suite.checks.check import STILL_RUNNING, RunProgress, check
 
-__all__ = ["STILL_RUNNING", "Progress", "check"]
+__all__ = ["STILL_RUNNING", "RunProgress", "check"]

@@ -30,7 +30,7 @@ from leak_suite.subject import (
 from leak_suite.units import format_duration
 from leak_suite.verdict import Verdict, judge_all, overall_outcome
 
-__all__ = ["STILL_RUNNING", "Progress", "check"]
+__all__ = ["STILL_RUNNING", "RunProgress", "check"]
 
 STILL_RUNNING = "still running"
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ _EXHAUSTED = {"failed", "growth", "died"}
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """Where a run is; as text, a line for people. `result`, if there is one, tells all so far."""
 
     stage: str
@@ -53,7 +53,7 @@ class Progress:
         return f"{self.stage}: {self.iterations:,} iterations in {format_duration(self.seconds)}"
 
 
-Listener = Callable[[Progress], None]
+Listener = Callable[[RunProgress], None]
 
 
 def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) -> RunResult:
@@ -63,7 +63,7 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
     Ctrl-C while measuring becomes `Interrupted`, which carries the verdict on what there is.
     """
     tell = on_progress or (lambda _: None)
-    tell(Progress("starting"))
+    tell(RunProgress("starting"))
     limits = Limits(options.max_seconds, options.max_growth_bytes, options.max_threads)
     with open_subject(spec, tracked=options.tracked, counters=options.counters) as subject:
         runner = Runner(subject, limits)
@@ -83,7 +83,9 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
         wanted = result.outcome is Outcome.GROWING and options.attribution
         alive = runner.stop is None or runner.stop.reason not in ("died", "hung")
         if wanted:
-            tell(Progress("finding what grew", result.iterations, result.seconds, lambda: result))
+            tell(
+                RunProgress("finding what grew", result.iterations, result.seconds, lambda: result)
+            )
         if wanted and alive:
             result = _attributed(spec, subject, result, runner, options)
             found = _settled(spec, subject, result, runner, options, tell)
@@ -105,7 +107,7 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
 def _measure(
     runner: Runner, options: Options, tell: Listener, so_far: Callable[[Verdict], RunResult]
 ) -> Verdict:
-    tell(Progress("warming up"))
+    tell(RunProgress("warming up"))
     try:
         runner.warm_up()
         more: int | None = None
@@ -116,7 +118,7 @@ def _measure(
                 return verdict
             more = verdict.more_iterations
             now = partial(so_far, verdict)
-            tell(Progress("measuring", runner.iterations, runner.seconds, now))
+            tell(RunProgress("measuring", runner.iterations, runner.seconds, now))
             del verdict, now  # they would stand in the next reading of this very process
     except KeyboardInterrupt:
         runner.interrupt()
@@ -141,7 +143,7 @@ def _settled(
 
     def on_round() -> None:
         stage = "watching what fills, or is emptied at times"
-        tell(Progress(stage, runner.iterations, runner.seconds, lambda: result))
+        tell(RunProgress(stage, runner.iterations, runner.seconds, lambda: result))
 
     try:
         for _ in range(2):

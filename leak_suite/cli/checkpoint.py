@@ -13,17 +13,17 @@ from leak_suite.options import Options
 from leak_suite.result import RunResult
 
 if TYPE_CHECKING:
-    from leak_suite.checks import Progress
+    from leak_suite.checks import RunProgress
     from leak_suite.subject import Spec
 
-__all__ = ["Check", "Listener", "run_with_checkpoints"]
+__all__ = ["CheckFunction", "Listener", "run_with_checkpoints"]
 
 _FIRST_SECONDS, _INTERVAL_SECONDS = 10.0, 4.0
 
-Listener = Callable[["Progress"], None]
+Listener = Callable[["RunProgress"], None]
 
 
-class Check(Protocol):
+class CheckFunction(Protocol):
     """What measures and judges: `leak_suite.checks.check`, or what a test puts in its place."""
 
     def __call__(
@@ -33,7 +33,7 @@ class Check(Protocol):
 
 
 def run_with_checkpoints(
-    check: Check,
+    check: CheckFunction,
     spec: Spec,
     options: Options,
     *,
@@ -53,7 +53,7 @@ def run_with_checkpoints(
     if output is not None:
         listeners.append(_writer(output))
 
-    def notify(event: Progress) -> None:
+    def notify(event: RunProgress) -> None:
         for listener in listeners:
             listener(event)
 
@@ -63,7 +63,7 @@ def run_with_checkpoints(
         return end.result
 
 
-def _import_console_early(event: Progress) -> None:
+def _import_console_early(event: RunProgress) -> None:
     """Import what draws the table while the subject works: the import takes longer than drawing."""
     if event.stage == "warming up":
         Thread(target=_import_console, daemon=True).start()
@@ -76,7 +76,7 @@ def _import_console() -> None:
 def _writer(output: Path) -> Listener:
     due = time.monotonic() + _FIRST_SECONDS
 
-    def write(event: Progress) -> None:
+    def write(event: RunProgress) -> None:
         nonlocal due
         if event.result is None or (event.stage == "measuring" and time.monotonic() < due):
             return

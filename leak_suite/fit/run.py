@@ -20,7 +20,7 @@ from leak_suite.fit.result import (
     SearchStep,
     UnlimitedTrial,
 )
-from leak_suite.fit.sampler import Sample
+from leak_suite.fit.sampler import UsageSample
 from leak_suite.fit.trial import Load, Trial, TrialEnd, run_trial
 from leak_suite.fit.verdict import COLLAPSE, FitVerdict, judge_trial
 from leak_suite.result import Series
@@ -292,7 +292,7 @@ def _compare_pss(pss: int, limit: int) -> str:
     )
 
 
-def _series(samples: tuple[Sample, ...]) -> tuple[Series, ...]:
+def _series(samples: tuple[UsageSample, ...]) -> tuple[Series, ...]:
     """At most 600 samples of each, every one the highest of those that it stands for."""
     names = ("anon", "file", "kernel", "pss")
     step = max(1, math.ceil(len(samples) / _MAX_SAMPLES))
@@ -303,7 +303,7 @@ def _series(samples: tuple[Sample, ...]) -> tuple[Series, ...]:
     )
 
 
-def _highest(samples: tuple[Sample, ...], name: str) -> int | None:
+def _highest(samples: tuple[UsageSample, ...], name: str) -> int | None:
     return max((n for one in samples if (n := getattr(one, name)) is not None), default=None)
 
 

@@ -13,7 +13,7 @@ from leak_suite.fit.cgroup import CgroupStats, MemoryCgroup
 from leak_suite.fit.result import KilledProcess, Peak
 from leak_suite.service_process import ServiceProcess
 
-__all__ = ["Sample", "UsageSampler"]
+__all__ = ["UsageSample", "UsageSampler"]
 
 _PAUSE_SECONDS = 0.1
 _PSS_SECONDS = 1.0
@@ -22,7 +22,7 @@ _COMMAND_LENGTH = 90
 
 
 @dataclass(frozen=True)
-class Sample:
+class UsageSample:
     """One reading in bytes; `done` iterations were finished by then. PSS is read more rarely."""
 
     done: int
@@ -45,7 +45,7 @@ class UsageSampler:
     def __init__(
         self, cgroup: MemoryCgroup, server: ServiceProcess, done: Callable[[], int]
     ) -> None:
-        self.samples: list[Sample] = []
+        self.samples: list[UsageSample] = []
         self.peak = Peak()
         self.killed: list[KilledProcess] = []
         self.files: set[str] = set()
@@ -94,7 +94,7 @@ class UsageSampler:
 
     def _record(self, stats: CgroupStats, pss: int | None, seconds: float) -> None:
         self.samples.append(
-            Sample(self._done(), seconds, stats.anon, stats.file, stats.kernel, pss)
+            UsageSample(self._done(), seconds, stats.anon, stats.file, stats.kernel, pss)
         )
         old = self.peak
         self.peak = Peak(

@@ -16,7 +16,7 @@ from leak_suite.fit.cgroup import CgroupStats
 from leak_suite.fit.load_generator import ClientPool, load_workload
 from leak_suite.fit.page_cache import drop_page_cache
 from leak_suite.fit.result import KilledProcess, PageCacheDrop, Peak
-from leak_suite.fit.sampler import Sample, UsageSampler
+from leak_suite.fit.sampler import UsageSample, UsageSampler
 from leak_suite.service_process import ServiceProcess
 from leak_suite.subject import AppSpec, CommandSpec, Spec
 
@@ -74,7 +74,7 @@ class Trial:
     major_faults: float | None = None
     refaults: float | None = None
     stalled_seconds: float | None = None
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[UsageSample, ...] = ()
     files: frozenset[str] = frozenset()
     page_cache: PageCacheDrop | None = None
 

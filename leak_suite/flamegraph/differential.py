@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from leak_suite.flamegraph.stacks import Difference, Frame, Place
+from leak_suite.flamegraph.stacks import Difference, GraphFrame, LineBytes
 
 __all__ = ["differential_page"]
 
@@ -24,7 +24,7 @@ _DIGITS = 4
 class _Node:
     """A call, with what all stacks through it hold. `changed` adds up without regard to sign."""
 
-    frame: Frame | None = None
+    frame: GraphFrame | None = None
     base: float = 0.0
     head: float = 0.0
     changed: float = 0.0
@@ -96,7 +96,7 @@ def _listed(node: _Node, kept: set[int]) -> list[Any]:
     return [name[:_LONGEST_NAME], place[-_LONGEST_NAME:], *numbers, children]
 
 
-def _row(place: Place) -> str:
+def _row(place: LineBytes) -> str:
     frame = place.frame
     own = "" if frame.own else " class=library"
     return (

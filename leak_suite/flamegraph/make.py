@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leak_suite.flamegraph.differential import differential_page
-from leak_suite.flamegraph.record import MODES, Mode, Recording, file_name, page, record, recorded
-from leak_suite.flamegraph.stacks import Difference, Place, between, growth, sites, stacks
+from leak_suite.flamegraph.record import (
+    MODES,
+    Mode,
+    RecordingFile,
+    file_name,
+    page,
+    record,
+    recorded,
+)
+from leak_suite.flamegraph.stacks import Difference, LineBytes, between, growth, sites, stacks
 from leak_suite.subject import Spec
 
 __all__ = ["Made", "difference", "flamegraph"]
@@ -19,7 +27,7 @@ class Made:
     """Pages by title, and the lines that hold (or gained) most, in `unit`."""
 
     pages: dict[str, Path]
-    places: tuple[Place, ...]
+    places: tuple[LineBytes, ...]
     unit: str
 
 
@@ -39,7 +47,7 @@ def flamegraph(
     """
     name = file_name(str(spec), mode)
 
-    def recording(of: Mode, file: str, number: int) -> Recording:
+    def recording(of: Mode, file: str, number: int) -> RecordingFile:
         tell(f"recording {number} iterations")
         return record(
             spec, of, folder / file, iterations=number, native=native, max_seconds=max_seconds
@@ -60,7 +68,7 @@ def difference(base: Path, head: Path, folder: Path) -> Made:
     return _of_difference(between(one, other), folder / f"{base.stem}-against-{head.stem}.html")
 
 
-def _of_recording(run: Recording) -> Made:
+def _of_recording(run: RecordingFile) -> Made:
     chosen = MODES[run.mode]
     pages = {run.title: page(run.file, chosen)}
     found = stacks(run)

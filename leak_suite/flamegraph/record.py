@@ -20,7 +20,7 @@ from leak_suite.errors import ConfigurationError, LeakSuiteError, SubjectError
 from leak_suite.flamegraph.workers import NATIVE, VARIABLE
 from leak_suite.subject import AppSpec, CallableSpec, Spec, Subject, open_subject
 
-__all__ = ["MODES", "Mode", "Recording", "file_name", "page", "record", "recorded"]
+__all__ = ["MODES", "Mode", "RecordingFile", "file_name", "page", "record", "recorded"]
 
 _WARM_UP = 3
 _NO_GUARD = 1e9
@@ -55,7 +55,7 @@ MODES = {
 
 
 @dataclass(frozen=True)
-class Recording:
+class RecordingFile:
     """memray's file, and what must be known to read it: kept beside it as JSON.
 
     `root` is the folder that own files are told relative to; `iterations` were recorded.
@@ -84,7 +84,7 @@ def file_name(subject: str, mode: str) -> str:
 
 def record(
     spec: Spec, mode: Mode, output: Path, *, iterations: int, native: bool, max_seconds: float
-) -> Recording:
+) -> RecordingFile:
     """Record `iterations` of the workload into `output` (NAME.bin), and NAME.json beside it."""
     if not isinstance(spec, (CallableSpec, AppSpec)):
         raise ConfigurationError(
@@ -105,7 +105,7 @@ def record(
         with _workers_told(folder):
             ownership = _drive(spec, mode, plan, iterations, max_seconds)
         workers = _kept_workers(folder, output)
-    recording = Recording(
+    recording = RecordingFile(
         output, str(spec), mode.name, iterations, str(Path.cwd()), tuple(ownership["libraries"]),
         tuple(ownership["instrumentation"]), tuple(names), workers,
     )  # fmt: skip
@@ -171,7 +171,7 @@ def _own_names(spec: CallableSpec | AppSpec) -> list[str]:
     return [] if "/" in module or module.endswith(".py") else [module.split(".")[0]]
 
 
-def _keep(recording: Recording) -> None:
+def _keep(recording: RecordingFile) -> None:
     data = {
         "subject": recording.subject, "mode": recording.mode, "root": recording.root,
         "iterations": recording.iterations, "libraries": recording.libraries,
@@ -181,17 +181,17 @@ def _keep(recording: Recording) -> None:
     recording.file.with_suffix(".json").write_text(text, encoding="utf-8")
 
 
-def recorded(file: Path) -> Recording:
+def recorded(file: Path) -> RecordingFile:
     """A recording that lies on disk; one of plain memray is taken as the peak of one iteration."""
     if not file.is_file():
         raise ConfigurationError(f"there is no recording {file}")
     beside = file.with_suffix(".json")
     if not beside.is_file():
-        return Recording(file, file.stem, "peak", 1)
+        return RecordingFile(file, file.stem, "peak", 1)
     try:
         data = json.loads(beside.read_text(encoding="utf-8"))
         data |= {key: tuple(data[key]) for key in ("libraries", "machinery", "names")}
-        return Recording(file=file, **data)
+        return RecordingFile(file=file, **data)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigurationError(f"{beside} does not belong to a recording: {error}") from error
 

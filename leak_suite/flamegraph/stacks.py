@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from leak_suite.errors import LeakSuiteError
-from leak_suite.flamegraph.record import Recording
+from leak_suite.flamegraph.record import RecordingFile
 from leak_suite.subject.agent_code import agent_module
 
-__all__ = ["Difference", "Frame", "Place", "between", "growth", "sites", "stacks"]
+__all__ = ["Difference", "GraphFrame", "LineBytes", "between", "growth", "sites", "stacks"]
 
 _FRAMES = 200
 """Asked for without a number, memray leaves out as many as were there when tracing began."""
 _LIBRARY_FOLDERS = ("/site-packages/", "/dist-packages/")
 
 
-class Frame(NamedTuple):
+class GraphFrame(NamedTuple):
     """One call; `place` is "file:line". Two recordings match by `key`, which leaves out lines."""
 
     function: str
@@ -38,18 +38,18 @@ class Frame(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-Stack = tuple[Frame, ...]
+Stack = tuple[GraphFrame, ...]
 """Outermost call first."""
 
 
-class Place(NamedTuple):
+class LineBytes(NamedTuple):
     """A line, and the bytes that it holds."""
 
-    frame: Frame
+    frame: GraphFrame
     bytes: float
 
 
-def stacks(recording: Recording, file: Path | None = None) -> dict[Stack, float]:
+def stacks(recording: RecordingFile, file: Path | None = None) -> dict[Stack, float]:
     """Bytes by stack: left behind, or at the peak, as the recording's mode says."""
     from memray import FileReader
 
@@ -78,28 +78,28 @@ def stacks(recording: Recording, file: Path | None = None) -> dict[Stack, float]
     return dict(found)
 
 
-def _frame(row: tuple[str, str, int], own: Any, root: str) -> Frame:
+def _frame(row: tuple[str, str, int], own: Any, root: str) -> GraphFrame:
     function, file, line = row
     is_own = own.is_own(file)
     if root and file.startswith(root.rstrip("/") + "/"):
-        return Frame(function, file[len(root.rstrip("/")) + 1 :], line, is_own)
+        return GraphFrame(function, file[len(root.rstrip("/")) + 1 :], line, is_own)
     for folder in (*_LIBRARY_FOLDERS, *own.libraries):
         _, found, rest = file.partition(folder)
         if found:
-            return Frame(function, rest, line, is_own)
-    return Frame(function, file, line, is_own)
+            return GraphFrame(function, rest, line, is_own)
+    return GraphFrame(function, file, line, is_own)
 
 
-def sites(found: Mapping[Stack, float], most: int = 10) -> tuple[Place, ...]:
+def sites(found: Mapping[Stack, float], most: int = 10) -> tuple[LineBytes, ...]:
     """The lines that hold most: of each stack the innermost own one, else the innermost."""
-    held: defaultdict[Frame | None, float] = defaultdict(float)
+    held: defaultdict[GraphFrame | None, float] = defaultdict(float)
     for stack, size in found.items():
         held[_site(stack)] += size
     ranked = sorted(held.items(), key=lambda item: -item[1])
-    return tuple(Place(frame, size) for frame, size in ranked if frame and size > 0)[:most]
+    return tuple(LineBytes(frame, size) for frame, size in ranked if frame and size > 0)[:most]
 
 
-def _site(stack: Stack) -> Frame | None:
+def _site(stack: Stack) -> GraphFrame | None:
     return next((frame for frame in reversed(stack) if frame.own), stack[-1] if stack else None)
 
 
@@ -111,12 +111,12 @@ class Difference:
     unit: str
     stacks: Mapping[Stack, tuple[float, float]]
 
-    def grown(self, most: int = 20) -> tuple[Place, ...]:
+    def grown(self, most: int = 20) -> tuple[LineBytes, ...]:
         """The lines that hold more in head, most first."""
         return sites({stack: head - base for stack, (base, head) in self.stacks.items()}, most)
 
 
-def between(base: Recording, head: Recording) -> Difference:
+def between(base: RecordingFile, head: RecordingFile) -> Difference:
     """Two versions: what is left behind by an iteration, or what is there at the peak."""
     if base.mode != head.mode:
         raise LeakSuiteError(
@@ -131,7 +131,7 @@ def between(base: Recording, head: Recording) -> Difference:
     return Difference(f"{base.file.name} against {head.file.name}", unit, _matched(*sides))
 
 
-def growth(short: Recording, long: Recording) -> Difference:
+def growth(short: RecordingFile, long: RecordingFile) -> Difference:
     """One version, n and 2n iterations: what each iteration after the first n adds."""
     span = long.iterations - short.iterations
     if span <= 0:

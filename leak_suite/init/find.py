@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Place", "find_apps"]
+__all__ = ["AppLocation", "find_apps"]
 
 _SKIPPED = frozenset(
     {"node_modules", "site-packages", "build", "dist", "test", "tests", "docs", "__pycache__"}
@@ -17,7 +17,7 @@ _USUAL = ("main.py", "app.py", "asgi.py", "server.py", "api.py")
 
 
 @dataclass(frozen=True)
-class Place:
+class AppLocation:
     """A module-level name that holds an application."""
 
     file: Path
@@ -25,7 +25,7 @@ class Place:
     line: int
 
 
-def find_apps(root: Path) -> list[Place]:
+def find_apps(root: Path) -> list[AppLocation]:
     """The applications under `root`, the likeliest one first.
 
     `app = FastAPI(...)` counts, and `app = create_app(...)` where such a function of the project
@@ -34,14 +34,14 @@ def find_apps(root: Path) -> list[Place]:
     trees = dict(_sources(root))
     factories = {name for tree in trees.values() for name in _factories(tree)}
     found = [
-        Place(file.relative_to(root), name, line)
+        AppLocation(file.relative_to(root), name, line)
         for file, tree in trees.items()
         for name, line in _made(tree, factories)
     ]
     return sorted(found, key=_unlikely)
 
 
-def _unlikely(place: Place) -> tuple[bool, int, int, str]:
+def _unlikely(place: AppLocation) -> tuple[bool, int, int, str]:
     usual = _USUAL.index(place.file.name) if place.file.name in _USUAL else len(_USUAL)
     return (place.name != "app", usual, len(place.file.parts), str(place.file))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leak_suite.errors import ConfigurationError
-from leak_suite.init.find import Place, find_apps
+from leak_suite.init.find import AppLocation, find_apps
 from leak_suite.init.routes import described, safe_routes
 from leak_suite.init.texts import TEST, WORKLOAD, configuration, leak_test, workload
 
@@ -76,7 +76,7 @@ def _application(
     return file, others, described(file, root, python)
 
 
-def _spellings(place: Place) -> list[str]:
+def _spellings(place: AppLocation) -> list[str]:
     """As a module where it can be one, since its neighbours may be imported by package; as a file.
 
     A file at the top is named as one: that works from any folder on the path.

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from leak_suite.pytest_plugin.options import MARKER, add_options, validate_markers
+from leak_suite.pytest_plugin.options import (
+    CHECKS,
+    MARKER,
+    SHORT_FAILURE,
+    add_options,
+    validate_markers,
+)
 
 if TYPE_CHECKING:
     from leak_suite.options import Options
@@ -26,10 +32,6 @@ _MARKER_HELP = (
     "grow; options as in [tool.leak_suite]"
 )
 _NOT_REPEATED = "nothing was repeated in this test"
-CHECKS = pytest.StashKey["list[dict[str, Any]]"]()
-"""What the checks of a test found, as plain data that xdist can carry."""
-SHORT_FAILURE = pytest.StashKey[BaseException]()
-"""The failure of a test that is shown without a traceback."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

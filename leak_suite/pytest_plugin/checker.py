@@ -15,9 +15,8 @@ import pytest
 
 from leak_suite.errors import LeakError, LeakSuiteError
 from leak_suite.options import Layer, Options
-from leak_suite.pytest_plugin import CHECKS, SHORT_FAILURE
 from leak_suite.pytest_plugin.isolated import write_target
-from leak_suite.pytest_plugin.options import resolve_options
+from leak_suite.pytest_plugin.options import CHECKS, SHORT_FAILURE, resolve_options
 from leak_suite.pytest_plugin.plain_call import plain_call
 from leak_suite.pytest_plugin.records import without_records
 from leak_suite.render import cause_lines, failure_message, headline, junit_properties

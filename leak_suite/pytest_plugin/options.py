@@ -10,9 +10,21 @@ import pytest
 if TYPE_CHECKING:
     from leak_suite.options import Layer, Options
 
-__all__ = ["MARKER", "OPTIONS", "add_options", "resolve_options", "validate_markers"]
+__all__ = [
+    "CHECKS",
+    "MARKER",
+    "OPTIONS",
+    "SHORT_FAILURE",
+    "add_options",
+    "resolve_options",
+    "validate_markers",
+]
 
 MARKER = "leak_check"
+CHECKS = pytest.StashKey["list[dict[str, Any]]"]()
+"""What the checks of a test found, as plain data that xdist can carry."""
+SHORT_FAILURE = pytest.StashKey[BaseException]()
+"""The failure of a test that is shown without a traceback."""
 
 
 class Option(NamedTuple):

@@ -8,9 +8,9 @@ from contextlib import closing
 import gevent
 
 from load import files, invariants
-from load.plan import Plan
+from load.plan import LoadPlan
 from load.raw_uploads import send_half
-from load.run_log import Job
+from load.run_log import UploadedJob
 from load.scenarios.base import Scenario
 from load.scenarios.registry import register
 
@@ -42,7 +42,7 @@ class Abort(Scenario):
     )
 
     @classmethod
-    def prepare_files(cls, plan: Plan) -> None:
+    def prepare_files(cls, plan: LoadPlan) -> None:
         """See `Scenario`."""
         super().prepare_files(plan)
         files.of_size(_CUT_MIB, "small")
@@ -61,13 +61,13 @@ class Abort(Scenario):
             self._drop_download(job)
         self.clean(job)
 
-    def _drop_download(self, job: Job) -> None:
+    def _drop_download(self, job: UploadedJob) -> None:
         path = f"/api/download/{job.job_id}/video"
         label = "/api/download/[id]/video"
         if self._begin_and_drop(path, label):
             self.session.log.mark_reached(DROPPED)
 
-    def _drop_stream(self, job: Job) -> None:
+    def _drop_stream(self, job: UploadedJob) -> None:
         path = f"/api/jobs/{job.job_id}/events"
         if self._begin_and_drop(path, "/api/jobs/[id]/events"):
             self.session.log.mark_reached(STREAM_DROPPED)

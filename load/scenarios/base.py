@@ -13,9 +13,9 @@ import gevent
 
 from load import files, invariants
 from load.judgement import has_recovered
-from load.plan import Plan
-from load.run_log import FINAL, Job
-from load.session import Session
+from load.plan import LoadPlan
+from load.run_log import FINAL, UploadedJob
+from load.session import LoadSession
 
 if TYPE_CHECKING:
     from locust.clients import ResponseContextManager
@@ -43,17 +43,17 @@ class Scenario:
     rounds: ClassVar[int] = 10
     seconds: ClassVar[float] = 0.0
     required: ClassVar[tuple[str, ...]] = ()
-    session: ClassVar[Session]
+    session: ClassVar[LoadSession]
     client: Any
     environment: Any
 
     @classmethod
-    def default_users(cls, plan: Plan) -> int:  # noqa: ARG003 - for scenarios that depend on it
+    def default_users(cls, plan: LoadPlan) -> int:  # noqa: ARG003 - for scenarios that depend on it
         """How many users load the service that `plan` describes."""
         return cls.users
 
     @classmethod
-    def prepare_files(cls, plan: Plan) -> None:  # noqa: ARG003 - as above
+    def prepare_files(cls, plan: LoadPlan) -> None:  # noqa: ARG003 - as above
         """Make the files that it sends, so that drawing them does not count as load."""
         files.quick_job()
 
@@ -109,16 +109,16 @@ class Scenario:
         response: Response = answer
         return response
 
-    def accept(self, answer: Response, ends: frozenset[str] = COMPLETED) -> Job | None:
+    def accept(self, answer: Response, ends: frozenset[str] = COMPLETED) -> UploadedJob | None:
         """The job of a 202; None for every other answer."""
         if answer.status_code != 202:
             return None
         view = answer.json()
-        job = self.session.log.add(Job(str(view["job_id"]), ends))
+        job = self.session.log.add(UploadedJob(str(view["job_id"]), ends))
         job.update(view)
         return job
 
-    def send(self, content: bytes, *, ends: frozenset[str] = COMPLETED) -> Job:
+    def send(self, content: bytes, *, ends: frozenset[str] = COMPLETED) -> UploadedJob:
         """Upload until it is taken, keeping to Retry-After; raises where that never happens."""
         deadline = time.monotonic() + 10 * self.session.plan.stall_seconds
         while time.monotonic() < deadline:
@@ -131,7 +131,7 @@ class Scenario:
             gevent.sleep(retry_seconds(answer) or 1)
         raise RuntimeError("an ordinary upload was refused for too long")
 
-    def follow(self, job: Job, until: frozenset[str] = FINAL) -> Job:
+    def follow(self, job: UploadedJob, until: frozenset[str] = FINAL) -> UploadedJob:
         """Ask for the job until it is in one of these states, or lost."""
         session, last = self.session, None
         while job.status not in until | FINAL and not job.lost:
@@ -145,13 +145,13 @@ class Scenario:
                 job.lost = f"{job.status}, and no job moved for {session.plan.stall_seconds:g} s"
         return job
 
-    def finish(self, job: Job) -> Job:
+    def finish(self, job: UploadedJob) -> UploadedJob:
         """Follow a job to its end, then remove it: a load run leaves nothing behind."""
         self.follow(job)
         self.clean(job)
         return job
 
-    def clean(self, job: Job) -> None:
+    def clean(self, job: UploadedJob) -> None:
         """Remove a job; a lost one is left for whoever investigates."""
         if not job.lost:
             self.client.delete(f"/api/cleanup/{job.job_id}", name="/api/cleanup/[id]", timeout=30)
@@ -175,7 +175,7 @@ class Scenario:
 
     # -- inside
 
-    def _ask(self, job: Job) -> None:
+    def _ask(self, job: UploadedJob) -> None:
         with self.client.get(
             f"/api/status/{job.job_id}",
             name="/api/status/[id]",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from load import files, invariants
-from load.plan import Plan
-from load.run_log import FINAL, Job
+from load.plan import LoadPlan
+from load.run_log import FINAL, UploadedJob
 from load.scenarios.base import COMPLETED, Scenario
 from load.scenarios.registry import register
 
@@ -35,7 +35,7 @@ class Cancel(Scenario):
     )
 
     @classmethod
-    def prepare_files(cls, plan: Plan) -> None:
+    def prepare_files(cls, plan: LoadPlan) -> None:
         """See `Scenario`."""
         super().prepare_files(plan)
         files.longest_job()
@@ -56,7 +56,7 @@ class Cancel(Scenario):
                 self._cancel(job)
         self.finish(job)
 
-    def _cancel(self, job: Job) -> None:
+    def _cancel(self, job: UploadedJob) -> None:
         # It may still have been completed, or failed, before the word arrived.
         job.ends = frozenset({"cancelled"}) | (COMPLETED & {job.status})
         before = job.status

@@ -7,7 +7,7 @@ import time
 import gevent
 
 from load import files, invariants
-from load.plan import Plan
+from load.plan import LoadPlan
 from load.scenarios.base import COMPLETED, Scenario, retry_seconds
 from load.scenarios.registry import register
 
@@ -41,12 +41,12 @@ class Concurrency(Scenario):
     )
 
     @classmethod
-    def default_users(cls, plan: Plan) -> int:
+    def default_users(cls, plan: LoadPlan) -> int:
         """One for every slot and every place in the queue, and some too many."""
         return plan.slots + plan.pending + _TOO_MANY
 
     @classmethod
-    def prepare_files(cls, plan: Plan) -> None:
+    def prepare_files(cls, plan: LoadPlan) -> None:
         """See `Scenario`."""
         super().prepare_files(plan)
         files.long_job()

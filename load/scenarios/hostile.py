@@ -6,7 +6,7 @@ import gevent
 
 from fixtures.hostile import HOSTILE, Recipe
 from load import files, invariants
-from load.plan import Plan
+from load.plan import LoadPlan
 from load.scenarios.base import Scenario, retry_seconds
 from load.scenarios.registry import register
 
@@ -35,7 +35,7 @@ class Hostile(Scenario):
     )
 
     @classmethod
-    def prepare_files(cls, plan: Plan) -> None:
+    def prepare_files(cls, plan: LoadPlan) -> None:
         """See `Scenario`."""
         super().prepare_files(plan)
         for recipe in HOSTILE.values():

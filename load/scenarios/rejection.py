@@ -11,9 +11,9 @@ from fixtures.boxes import pad
 from fixtures.hostile import HOSTILE
 from load import files, invariants
 from load.observer import spool_files
-from load.plan import MIB, Plan
+from load.plan import MIB, LoadPlan
 from load.raw_uploads import send_chunked, send_declared
-from load.run_log import Job
+from load.run_log import UploadedJob
 from load.scenarios.base import Scenario, retry_seconds
 from load.scenarios.registry import register
 
@@ -63,7 +63,7 @@ class Rejection(Scenario):
     )
 
     @classmethod
-    def prepare_files(cls, plan: Plan) -> None:
+    def prepare_files(cls, plan: LoadPlan) -> None:
         """See `Scenario`."""
         super().prepare_files(plan)
         files.long_job()
@@ -212,7 +212,7 @@ class Rejection(Scenario):
         for job in reversed([*jobs, *([extra] if extra else [])]):
             self._abandon(job)
 
-    def _abandon(self, job: Job) -> None:
+    def _abandon(self, job: UploadedJob) -> None:
         """All has been seen: what still waits or runs need not be waited for."""
         answer = self.client.post(f"/api/cancel/{job.job_id}", name="/api/cancel/[id]", timeout=30)
         if answer.status_code == 200:
@@ -223,7 +223,7 @@ class Rejection(Scenario):
         answer = self.client.get(f"/api/status/{job_id}", name="/api/status/[id]", timeout=30)
         return bool(answer.status_code == 200 and answer.json().get("status") == "processing")
 
-    def _come_back(self, seconds: int) -> Job | None:
+    def _come_back(self, seconds: int) -> UploadedJob | None:
         for _ in range(_RETURNS):
             gevent.sleep(seconds)
             answer = self.upload(files.long_job(), label="[after Retry-After]")

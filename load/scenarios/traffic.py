@@ -5,7 +5,7 @@ from __future__ import annotations
 import gevent
 
 from load import files, invariants
-from load.plan import Plan
+from load.plan import LoadPlan
 from load.scenarios.base import Scenario
 from load.scenarios.registry import register
 
@@ -20,7 +20,7 @@ class _Sizes(Scenario):
     """Uploads of 5, 10 and 20 MB in turn."""
 
     @classmethod
-    def prepare_files(cls, plan: Plan) -> None:
+    def prepare_files(cls, plan: LoadPlan) -> None:
         """See `Scenario`."""
         super().prepare_files(plan)
         for size in _SIZES:

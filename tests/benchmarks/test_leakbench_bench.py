@@ -18,7 +18,7 @@ from benchmarks.leakbench.bench import Bench, Planned, read_runs
 from benchmarks.leakbench.cases.table import OWN_CASES
 from benchmarks.leakbench.command import main
 from benchmarks.leakbench.environments import BuildError, find_python, key_of
-from benchmarks.leakbench.folder import Case, own_cases, read_folder
+from benchmarks.leakbench.folder import JobCase, own_cases, read_folder
 
 JOB = "N = []\n\n\ndef job():\n    N.append(bytes(4096))\n"
 
@@ -41,9 +41,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "cases"
 
 
-def here(name: str = "calm", variant: str = "clean", target: str = "job.py:job") -> Case:
+def here(name: str = "calm", variant: str = "clean", target: str = "job.py:job") -> JobCase:
     """A case that runs in this interpreter."""
-    return Case(name, variant, target, "3.11", None)
+    return JobCase(name, variant, target, "3.11", None)
 
 
 def ignore(_: object) -> None:
@@ -178,7 +178,7 @@ def test_an_environment_that_cannot_be_built_is_no_verdict(
         raise BuildError("no matching distribution")
 
     monkeypatch.setattr(bench_module, "environment", fail)
-    case = Case("pair", "leaky", "job.py:job", "3.11", "nothing==0")
+    case = JobCase("pair", "leaky", "job.py:job", "3.11", "nothing==0")
     bench = Bench(tmp_path, jobs=1, timeout=10)
     (run,) = bench.carry_out([Planned(case, "rss", 0, 0)], ignore)
     assert run.outcome == "no verdict"

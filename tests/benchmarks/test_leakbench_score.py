@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.leakbench.folder import Case
+from benchmarks.leakbench.folder import JobCase
 from benchmarks.leakbench.score import (
     GROWING,
     NO_VERDICT,
     STABLE,
-    Reading,
-    Run,
+    ScoredRun,
+    ToolAnswer,
     score,
     scored,
 )
 from benchmarks.leakbench.tables import case_rows, markdown, tool_rows
 from benchmarks.proportions import wilson
 
-LEAKY = Case(
+LEAKY = JobCase(
     "list",
     "leaky",
     "job.py:job",
@@ -30,17 +30,17 @@ LEAKY = Case(
     "/a/b.py",
     frozenset({7}),
 )
-FIXED = Case("list", "fixed", "job.py:job", "3.11", None)
+FIXED = JobCase("list", "fixed", "job.py:job", "3.11", None)
 
 
-def run_of(case: Case, reading: Reading, seconds: float = 1.0) -> Run:
+def run_of(case: JobCase, reading: ToolAnswer, seconds: float = 1.0) -> ScoredRun:
     """One run of a tool called `gate`."""
     return scored(case, "gate", reading, repeat=0, seed=1, seconds=seconds)
 
 
-def growing(*metrics: str, sites: tuple[str, ...] = ()) -> Reading:
+def growing(*metrics: str, sites: tuple[str, ...] = ()) -> ToolAnswer:
     """A finding of growth by a tool that names metrics and lines."""
-    return Reading(GROWING, metrics, sites, names_metrics=True, names_lines=True)
+    return ToolAnswer(GROWING, metrics, sites, names_metrics=True, names_lines=True)
 
 
 def test_growth_in_a_leaky_case_is_right_and_in_a_fixed_one_a_false_alarm() -> None:
@@ -51,7 +51,7 @@ def test_growth_in_a_leaky_case_is_right_and_in_a_fixed_one_a_false_alarm() -> N
 
 
 def test_no_verdict_is_a_miss_of_a_leak_and_no_false_alarm() -> None:
-    row = score("gate", [run_of(case, Reading(NO_VERDICT)) for case in (LEAKY, FIXED)])
+    row = score("gate", [run_of(case, ToolAnswer(NO_VERDICT)) for case in (LEAKY, FIXED)])
     assert (row.caught, row.false_alarms, row.no_verdict) == ((0, 1), (0, 1), (2, 2))
 
 
@@ -80,20 +80,20 @@ def test_only_the_first_site_counts() -> None:
 
 
 def test_lines_are_not_asked_of_a_tool_that_names_none_or_a_case_without_known_lines() -> None:
-    silent = Reading(GROWING, ("blocks",), names_metrics=True)
+    silent = ToolAnswer(GROWING, ("blocks",), names_metrics=True)
     assert run_of(LEAKY, silent).right_site is None
-    unknown = Case("real", "leaky", "job.py:job", "3.11", "", ("blocks",), "blocks")
+    unknown = JobCase("real", "leaky", "job.py:job", "3.11", "", ("blocks",), "blocks")
     assert run_of(unknown, growing("blocks", sites=("/a/b.py:7 job",))).right_site is None
 
 
 def test_leaks_below_the_bar_are_left_out_of_what_was_caught() -> None:
-    small = Case("small", "leaky", "job.py:job", "3.11", None, ("blocks",), below_bar=True)
-    row = score("gate", [run_of(small, Reading(STABLE)), run_of(LEAKY, growing("blocks"))])
+    small = JobCase("small", "leaky", "job.py:job", "3.11", None, ("blocks",), below_bar=True)
+    row = score("gate", [run_of(small, ToolAnswer(STABLE)), run_of(LEAKY, growing("blocks"))])
     assert row.caught == (1, 1)
 
 
 def test_native_leaks_are_left_out_of_the_right_lines() -> None:
-    native = Case(
+    native = JobCase(
         "c",
         "leaky",
         "job.py:job",
@@ -111,7 +111,7 @@ def test_native_leaks_are_left_out_of_the_right_lines() -> None:
 
 def test_median_and_worst_seconds_are_over_leaky_and_clean_runs() -> None:
     runs = [run_of(LEAKY, growing("rss"), s) for s in (1.0, 9.0)]
-    runs.append(run_of(FIXED, Reading(STABLE), 2.0))
+    runs.append(run_of(FIXED, ToolAnswer(STABLE), 2.0))
     row = score("gate", runs)
     assert (row.median_seconds, row.worst_seconds) == (2.0, 9.0)
 
@@ -129,7 +129,7 @@ def test_the_interval_of_nothing_is_everything() -> None:
 
 def test_the_tables_show_what_was_wrong() -> None:
     runs = [run_of(LEAKY, growing("rss", sites=(f"{Path('/a/b.py')}:7 f.<locals>.job",)))]
-    runs.append(run_of(LEAKY, Reading(STABLE)))
+    runs.append(run_of(LEAKY, ToolAnswer(STABLE)))
     (row,) = case_rows(runs)
     assert row[2] == "growing 1, stable 1 ✗"
     assert row[5] == "a/b.py:7 job"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.leakbench.process import Ended
-from benchmarks.leakbench.score import GROWING, NO_VERDICT, STABLE, Reading
+from benchmarks.leakbench.score import GROWING, NO_VERDICT, STABLE, ToolAnswer
 from benchmarks.leakbench.tools import TOOLS
 
 REPORT = Path("no such report")
@@ -32,7 +32,7 @@ def finding(metric: str, outcome: str, *sites: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def read_run(tmp_path: Path, status: int, outcome: str, *findings: dict[str, Any]) -> Reading:
+def read_run(tmp_path: Path, status: int, outcome: str, *findings: dict[str, Any]) -> ToolAnswer:
     """What the gate's own answer is read as."""
     report = tmp_path / "run.json"
     data = {"outcome": outcome, "findings": findings, "reason": "", "seconds": 0.5}
@@ -72,7 +72,7 @@ def test_without_a_run_file_there_is_no_verdict() -> None:
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_run_that_was_stopped_is_no_verdict(tool: str) -> None:
     reading = TOOLS[tool].read(ended(None, stopped="stopped at 4100 MiB"), REPORT)
-    assert reading == Reading(NO_VERDICT, note="stopped at 4100 MiB")
+    assert reading == ToolAnswer(NO_VERDICT, note="stopped at 4100 MiB")
 
 
 @pytest.mark.parametrize("tool", PEERS)
@@ -140,7 +140,7 @@ Allocation sites still holding memory from the last 20 calls:
 
 def test_an_exception_in_leak_hunter_is_not_taken_for_a_leak() -> None:
     reading = TOOLS["leak-hunter"].read(ended(1, errors="TypeError: not iterable"), REPORT)
-    assert reading == Reading(NO_VERDICT, note="TypeError: not iterable")
+    assert reading == ToolAnswer(NO_VERDICT, note="TypeError: not iterable")
 
 
 def test_memray_attachs_places_are_taken_in_their_order() -> None:
@@ -152,4 +152,4 @@ def test_memray_attachs_places_are_taken_in_their_order() -> None:
 
 def test_a_memray_that_could_not_attach_is_no_verdict() -> None:
     reading = TOOLS["memray-attach"].read(ended(1, errors="Failed to attach a debugger"), REPORT)
-    assert reading == Reading(NO_VERDICT, note="Failed to attach a debugger")
+    assert reading == ToolAnswer(NO_VERDICT, note="Failed to attach a debugger")

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from leak_suite.flamegraph.differential import differential_page
-from leak_suite.flamegraph.stacks import Difference, Frame
+from leak_suite.flamegraph.stacks import Difference, GraphFrame
 
-MAIN = Frame("main", "app.py", 3, own=True)
+MAIN = GraphFrame("main", "app.py", 3, own=True)
 STACKS = {
-    (MAIN, Frame("keep", "app.py", 9, own=True)): (0.0, 10_000.0),
-    (MAIN, Frame("load", "app.py", 20, own=True)): (70_000.0, 70_000.0),
-    (Frame("drop", "app.py", 30, own=True),): (5_000.0, 1_000.0),
+    (MAIN, GraphFrame("keep", "app.py", 9, own=True)): (0.0, 10_000.0),
+    (MAIN, GraphFrame("load", "app.py", 20, own=True)): (70_000.0, 70_000.0),
+    (GraphFrame("drop", "app.py", 30, own=True),): (5_000.0, 1_000.0),
 }
 
 

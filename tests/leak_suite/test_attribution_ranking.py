@@ -10,7 +10,7 @@ from leak_suite import attribution
 from leak_suite.attribution import attribute_afresh, explain
 from leak_suite.attribution.plan import longest
 from leak_suite.attribution.sites import contained, rank
-from leak_suite.attribution.trace import Container, Frame, Part, StackTotal, Trace
+from leak_suite.attribution.trace import Container, ItemPart, StackTotal, Trace, TraceFrame
 from leak_suite.clauses import plain, wording
 from leak_suite.options import Accepted, Options
 from leak_suite.result import Finding, Outcome, Site
@@ -23,14 +23,14 @@ OWNER = Ownership(
     libraries=["/lib/python3/site-packages/", "/lib/python3/"],
     instrumentation=["/suite/agent/"],
 )
-LEAK = Frame("/app/jobs.py", 7, "keep")
-CACHE = Frame("/app/cache.py", 3, "look_up")
-LIBRARY = Frame("/lib/python3/json/decoder.py", 353, "raw_decode", "json")
+LEAK = TraceFrame("/app/jobs.py", 7, "keep")
+CACHE = TraceFrame("/app/cache.py", 3, "look_up")
+LIBRARY = TraceFrame("/lib/python3/json/decoder.py", 353, "raw_decode", "json")
 TRACE = Trace(100, 200, {})
 """Windows of 100 and 200 iterations."""
 
 
-def left(first: float, second: float, *stack: Frame, **more: Any) -> StackTotal:
+def left(first: float, second: float, *stack: TraceFrame, **more: Any) -> StackTotal:
     return StackTotal(first, second, stack, **more)
 
 
@@ -38,7 +38,7 @@ def lines(sites: tuple[Site, ...]) -> list[int]:
     return [site.line for site in sites]
 
 
-def grown(per_iteration: float = 1.0, *made: Part, **more: Any) -> Container:
+def grown(per_iteration: float = 1.0, *made: ItemPart, **more: Any) -> Container:
     what: dict[str, Any] = {
         "path": "app.SEEN", "own": True, "type": "dict", "length": 500, "bound": None,
         "steady": True, "entry_bytes": 100.0, "inserting": (((LEAK,), 1.0),),
@@ -69,7 +69,7 @@ def test_a_line_that_is_next_to_nothing_never_stands_before_one_that_jumped() ->
 
 
 def test_the_site_is_the_innermost_own_frame_and_the_note_names_the_library() -> None:
-    main = Frame("/app/main.py", 40, "run")
+    main = TraceFrame("/app/main.py", 40, "run")
     (site,) = rank(TRACE, [left(10, 20, LIBRARY, LEAK, main)])
     assert (site.file, site.line, site.function) == LEAK[:3]
     assert site.stack == (
@@ -121,8 +121,8 @@ def test_of_lines_of_the_same_order_the_one_in_own_code_comes_first() -> None:
 
 def test_where_a_container_keeps_what_grew_the_inserting_line_comes_first() -> None:
     """The interpreter hands memory out again: its record names whoever had it before."""
-    item = Part((LEAK,), "dict", 232, 0, 2, 1)
-    name = Part((CACHE,), "str", 60, 0, 1, 0)
+    item = ItemPart((LEAK,), "dict", 232, 0, 2, 1)
+    name = ItemPart((CACHE,), "str", 60, 0, 1, 0)
     kept = contained([grown(1.0, item, name)], "bytes")
     sites = rank(TRACE, [left(23_200, 46_400, LIBRARY), left(6000, 12_000, CACHE)], kept, rate=390)
     assert lines(sites)[0] == LEAK.line
@@ -132,33 +132,33 @@ def test_where_a_container_keeps_what_grew_the_inserting_line_comes_first() -> N
 
 
 def test_what_a_cache_around_a_function_takes_in_belongs_to_the_line_that_makes_it() -> None:
-    made = Part((CACHE,), "bytes", 1200, 1200, 1, 0)
+    made = ItemPart((CACHE,), "bytes", 1200, 1200, 1, 0)
     cache = grown(1.0, made, path="app.render (its cache)")
     assert lines(rank(TRACE, [], contained([cache], "bytes"), rate=1300)) == [CACHE.line, LEAK.line]
 
 
 def test_what_own_code_puts_in_belongs_to_that_line_and_says_where_it_was_made() -> None:
-    made = Part((CACHE,), "bytes", 1200, 1200, 1, 0)
+    made = ItemPart((CACHE,), "bytes", 1200, 1200, 1, 0)
     (site,) = rank(TRACE, [], contained([grown(1.0, made)], "bytes"), rate=1300)
     assert site.line == LEAK.line
     assert "made at /app/cache.py:3" in site.note
 
 
 def test_objects_of_a_class_belong_to_the_line_that_makes_them() -> None:
-    made = Part((CACHE,), "app.Job", 48, 0, 1, 1)
+    made = ItemPart((CACHE,), "app.Job", 48, 0, 1, 1)
     (site,) = rank(TRACE, [], contained([grown(1.0, made)], "objects", "Job"), rate=1.0)
     assert site.line == CACHE.line
 
 
 def test_a_container_whose_growth_is_not_of_the_findings_order_does_not_lead() -> None:
-    kept = contained([grown(0.01, Part((CACHE,), "str", 60, 0, 1, 0))], "bytes")
+    kept = contained([grown(0.01, ItemPart((CACHE,), "str", 60, 0, 1, 0))], "bytes")
     sites = rank(TRACE, [left(1e6, 2e6, LEAK)], kept, rate=10_000)
     assert lines(sites) == [LEAK.line]
     assert sites[0].note == ""
 
 
 def test_a_container_that_stopped_growing_or_that_nobody_knows_explains_nothing() -> None:
-    part = Part((LEAK,), "str", 60, 0, 1, 0)
+    part = ItemPart((LEAK,), "str", 60, 0, 1, 0)
     assert contained([grown(1.0, part, steady=False)], "bytes") == []
     assert contained([grown(1.0, part, path="", inserting=())], "bytes") == []
 
@@ -245,7 +245,7 @@ def test_a_subject_seen_from_outside_keeps_its_verdict_and_says_why_no_line_is_n
 def test_what_a_call_makes_before_its_first_line_belongs_to_its_definition(tmp_path: Path) -> None:
     path = tmp_path / "jobs.py"
     path.write_text("KEPT = []\n\ndef job():\n    held = []\n    return lambda: held\n")
-    (site,) = rank(TRACE, [left(10, 20, Frame(str(path), 0, "job"))])
+    (site,) = rank(TRACE, [left(10, 20, TraceFrame(str(path), 0, "job"))])
     assert (site.file, site.line, site.function) == (str(path), 3, "job")
 
 

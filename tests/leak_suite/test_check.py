@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from leak_suite.checks import STILL_RUNNING, Progress, check
+from leak_suite.checks import STILL_RUNNING, RunProgress, check
 from leak_suite.checks.allowed import tolerances
 from leak_suite.environment import environment
 from leak_suite.errors import Interrupted
@@ -48,7 +48,7 @@ def jobs(tmp_path: Path) -> Path:
 
 
 def test_a_clean_job_is_stable_in_a_few_seconds_and_says_on_what(jobs: Path) -> None:
-    told: list[Progress] = []
+    told: list[RunProgress] = []
     result = check(CallableSpec(f"{jobs}:nothing"), QUICK, on_progress=told.append)
     assert result.outcome is Outcome.STABLE, result.findings
     assert result.seconds < 10
@@ -116,7 +116,7 @@ def test_what_covers_a_metric_stands_in_the_table_of_probes_alone() -> None:
 
 
 def test_ctrl_c_while_measuring_brings_the_verdict_on_what_there_is(jobs: Path) -> None:
-    def listen(news: Progress) -> None:
+    def listen(news: RunProgress) -> None:
         if news.stage == "measuring" and news.seconds > 0.3:
             raise KeyboardInterrupt
 
@@ -142,7 +142,7 @@ def test_ctrl_c_while_the_subject_works_does_not_wait_for_it(jobs: Path) -> None
 def test_a_soak_runs_its_whole_time_and_tells_how_it_stands_meanwhile(jobs: Path) -> None:
     told: list[RunResult] = []
 
-    def listen(news: Progress) -> None:
+    def listen(news: RunProgress) -> None:
         if news.stage == "measuring" and news.result is not None:
             told.append(news.result())
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from leak_suite.checks import STILL_RUNNING, Progress
+from leak_suite.checks import STILL_RUNNING, RunProgress
 from leak_suite.cli import checkpoint, main
 from leak_suite.cli.commands.run import RunCommand
 from leak_suite.errors import Interrupted
@@ -31,7 +31,7 @@ def result(outcome: Outcome, reason: str = "") -> RunResult:
 class Telling:
     """Stands where the real check does: tells what it was given, then ends as it was given."""
 
-    def __init__(self, news: list[Progress], end: RunResult | BaseException) -> None:
+    def __init__(self, news: list[RunProgress], end: RunResult | BaseException) -> None:
         self.news, self.end = news, end
         self.after: Callable[[], Any] = lambda: None
         self.options = Options()
@@ -52,8 +52,8 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def measuring(outcome: Outcome = Outcome.INCONCLUSIVE) -> Progress:
-    return Progress("measuring", 10, 1.0, lambda: result(outcome, STILL_RUNNING))
+def measuring(outcome: Outcome = Outcome.INCONCLUSIVE) -> RunProgress:
+    return RunProgress("measuring", 10, 1.0, lambda: result(outcome, STILL_RUNNING))
 
 
 @pytest.mark.parametrize("outcome", [Outcome.STABLE, Outcome.GROWING, Outcome.INCONCLUSIVE])
@@ -84,7 +84,7 @@ def test_a_long_run_can_be_read_while_it_runs(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_verdict_is_on_disk_before_the_line_is_looked_for() -> None:
-    found = Progress("finding what grew", 10, 1.0, lambda: result(Outcome.GROWING))
+    found = RunProgress("finding what grew", 10, 1.0, lambda: result(Outcome.GROWING))
     check = Telling([found], RuntimeError("attribution broke"))
     assert main(["run", "job:f", "-o", "run.json"], [RunCommand(check)]) == 2
     assert RunResult.read(Path("run.json")).outcome is Outcome.GROWING

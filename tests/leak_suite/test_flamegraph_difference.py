@@ -10,12 +10,12 @@ import pytest
 
 from leak_suite.cli import main
 from leak_suite.flamegraph.differential import differential_page
-from leak_suite.flamegraph.stacks import Difference, Frame, Stack, sites
+from leak_suite.flamegraph.stacks import Difference, GraphFrame, Stack, sites
 
-MAIN = Frame("main", "app.py", 3, own=True)
-LEAK = Frame("keep", "app.py", 9, own=True)
-LIBRARY = Frame("append", "lib/store.py", 40, own=False)
-CACHE = Frame("load", "app.py", 20, own=True)
+MAIN = GraphFrame("main", "app.py", 3, own=True)
+LEAK = GraphFrame("keep", "app.py", 9, own=True)
+LIBRARY = GraphFrame("append", "lib/store.py", 40, own=False)
+CACHE = GraphFrame("load", "app.py", 20, own=True)
 
 
 def difference(stacks: dict[Stack, tuple[float, float]]) -> Difference:
@@ -53,7 +53,7 @@ def test_the_page_has_the_table_and_the_tree_with_both_sides() -> None:
 
 
 def test_the_page_asks_nothing_of_the_network_and_names_cannot_break_out_of_it() -> None:
-    evil = Frame("</script><script>alert(1)", "<b>.py", 1, own=True)
+    evil = GraphFrame("</script><script>alert(1)", "<b>.py", 1, own=True)
     page = differential_page(difference({(evil,): (0.0, 10.0)}))
     assert "http:" not in page
     assert "https:" not in page
@@ -65,7 +65,8 @@ def test_the_page_asks_nothing_of_the_network_and_names_cannot_break_out_of_it()
 def test_a_page_of_very_many_stacks_stays_small_and_keeps_the_largest() -> None:
     many = {
         tuple(
-            Frame(f"f{i % 7}_{d}" * 9, f"package/module_{i}.py", d, own=True) for d in range(30)
+            GraphFrame(f"f{i % 7}_{d}" * 9, f"package/module_{i}.py", d, own=True)
+            for d in range(30)
         ): (
             1.0,
             2.0,

@@ -16,8 +16,8 @@ from load import invariants
 from load.judgement import _judge_memory, judge_health
 from load.memory import first_and_last_idle, judge_memory
 from load.observer import Observations, read
-from load.plan import Plan
-from load.run_log import IdleWindow, Job, RunLog, status_of
+from load.plan import LoadPlan
+from load.run_log import IdleWindow, RunLog, UploadedJob, status_of
 
 ROOT = Path(__file__).parents[2]
 MIB = 1024.0**2
@@ -31,10 +31,12 @@ def moment(second: int) -> str:
     return f"2026-01-01T00:00:{second:02}.000+00:00"
 
 
-def job(number: int, created: int, started: int, finished: int, **view: Any) -> Job:
+def job(number: int, created: int, started: int, finished: int, **view: Any) -> UploadedJob:
     times = {"created_at": created, "started_at": started, "finished_at": finished}
     words = {name: moment(second) for name, second in times.items()}
-    return Job(str(number), frozenset({"completed"}), {"status": "completed", **words, **view})
+    return UploadedJob(
+        str(number), frozenset({"completed"}), {"status": "completed", **words, **view}
+    )
 
 
 def violated(log: RunLog) -> set[str]:
@@ -102,7 +104,7 @@ def test_a_third_job_at_once_is_found_from_the_timestamps_alone() -> None:
     log = new_log()
     for number in range(3):
         log.add(job(number, 0, 1 + number, 10))
-    invariants.judge_afterwards(log, Plan(slots=2), None)
+    invariants.judge_afterwards(log, LoadPlan(slots=2), None)
     assert violated(log) == {invariants.SLOTS}
 
 
@@ -110,7 +112,7 @@ def test_jobs_that_follow_one_another_in_the_same_millisecond_do_not_overlap() -
     log = new_log()
     for number in range(4):
         log.add(job(number, 0, number, number + 1))
-    invariants.judge_afterwards(log, Plan(slots=1), None)
+    invariants.judge_afterwards(log, LoadPlan(slots=1), None)
     assert violated(log) == set()
 
 
@@ -119,27 +121,27 @@ def test_an_eleventh_waiting_job_is_a_violation_and_the_tenth_is_not() -> None:
         log = new_log()
         for number in range(waiting):
             log.add(job(number, 0, 20 + number, 21 + number))
-        invariants.judge_afterwards(log, Plan(slots=1, pending=10), None)
+        invariants.judge_afterwards(log, LoadPlan(slots=1, pending=10), None)
         assert violated(log) == expected
 
 
 def test_the_service_s_own_peaks_count_too() -> None:
     log = new_log()
-    invariants.judge_afterwards(log, Plan(), {"peaks": {"processing": 3, "pending": 11}})
+    invariants.judge_afterwards(log, LoadPlan(), {"peaks": {"processing": 3, "pending": 11}})
     assert violated(log) == {invariants.SLOTS, invariants.PLACES}
 
 
 def test_a_service_that_declares_other_limits_breaks_an_invariant() -> None:
     log = new_log()
-    invariants.judge_afterwards(log, Plan(), {"limits": {"max_processing": 3}})
+    invariants.judge_afterwards(log, LoadPlan(), {"limits": {"max_processing": 3}})
     assert violated(log) == {invariants.DECLARED}
 
 
 def test_a_job_that_never_ends_is_lost_and_one_that_ends_wrong_is_not() -> None:
     log = new_log()
-    log.add(Job("a", frozenset({"completed"}), {"status": "pending"}))
+    log.add(UploadedJob("a", frozenset({"completed"}), {"status": "pending"}))
     log.add(job(1, 0, 1, 2, status="failed"))
-    invariants.judge_afterwards(log, Plan(), None)
+    invariants.judge_afterwards(log, LoadPlan(), None)
     assert violated(log) == {invariants.LOST, invariants.ENDS}
 
 
@@ -147,7 +149,7 @@ def test_a_position_that_goes_up_is_a_violation() -> None:
     log = new_log()
     one = log.add(job(1, 0, 1, 2))
     one.positions = [3, 2, 4]
-    invariants.judge_afterwards(log, Plan(), None)
+    invariants.judge_afterwards(log, LoadPlan(), None)
     assert violated(log) == {invariants.ORDER}
 
 
@@ -182,7 +184,8 @@ def observed(
 def test_memory_that_grows_with_every_wave_is_growing() -> None:
     observations, windows = observed([(100 + 12 * n) * MIB for n in range(10)])
     assert (
-        judge_memory(observations, windows, Plan(scenario="x"), 60.0, {}).outcome.value == "growing"
+        judge_memory(observations, windows, LoadPlan(scenario="x"), 60.0, {}).outcome.value
+        == "growing"
     )
 
 
@@ -190,11 +193,12 @@ def test_memory_that_stays_is_stable_and_few_idle_windows_say_nothing() -> None:
     level = [100.0, 104, 104.5, 104, 104.2, 104.1, 104.3, 104, 104.2, 104.1]
     observations, windows = observed([value * MIB for value in level])
     assert (
-        judge_memory(observations, windows, Plan(scenario="x"), 60.0, {}).outcome.value == "stable"
+        judge_memory(observations, windows, LoadPlan(scenario="x"), 60.0, {}).outcome.value
+        == "stable"
     )
     assert first_and_last_idle(observations, windows) == (100 * MIB, 104.1 * MIB)
     observations, windows = observed([100 * MIB] * 3)
-    result = judge_memory(observations, windows, Plan(scenario="x"), 9.0, {})
+    result = judge_memory(observations, windows, LoadPlan(scenario="x"), 9.0, {})
     assert (result.outcome.value, "too few" in result.reason) == ("inconclusive", True)
 
 
@@ -202,7 +206,7 @@ def test_memory_that_stays_is_stable_and_few_idle_windows_say_nothing() -> None:
 def test_memory_too_noisy_to_judge_breaks_a_soak_and_is_skipped_elsewhere(
     scenario: str, broken: int
 ) -> None:
-    session = SimpleNamespace(plan=Plan(scenario=scenario), log=new_log())
+    session = SimpleNamespace(plan=LoadPlan(scenario=scenario), log=new_log())
     session.log.idle_windows = [IdleWindow(n, n + 1, n) for n in range(20)]
     unclear: Any = SimpleNamespace(outcome=Outcome.INCONCLUSIVE, reason="it drowns")
     _judge_memory(cast(Any, session), unclear)
@@ -230,21 +234,21 @@ def test_only_requests_around_which_the_observer_woke_in_time_are_undisturbed() 
 
 def test_a_deprecated_variable_is_read_with_a_warning() -> None:
     with pytest.warns(DeprecationWarning, match="use LOAD_STALL_SECONDS"):
-        assert Plan.from_environment({"LOAD_PATIENCE_SECONDS": "7"}).stall_seconds == 7
+        assert LoadPlan.from_environment({"LOAD_PATIENCE_SECONDS": "7"}).stall_seconds == 7
 
 
 def test_a_plan_travels_through_the_environment() -> None:
-    plan = Plan(scenario="burst", slots=3, seconds=4.5, spool="somewhere", pid=7)
-    assert Plan.from_environment(plan.to_environment()) == plan
+    plan = LoadPlan(scenario="burst", slots=3, seconds=4.5, spool="somewhere", pid=7)
+    assert LoadPlan.from_environment(plan.to_environment()) == plan
     with pytest.raises(ValueError, match="LOAD_SLOTS"):
-        Plan.from_environment({"LOAD_SLOTS": "many"})
+        LoadPlan.from_environment({"LOAD_SLOTS": "many"})
 
 
 def health(
     tmp_path: Path, milliseconds: list[float], *, run_queue_per_cpu: float = 0.0, late: float = 0.0
 ) -> tuple[str, list[str]]:
     """The state of the /health invariant after these requests, and what broke."""
-    session: Any = SimpleNamespace(log=new_log(), plan=Plan(out=str(tmp_path)))
+    session: Any = SimpleNamespace(log=new_log(), plan=LoadPlan(out=str(tmp_path)))
     observations = Observations(
         health_ms=milliseconds,
         late_ms=[late] * len(milliseconds),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from load.plan import Plan
+from load.plan import LoadPlan
 from load.run import _parser
 from load.scenarios import SCENARIOS
 from load.scenarios.base import Scenario
@@ -28,7 +28,7 @@ def test_a_registered_scenario_is_known_to_the_command() -> None:
     try:
         assert register(Trickle) is Trickle
         assert _parser().parse_args(["trickle"]).scenario == "trickle"
-        assert Trickle.default_users(Plan()) == 2
+        assert Trickle.default_users(LoadPlan()) == 2
     finally:
         SCENARIOS.pop("trickle", None)
 
@@ -47,7 +47,7 @@ def test_two_scenarios_of_one_name_are_an_error() -> None:
 def test_the_page_lists_every_scenario_with_its_users() -> None:
     text = (ROOT / "docs" / "load.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", text, re.MULTILINE))
-    plan = Plan()
+    plan = LoadPlan()
     users = {name: one.default_users(plan) for name, one in SCENARIOS.items()}
     assert rows["concurrency"] == "slots + places + 3"
     assert users.pop("concurrency") == plan.slots + plan.pending + 3

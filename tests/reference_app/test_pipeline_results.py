@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clips import Clip, clip
+from fixtures.clips import WalkingClip, clip
 
 pytest.importorskip("mediapipe")
 pd = pytest.importorskip("pandas")
@@ -20,13 +20,13 @@ from reference_app.pipeline.skeleton import LANDMARKS  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def walk() -> Clip:
+def walk() -> WalkingClip:
     """A second of a person walking."""
     return clip(width=480, height=360, seconds=1.0)
 
 
 @pytest.fixture(scope="module")
-def done(walk: Clip, tmp_path_factory: pytest.TempPathFactory) -> tuple[Summary, Path]:
+def done(walk: WalkingClip, tmp_path_factory: pytest.TempPathFactory) -> tuple[Summary, Path]:
     """That clip, processed."""
     folder = tmp_path_factory.mktemp("job")
     return process(Task(walk.path, folder)), folder
@@ -63,7 +63,9 @@ def test_the_table_has_one_row_a_landmark(done: tuple[Summary, Path]) -> None:
     assert (table["time"] - table["frame"] / 30).abs().max() < 0.001
 
 
-def test_the_joints_are_where_they_were_drawn(done: tuple[Summary, Path], walk: Clip) -> None:
+def test_the_joints_are_where_they_were_drawn(
+    done: tuple[Summary, Path], walk: WalkingClip
+) -> None:
     summary, folder = done
     table = pd.read_csv(folder / summary.files["csv"])
     known = ["nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip", "left_ankle"]
@@ -95,7 +97,7 @@ def test_the_video_is_what_browsers_play(done: tuple[Summary, Path]) -> None:
     assert data.index(b"moov") < data.index(b"mdat"), "the index stands behind the pictures"
 
 
-def test_the_skeleton_is_on_every_frame(done: tuple[Summary, Path], walk: Clip) -> None:
+def test_the_skeleton_is_on_every_frame(done: tuple[Summary, Path], walk: WalkingClip) -> None:
     summary, folder = done
     with av.open(str(folder / summary.files["video"])) as video:
         drawn = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
@@ -139,7 +141,7 @@ def test_a_video_of_just_the_limit_is_not_trimmed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("image_format", ["jpg", "png"])
 def test_batches_over_the_disk_give_the_same_results(
-    walk: Clip, done: tuple[Summary, Path], tmp_path: Path, image_format: str
+    walk: WalkingClip, done: tuple[Summary, Path], tmp_path: Path, image_format: str
 ) -> None:
     streamed, _ = done
     task = Task(
@@ -166,13 +168,15 @@ def test_a_wide_video_is_scaled_down_and_a_small_one_is_left(tmp_path: Path) -> 
     assert (second.width, second.height) == (320, 240)
 
 
-def test_smart_detection_finds_at_least_as_many_bodies(walk: Clip, tmp_path: Path) -> None:
+def test_smart_detection_finds_at_least_as_many_bodies(walk: WalkingClip, tmp_path: Path) -> None:
     summary = process(Task(walk.path, tmp_path, detection_mode="smart", frame_interval=10))
     assert summary.processed == 3
     assert summary.detected >= 2
 
 
-def test_progress_goes_up_and_is_told_a_few_times_a_second(walk: Clip, tmp_path: Path) -> None:
+def test_progress_goes_up_and_is_told_a_few_times_a_second(
+    walk: WalkingClip, tmp_path: Path
+) -> None:
     told: list[Progress] = []
     summary = process(Task(walk.path, tmp_path), report=told.append)
     fractions = [progress.fraction for progress in told]

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from leak_suite.cli.checkpoint import Check, run_with_checkpoints
+from leak_suite.cli.checkpoint import CheckFunction, run_with_checkpoints
 from leak_suite.cli.command import Command
 from leak_suite.cli.commands.flamegraph import attach_flamegraphs
 from leak_suite.cli.output import OutputOptions, add_output_flags, print_result, show_progress
@@ -26,7 +26,7 @@ class RunCommand(Command):
     usage = "leak-suite run [options] (TARGET | --app APP | --url URL | --pid PID | -- COMMAND ...)"
     takes_subject_command = True
 
-    def __init__(self, check: Check | None = None) -> None:
+    def __init__(self, check: CheckFunction | None = None) -> None:
         """`check` takes the place of `leak_suite.checks.check`, which is imported when it runs."""
         self._check = check
 
@@ -69,7 +69,7 @@ class RunCommand(Command):
         return result.outcome.status
 
 
-def _default_check() -> Check:
+def _default_check() -> CheckFunction:
     from leak_suite.checks import check
 
     return check

@@ -35,7 +35,7 @@ _RANGE = re.compile(r"(\d{1,18})-(\d{0,18})|()-(\d{1,18})")
 _MOST_RANGES = 16
 
 
-class _OpenFile(FileResponse):
+class _OpenDownload(FileResponse):
     """A file that was opened before the answer began: deleting it meanwhile does no harm.
 
     Ranges that cannot be had are refused in the same form as everything else.
@@ -155,7 +155,7 @@ async def _open(container: ServiceContainer, job: Job, name: str, disposition: s
     if found is None:
         raise NotFound("The job's files are gone: it has just been removed.")
     if found.descriptor is not None:
-        return _OpenFile(found, found.descriptor, name, disposition)
+        return _OpenDownload(found, found.descriptor, name, disposition)
     return StreamingResponse(
         _pieces(found),
         media_type=guess_type(name)[0] or "application/octet-stream",
