@@ -20,12 +20,12 @@ def answer(session: Session, words: list[str], alive: Callable[[], bool]) -> dic
             return session.round(int(words[1]), float(words[2]), float(words[3]), alive)
         if command == "read":
             return session.read()
-        if command == "glance":
-            return {"glance": session.meter.glance()}
+        if command == "quick_sample":
+            return {"quick_sample": session.meter.quick_sample()}
         if command == "peak":
             return {"peak": session.peak()}
-        if command == "detail":
-            return {"rows": session.detail(words[1])}
+        if command == "describe":
+            return {"rows": session.describe(words[1])}
         if command == "freeze":
             return {"frozen": session.freeze()}
         if command == "trace_begin":

@@ -33,7 +33,7 @@ def serve(application: Any, port: int, wire: Wire, session: Session, about: dict
     config = uvicorn.Config(
         application, log_level="warning", access_log=False, lifespan="auto", timeout_keep_alive=3600
     )
-    session.meter.patience = 0.5
+    session.meter.max_wait = 0.5
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: Any = None) -> None:

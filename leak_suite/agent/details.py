@@ -12,19 +12,19 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from collections.abc import Callable
     from typing import Any
 
-    from .meter import Meter
+    from .metric_reader import MetricReader
 
-__all__ = ["DETAILS", "detail"]
+__all__ = ["DETAILS", "describe"]
 
 _MOST = 200
 _COUNTED = 200_000  # objects that can be looked at in some hundredths of a second
 
 
-def _fds(meter: Meter) -> list[Any]:
+def _fds(meter: MetricReader) -> list[Any]:
     return meter.proc.open_files()[:1000]
 
 
-def _threads(meter: Meter) -> list[Any]:
+def _threads(meter: MetricReader) -> list[Any]:
     threading = sys.modules.get("threading")
     known = {}
     if threading is not None:
@@ -47,7 +47,7 @@ def _thread(thread: Any, frames: Any) -> tuple[str, str, str]:
     return (thread.name, target, now)
 
 
-def _gc_objects(meter: Meter) -> list[Any]:
+def _gc_objects(meter: MetricReader) -> list[Any]:
     """How many of each type, most frequent first; estimated where there are very many objects."""
     meter.thaw()
     counts: dict[type, int] = {}
@@ -62,11 +62,11 @@ def _gc_objects(meter: Meter) -> list[Any]:
     return sorted(rows, key=lambda row: -row[1])[:_MOST]
 
 
-def _tasks(meter: Meter) -> list[Any]:
+def _tasks(meter: MetricReader) -> list[Any]:
     return meter.tasks.describe()
 
 
-def _lru_caches(meter: Meter) -> list[Any]:
+def _lru_caches(meter: MetricReader) -> list[Any]:
     """(function, file:line, entries, most entries or None) of each functools cache."""
     meter.thaw()
     found: list[Any] = []
@@ -84,11 +84,11 @@ def _lru_caches(meter: Meter) -> list[Any]:
     return found[:_MOST]
 
 
-def _temp_files(meter: Meter) -> list[Any]:
+def _temp_files(meter: MetricReader) -> list[Any]:
     return sorted(meter.temp_names())[:1000]
 
 
-def _children(meter: Meter) -> list[Any]:
+def _children(meter: MetricReader) -> list[Any]:
     found: list[Any] = []
     for pid in meter.proc.child_pids() or []:
         try:
@@ -101,19 +101,19 @@ def _children(meter: Meter) -> list[Any]:
     return found
 
 
-def _garbage(_: Meter) -> list[Any]:
+def _garbage(_: MetricReader) -> list[Any]:
     return [repr(type(item)) for item in gc.garbage[:_MOST]]
 
 
-def _tracked(meter: Meter) -> list[Any]:
+def _tracked(meter: MetricReader) -> list[Any]:
     return [row for tracked in meter.tracked for row in tracked.describe()]
 
 
-def _modules(_: Meter) -> list[Any]:
+def _modules(_: MetricReader) -> list[Any]:
     return sorted(sys.modules)
 
 
-DETAILS: dict[str, Callable[[Meter], list[Any]]] = {
+DETAILS: dict[str, Callable[[MetricReader], list[Any]]] = {
     "fds": _fds,
     "threads": _threads,
     "python_threads": _threads,
@@ -129,7 +129,7 @@ DETAILS: dict[str, Callable[[Meter], list[Any]]] = {
 }
 
 
-def detail(meter: Meter, kind: str) -> list[Any]:
+def describe(meter: MetricReader, kind: str) -> list[Any]:
     """The rows behind `kind`; an empty list for what has none."""
     rows = DETAILS.get(kind.partition(":")[0])
     return [] if rows is None else rows(meter)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    Glance = tuple[int, int, int, int, int]
+    QuickSample = tuple[int, int, int, int, int]
 
 __all__ = ["Guard", "Loop", "describe_error", "is_coroutine_function"]
 
@@ -25,19 +25,19 @@ _GUARD = (4 * _MIB, 16, 8, 8, 128)
 
 
 class Guard:
-    """Watches growth inside a round. `scale` widens it for workloads that only look as if."""
+    """Watches growth inside a round; `guard_factor` times its limits end the round."""
 
-    def __init__(self, glance: Callable[[], Glance], scale: float = 1.0) -> None:
-        self._glance = glance
-        self._limits = tuple(limit * scale for limit in _GUARD)
-        self._start = glance()
+    def __init__(self, quick_sample: Callable[[], QuickSample], guard_factor: float = 1.0) -> None:
+        self._quick_sample = quick_sample
+        self._limits = tuple(limit * guard_factor for limit in _GUARD)
+        self._start = quick_sample()
         self.fraction = 0.0
         self.cost = 0.0
 
     def tripped(self) -> bool:
         """Whether something grew by its limit since the round began; what it costs adds up."""
         started = time.thread_time()
-        now = self._glance()
+        now = self._quick_sample()
         self.cost += time.thread_time() - started
         self.fraction = max(
             (value - start) / limit
@@ -96,7 +96,7 @@ class Loop:
         Works in chunks of a few milliseconds. Between them the guard is asked whether to end early,
         and `alive` whether anybody is still there to want the result.
         """
-        done, spent, error, why = 0, 0.0, None, "done"
+        done, spent, error, stop_reason = 0, 0.0, None, "done"
         chunk = 1
         while done < iterations:
             count = min(chunk, iterations - done)
@@ -107,21 +107,21 @@ class Loop:
             spent += took
             done += counted
             if error is not None:
-                why = "failed"
+                stop_reason = "failed"
                 break
             if guard.tripped():
                 self._chunk = max(1, self._chunk // 4)
-                why = "growth"
+                stop_reason = "growth"
                 break
             if spent >= seconds:
-                why = "time"
+                stop_reason = "time"
                 break
             if not alive():
-                why = "gone"
+                stop_reason = "gone"
                 break
             self._adapt(count, took, guard.fraction - before)
             chunk = self._chunk
-        return done, spent, why, error
+        return done, spent, stop_reason, error
 
     def _adapt(self, count: int, took: float, grown: float) -> None:
         if grown > 0.25:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from collections.abc import Callable, Sequence
     from typing import Any, Optional
 
-    from .meter import Meter
+    from .metric_reader import MetricReader
 
     Check = tuple[float, Optional[float], Optional[str]]
 
@@ -21,7 +21,9 @@ __all__ = ["check_probes"]
 _KIB, _MIB = 1024, 1 << 20
 
 
-def check_probes(meter: Meter, temp_dir: str, *, memory_only: bool = False) -> dict[str, Check]:
+def check_probes(
+    meter: MetricReader, temp_dir: str, *, memory_only: bool = False
+) -> dict[str, Check]:
     """{metric: (shown, seen, None or why it is blind)}; the blind ones are told to the meter.
 
     Nothing is imported for it. A check that cannot be made here (no program to start, no temporary
@@ -49,7 +51,7 @@ def check_probes(meter: Meter, temp_dir: str, *, memory_only: bool = False) -> d
 
 
 def _checks(
-    meter: Meter, temp_dir: str
+    meter: MetricReader, temp_dir: str
 ) -> tuple[tuple[Sequence[str], int, Callable[[], Callable[[], Any] | None]], ...]:
     """(metrics, amount, how to show it: returns how to take it back, or None if it cannot be)."""
     return (
@@ -65,7 +67,7 @@ def _checks(
 
 
 def _read_when(
-    meter: Meter, before: dict[str, float | None], metrics: Sequence[str], amount: int
+    meter: MetricReader, before: dict[str, float | None], metrics: Sequence[str], amount: int
 ) -> dict[str, float | None]:
     """Read, again for a moment while it is not seen: a thread or child takes time to show."""
     tries = 500 if metrics[0] in ("threads", "children") else 2
@@ -86,7 +88,7 @@ def _judged(before: float | None, after: float | None, amount: int) -> Check:
     return (amount, seen, reason)
 
 
-def _check_peak(meter: Meter, results: dict[str, Check]) -> None:
+def _check_peak(meter: MetricReader, results: dict[str, Check]) -> None:
     meter.settle()  # pages that are still resident from before would not show
     if not meter.proc.reset_peak():
         results["peak"] = (4 * _MIB, None, "the high-water mark cannot be reset here")
@@ -112,7 +114,7 @@ def _descriptor() -> Callable[[], Any]:
     return lambda: os.close(fd)
 
 
-def _thread(meter: Meter) -> Callable[[], Any]:
+def _thread(meter: MetricReader) -> Callable[[], Any]:
     thread = sys.modules["_thread"]
     lock = thread.allocate_lock()
     lock.acquire()

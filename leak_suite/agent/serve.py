@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     def one(key: str, default: str = "") -> str:
         return given.get(key, [default])[0]
 
-    wire = Wire(int(one("asks")), int(one("answers")))
+    wire = Wire(int(one("request_fd")), int(one("response_fd")))
     own_fds = 2 + (OWN_FDS if one("app") else 0)
     session = Session(one("temp_dir"), own_fds=own_fds, own_threads=1 if one("app") else 0)
     session.meter.library.die_with_parent()
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
         wire.answer({"error": str(error)})
         raise SystemExit(3) from error
     wire.answer({"ready": about})
-    converse(wire, session)
+    serve_requests(wire, session)
     _leave()
 
 
@@ -72,7 +72,7 @@ def _leave() -> None:
     os._exit(0)
 
 
-def converse(wire: Wire, session: Session) -> None:
+def serve_requests(wire: Wire, session: Session) -> None:
     """Answer until the host stops or is gone."""
     host = os.getppid()
     while True:

@@ -7,9 +7,9 @@ import sys
 import time
 
 from . import target
-from .details import detail
+from .details import describe
 from .loop import Guard, Loop, describe_error
-from .meter import Meter
+from .metric_reader import MetricReader
 from .selfcheck import check_probes
 from .tracked import Counter, track
 
@@ -28,7 +28,7 @@ class Session:
     """
 
     def __init__(self, temp_dir: str, own_fds: int = 0, own_threads: int = 0) -> None:
-        self.meter = Meter(temp_dir, own_fds, own_threads)
+        self.meter = MetricReader(temp_dir, own_fds, own_threads)
         self.loop: Any = None
         self._tracing: Any = None
         self._temp_dir = temp_dir
@@ -58,18 +58,18 @@ class Session:
         self,
         iterations: int,
         seconds: float,
-        scale: float,
+        guard_factor: float,
         alive: Callable[[], bool] = lambda: True,
     ) -> dict[str, Any]:
         """Repeat the workload, settle, read. What was done, what it cost and what is there now."""
         self.meter.proc.reset_peak()
-        guard = Guard(self.meter.glance, scale)
-        done, spent, why, error = self.loop.round(iterations, seconds, guard, alive)
+        guard = Guard(self.meter.quick_sample, guard_factor)
+        done, spent, stop_reason, error = self.loop.round(iterations, seconds, guard, alive)
         peak = self.peak()
         reply = self.read()
         reply["overhead"] += guard.cost
         reply["values"]["peak"] = peak
-        reply.update(done=done, seconds=spent, why=why, error=error)
+        reply.update(done=done, seconds=spent, stop_reason=stop_reason, error=error)
         return reply
 
     def read(self) -> dict[str, Any]:
@@ -89,9 +89,9 @@ class Session:
         self.meter.proc.reset_peak()
         return peak
 
-    def detail(self, kind: str) -> list[Any]:
+    def describe(self, kind: str) -> list[Any]:
         """The rows behind one metric."""
-        return detail(self.meter, kind)
+        return describe(self.meter, kind)
 
     def begin_trace(self, plan: dict[str, Any]) -> dict[str, Any]:
         """Start tracing in this process; see `Tracing.begin` for the plan."""

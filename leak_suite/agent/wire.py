@@ -10,9 +10,9 @@ __all__ = ["Wire"]
 class Wire:
     """Two inherited pipe ends, which the subject's own children do not inherit."""
 
-    def __init__(self, asks: int, answers: int) -> None:
-        self._asks, self._answers = asks, answers
-        for fd in (asks, answers):
+    def __init__(self, request_fd: int, response_fd: int) -> None:
+        self._request_fd, self._response_fd = request_fd, response_fd
+        for fd in (request_fd, response_fd):
             os.set_inheritable(fd, False)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._close)
@@ -20,14 +20,14 @@ class Wire:
 
     def _close(self) -> None:
         """In a forked child, which would else keep the talk open after our death."""
-        for fd in (self._asks, self._answers):
+        for fd in (self._request_fd, self._response_fd):
             os.close(fd)
 
     def ask(self) -> list[str] | None:
         """The next question's words; None when the host is gone."""
         while b"\n" not in self._rest:
             try:
-                data = os.read(self._asks, 65536)
+                data = os.read(self._request_fd, 65536)
             except InterruptedError:
                 continue
             if not data:
@@ -41,6 +41,6 @@ class Wire:
         data = memoryview((repr(value) + "\n").encode("utf-8", "backslashreplace"))
         try:
             while data:
-                data = data[os.write(self._answers, data) :]
+                data = data[os.write(self._response_fd, data) :]
         except BrokenPipeError:
             os._exit(0)

@@ -145,7 +145,7 @@ def attribute_afresh(
 
     def work() -> tuple[Finding, ...]:
         with open_subject(spec) as subject:
-            done = subject.round(warm_up, seconds=FIRST_SECONDS, scale=_NO_GUARD)
+            done = subject.round(warm_up, seconds=FIRST_SECONDS, guard_factor=_NO_GUARD)
             if done.error is not None:
                 raise SubjectError(f"the workload failed: {done.error}")
             return attribute(
@@ -302,8 +302,8 @@ class _Work:
         done = self._subject.round(
             iterations,
             seconds=seconds,
-            scale=_NO_GUARD,
-            patience=seconds + ONE_ITERATION_SECONDS,
+            guard_factor=_NO_GUARD,
+            timeout=seconds + ONE_ITERATION_SECONDS,
         )
         if not done.done:
             raise SubjectError(f"the workload failed while it was traced: {done.error}")

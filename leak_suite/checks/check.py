@@ -68,7 +68,7 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
     with open_subject(spec, tracked=options.tracked, counters=options.counters) as subject:
         runner = Runner(subject, limits)
         if isinstance(spec, InProcessSpec):
-            _rehearse(subject.read(), options)
+            _prewarm(subject.read(), options)
 
         def so_far(verdict: Verdict) -> RunResult:
             known = _result(spec, options, subject, runner, verdict, {})
@@ -166,7 +166,7 @@ def _is_over(verdict: Verdict, options: Options) -> bool:
     return verdict.done
 
 
-def _rehearse(metrics: Iterable[str], options: Options) -> None:
+def _prewarm(metrics: Iterable[str], options: Options) -> None:
     """Judge made-up readings, so that what judging keeps in this process is there beforehand."""
     shapes: tuple[Callable[[int], float], ...] = (
         lambda _: 0.0,
@@ -228,7 +228,7 @@ def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, l
     found: dict[str, list[Any]] = {}
     for metric in growing:
         try:
-            rows = subject.detail(where.get(metric, "") + metric)
+            rows = subject.describe(where.get(metric, "") + metric)
         except SubjectError:
             continue
         if rows:
@@ -257,7 +257,7 @@ def _result(
         gc_frozen=runner.frozen,
         self_check={name: SelfCheck(*check) for name, check in about.self_check.items()},
         blind=dict(about.blind),
-        not_observed=tuple(about.unseen),
+        not_observed=tuple(about.not_observed),
         stopped="" if runner.stop is None else runner.stop.reason,
         subject_output="" if runner.stop is None else runner.stop.output,
         evidence={

@@ -129,7 +129,10 @@ def _drive(
 def _repeat(subject: Subject, iterations: int, max_seconds: float) -> None:
     """So many iterations, however much they take: a flamegraph of fewer would be of another run."""
     done = subject.round(
-        iterations, seconds=max_seconds, scale=_NO_GUARD, patience=max_seconds + _GRACE_SECONDS
+        iterations,
+        seconds=max_seconds,
+        guard_factor=_NO_GUARD,
+        timeout=max_seconds + _GRACE_SECONDS,
     )
     if done.error is not None:
         raise SubjectError(f"the workload failed while it was recorded: {done.error}")

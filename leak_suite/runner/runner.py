@@ -122,7 +122,7 @@ class Runner:
                 self.frozen = self._asked(self._subject.freeze) or 0
             rounds += 1
             spent += done.seconds
-            grew = grew + 1 if done.why == "growth" else 0
+            grew = grew + 1 if done.stop_reason == "growth" else 0
             if (rounds >= _WARM_UP_ROUNDS and spent >= _WARM_UP_SECONDS) or grew >= 2:
                 break
             count = max(1, min(count * 4, int((_WARM_UP_SECONDS - spent) / self._pace) + 1))
@@ -158,10 +158,10 @@ class Runner:
         return min(ROUND_SHARE * self.seconds, longest)
 
     def _round(self, count: int, seconds: float) -> Round | None:
-        patience = max(0.0, self._until - self._clock()) + _GRACE_SECONDS
+        timeout = max(0.0, self._until - self._clock()) + _GRACE_SECONDS
         done = self._asked(
             lambda: self._subject.round(
-                count, seconds=seconds, scale=self._guard_factor, patience=patience
+                count, seconds=seconds, guard_factor=self._guard_factor, timeout=timeout
             )
         )
         if done is None:
@@ -186,7 +186,7 @@ class Runner:
         self._samples.add(self.iterations, done.values)
         self._processes.add(self.iterations, done.processes)
         first = self._first = self._first or done.values
-        if done.why == "growth":
+        if done.stop_reason == "growth":
             self._widen(done)
         self._last = done.values
         if self.stop is None and (text := self._limits.exceeded(first, done.values)):

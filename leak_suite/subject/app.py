@@ -21,7 +21,7 @@ _CONNECT_SECONDS = 10.0
 """The agent says that it is ready on the pipe, and connects at about the same time."""
 _ANSWER_SECONDS = 1.0
 _READ_SECONDS = 15.0
-_REHEARSALS = 10
+_PREWARM_READS = 10
 
 
 class AppSubject(AgentSubject):
@@ -50,9 +50,13 @@ class AppSubject(AgentSubject):
         self._link = self._hub.wait_for(self.agent.pid, _CONNECT_SECONDS)
         url = f"http://127.0.0.1:{self.agent.ready['port']}"
         self._workload = Workload(
-            self._target, url, self._glance, self._give_up, request_seconds=self._request_seconds
+            self._target,
+            url,
+            self._quick_sample,
+            self._give_up,
+            request_seconds=self._request_seconds,
         )
-        for _ in range(_REHEARSALS):
+        for _ in range(_PREWARM_READS):
             self.read()
 
     def __exit__(self, *exc: object) -> None:
@@ -66,13 +70,18 @@ class AppSubject(AgentSubject):
             super().__exit__(*exc)
 
     def round(
-        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+        self,
+        iterations: int,
+        *,
+        seconds: float,
+        guard_factor: float = 1.0,
+        timeout: float | None = None,
     ) -> Round:
         """See `Subject.round`."""
         assert self._workload is not None
         self._ask("peak")
-        done, spent, why, error = self._workload.round(
-            iterations, seconds=seconds, scale=scale, patience=patience
+        done, spent, stop_reason, error = self._workload.round(
+            iterations, seconds=seconds, guard_factor=guard_factor, timeout=timeout
         )
         if error is not None and not self._tree.alive:
             raise self.agent.death()
@@ -83,11 +92,11 @@ class AppSubject(AgentSubject):
         overhead = self._overhead + time.perf_counter() - started
         # By now it is written: servers answer first, and log then.
         output = "" if error is None else self.agent.last_error()
-        return Round(done, spent, overhead, why, error, values, processes, output)
+        return Round(done, spent, overhead, stop_reason, error, values, processes, output)
 
     def read(self) -> Values:
         """See `Subject.read`. The tree's memory comes from outside."""
-        self._ask("glance")
+        self._ask("quick_sample")
         answer = self._ask("read", _READ_SECONDS)
         inside = answer.get("values")
         self._overhead = float(answer.get("overhead", 0.0))
@@ -129,9 +138,11 @@ class AppSubject(AgentSubject):
             raise SubjectError(f"the agent could not answer: {answer['error']}")
         return answer
 
-    def _glance(self) -> tuple[int, int, int, int, int]:
+    def _quick_sample(self) -> tuple[int, int, int, int, int]:
         try:
-            found: tuple[int, int, int, int, int] | None = self._ask("glance").get("glance")
+            found: tuple[int, int, int, int, int] | None = self._ask("quick_sample").get(
+                "quick_sample"
+            )
         except SubjectError:  # dead; the workload's next request will fail
             return 0, 0, 0, 0, 0
         return found if found is not None else self._tree.quick_sample()

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from leak_suite.subject.agents import Life
     from leak_suite.subject.processes import Coverage, ProcessReading
 
-__all__ = ["About", "Round", "Subject", "Values"]
+__all__ = ["About", "Round", "StopReason", "Subject", "Values"]
 
 Values = Mapping[str, float | None]
+StopReason = Literal["done", "time", "growth", "failed", "gone"]
 
 
 @dataclass(frozen=True)
 class Round:
     """What one round did and what was read after it.
 
-    `why` tells why it ended: "done", "time" (its seconds were up), "growth" (something grew by the
-    guard's limit) or "failed" (`error` says how). `seconds` were spent in the workload, `overhead`
-    in settling and reading. `values` are those of the subject as a whole, or of its main process;
-    `processes` are the others that were there, each with what it held. `output` is what the subject
-    wrote last, where the workload failed.
+    `stop_reason` is: "done", "time" (its seconds were up), "growth" (something grew by the
+    guard's limit), "failed" (`error` says how) or "gone" (the host was). `seconds` were spent in
+    the workload, `overhead` in settling and reading. `values` are those of the subject as a whole,
+    or of its main process; `processes` are the others that were there, each with what it held.
+    `output` is what the subject wrote last, where the workload failed.
     """
 
     done: int
     seconds: float
     overhead: float
-    why: str
+    stop_reason: StopReason
     error: str | None
     values: Values
     processes: Mapping[Life, ProcessReading] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class About:
     environment: Mapping[str, Any] = field(default_factory=dict)
     self_check: Mapping[str, Any] = field(default_factory=dict)
     blind: Mapping[str, str] = field(default_factory=dict)
-    unseen: tuple[str, ...] = ()
+    not_observed: tuple[str, ...] = ()
 
 
 class Subject(Protocol):
@@ -58,11 +59,16 @@ class Subject(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
     def round(
-        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+        self,
+        iterations: int,
+        *,
+        seconds: float,
+        guard_factor: float = 1.0,
+        timeout: float | None = None,
     ) -> Round:
         """Repeat the workload up to `iterations` times or for `seconds`, settle and read.
 
-        `scale` widens the guard against growth inside the round. After `patience` seconds the
+        `guard_factor` widens the guard against growth inside the round. After `timeout` seconds the
         subject counts as hanging: SubjectHung.
         """
         ...
@@ -71,7 +77,7 @@ class Subject(Protocol):
         """Settle and read, without work."""
         ...
 
-    def detail(self, kind: str) -> list[Any]:
+    def describe(self, kind: str) -> list[Any]:
         """The rows behind a metric; empty where they cannot be had."""
         ...
 

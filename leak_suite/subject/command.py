@@ -96,7 +96,9 @@ class CommandSubject(WatchedSubject):
             if self._target is not None:
                 try:
                     self._workload = self._workload or self._make_workload(None)
-                    _, _, _, error = self._workload.round(1, seconds=1.0, scale=1e9, patience=None)
+                    _, _, _, error = self._workload.round(
+                        1, seconds=1.0, guard_factor=1e9, timeout=None
+                    )
                 except ConfigurationError as reason:
                     error = str(reason)
                 if error is None:

@@ -17,7 +17,7 @@ from leak_suite.subject.specs import InProcessSpec
 
 __all__ = ["InProcessSubject"]
 
-_REHEARSALS = 10
+_PREWARM_READS = 10
 _NO_AGENTS = Coverage(1, 1)
 
 
@@ -46,7 +46,7 @@ class InProcessSubject:
             session.use(self._spec.function)
             blind = dict(session.meter.blind)
             self.about = about_of({**session.about(), "self_check": checks, "blind": blind})
-            for _ in range(_REHEARSALS):
+            for _ in range(_PREWARM_READS):
                 self.round(0, seconds=0.0)
         except BaseException:
             self.__exit__()
@@ -65,20 +65,25 @@ class InProcessSubject:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def round(
-        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+        self,
+        iterations: int,
+        *,
+        seconds: float,
+        guard_factor: float = 1.0,
+        timeout: float | None = None,
     ) -> Round:
-        """See `Subject.round`. A workload that hangs here hangs us too: `patience` has no use."""
-        del patience
-        return round_of(self._session.round(iterations, seconds, scale))
+        """See `Subject.round`. A workload that hangs here hangs us too: `timeout` has no use."""
+        del timeout
+        return round_of(self._session.round(iterations, seconds, guard_factor))
 
     def read(self) -> Values:
         """See `Subject.read`."""
         values: Values = self._session.read()["values"]
         return values
 
-    def detail(self, kind: str) -> list[Any]:
-        """See `Subject.detail`."""
-        rows: list[Any] = self._session.detail(kind)
+    def describe(self, kind: str) -> list[Any]:
+        """See `Subject.describe`."""
+        rows: list[Any] = self._session.describe(kind)
         return rows
 
     def coverage(self) -> Coverage:

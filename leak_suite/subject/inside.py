@@ -18,7 +18,7 @@ __all__ = ["AgentSubject", "CallableSubject", "about_of", "round_of"]
 _READ_SECONDS = 30.0
 _TRACE_SECONDS = 120.0
 """A limit for a process that hangs: on a busy machine, reading a trace may take long."""
-_REHEARSALS = 10
+_PREWARM_READS = 10
 _OVERHEAD_WITH_CHILDREN = 0.25
 
 
@@ -92,12 +92,12 @@ class AgentSubject:
         """The answer of the agent in the main process."""
         return self.agent.ask(question, seconds)
 
-    def detail(self, kind: str) -> list[Any]:
-        """See `Subject.detail`."""
+    def describe(self, kind: str) -> list[Any]:
+        """See `Subject.describe`."""
         group, _, metric = kind.rpartition("@")
         if group:
             return self._processes.describe(group, metric)
-        rows: list[Any] = self._question(f"detail {metric}", _READ_SECONDS).get("rows", [])
+        rows: list[Any] = self._question(f"describe {metric}", _READ_SECONDS).get("rows", [])
         return rows
 
     def coverage(self) -> Coverage:
@@ -116,15 +116,20 @@ class CallableSubject(AgentSubject):
 
     def _prepare(self) -> None:
         """Ask for rounds of nothing until what asking itself keeps (malloc's bins) is full."""
-        for _ in range(_REHEARSALS):
+        for _ in range(_PREWARM_READS):
             self.round(0, seconds=0.0)
 
     def round(
-        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+        self,
+        iterations: int,
+        *,
+        seconds: float,
+        guard_factor: float = 1.0,
+        timeout: float | None = None,
     ) -> Round:
         """See `Subject.round`."""
-        wait = _READ_SECONDS + seconds if patience is None else patience
-        question = f"round {iterations} {seconds:.6f} {scale:.3f}"
+        wait = _READ_SECONDS + seconds if timeout is None else timeout
+        question = f"round {iterations} {seconds:.6f} {guard_factor:.3f}"
         done = round_of(self.agent.ask(question, wait))
         started = time.perf_counter()
         processes = self._children(done.values.get("children"))
@@ -157,7 +162,7 @@ def round_of(answer: Mapping[str, Any]) -> Round:
         done=answer["done"],
         seconds=answer["seconds"],
         overhead=answer["overhead"],
-        why=answer["why"],
+        stop_reason=answer["stop_reason"],
         error=answer["error"],
         values=answer["values"],
     )

@@ -31,9 +31,9 @@ _LOG_ERROR_BYTES = 20_000
 class AgentProcess:
     """The interpreter that the subject and the agent share, and the talk with it.
 
-    Keys given to the agent: asks, answers (pipe ends), host (our pid), temp_dir, self_check,
-    target or app and port, tracked and counter (any number), trace (a plan as
-    JSON). `environment` is the subject's.
+    Keys given to the agent: request_fd, response_fd (pipe ends), host (our pid), temp_dir,
+    self_check, target or app and port, tracked and counter (any number), trace (a plan as JSON).
+    `environment` is the subject's.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class AgentProcess:
         self._environment = environment
         self._folder = Path(tempfile.mkdtemp(prefix="leak-suite-"))
         self._buffer = b""
-        self._patience = _STOP_SECONDS
+        self._stop_timeout = _STOP_SECONDS
         self._process: subprocess.Popen[bytes] | None = None
         self.python = python or Path(sys.executable)
         arguments = [f"{key}={value}" for key, value in keys.items()]
@@ -68,16 +68,16 @@ class AgentProcess:
     def _start(self, arguments: list[str]) -> None:
         temp_dir = self._folder / "tmp"
         temp_dir.mkdir()
-        asks, self._asking = os.pipe()
-        self._answering, answers = os.pipe()
-        arguments = [f"asks={asks}", f"answers={answers}", *arguments]
+        request_fd, self._request_end = os.pipe()
+        self._response_end, response_fd = os.pipe()
+        arguments = [f"request_fd={request_fd}", f"response_fd={response_fd}", *arguments]
         arguments += [f"host={os.getpid()}", f"temp_dir={temp_dir}"]
         environment = {**self._environment, "TMPDIR": str(temp_dir)}
         try:
             with (self._folder / "log").open("wb") as log:
                 self._process = subprocess.Popen(
                     [str(self.python), str(_AGENT), *arguments],
-                    pass_fds=(asks, answers),
+                    pass_fds=(request_fd, response_fd),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=log,
@@ -87,8 +87,8 @@ class AgentProcess:
         except OSError as error:
             raise SubjectError(f"{self.python} cannot be started: {error}") from error
         finally:
-            os.close(asks)
-            os.close(answers)
+            os.close(request_fd)
+            os.close(response_fd)
 
     def _wait_until_ready(self) -> dict[str, Any]:
         answer = self._answer(_START_SECONDS)
@@ -106,7 +106,7 @@ class AgentProcess:
     def ask(self, question: str, seconds: float) -> dict[str, Any]:
         """The agent's answer; SubjectHung after `seconds`, SubjectDied if it is gone."""
         try:
-            os.write(self._asking, question.encode() + b"\n")
+            os.write(self._request_end, question.encode() + b"\n")
         except BrokenPipeError:
             raise self.death() from None
         answer = self._answer(seconds)
@@ -117,17 +117,17 @@ class AgentProcess:
     def _answer(self, seconds: float) -> dict[str, Any]:
         until = time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
-            selector.register(self._answering, selectors.EVENT_READ)
+            selector.register(self._response_end, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 try:
                     ready = selector.select(max(0.0, until - time.monotonic()))
                 except KeyboardInterrupt:  # it is still at work and would not hear "stop"
-                    self._patience = 0.0
+                    self._stop_timeout = 0.0
                     raise
                 if not ready:
-                    self._patience = 0.0
+                    self._stop_timeout = 0.0
                     raise SubjectHung(f"the subject did not answer within {seconds:.0f} s")
-                data = os.read(self._answering, 1 << 20)
+                data = os.read(self._response_end, 1 << 20)
                 if not data:
                     raise self.death()
                 self._buffer += data
@@ -168,13 +168,13 @@ class AgentProcess:
         process, self._process = self._process, None
         if process is not None:
             with contextlib.suppress(OSError):
-                os.write(self._asking, b"stop\n")
+                os.write(self._request_end, b"stop\n")
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(self._patience)
+                process.wait(self._stop_timeout)
             kill_group(process.pid)
             process.wait()
-            os.close(self._asking)
-            os.close(self._answering)
+            os.close(self._request_end)
+            os.close(self._response_end)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> AgentProcess:

@@ -165,7 +165,7 @@ class Processes:
         if link is None:
             return []
         with self._asking:
-            answer = self._hub.ask([link], f"detail {metric}", _READ_SECONDS).get(link.life, {})
+            answer = self._hub.ask([link], f"describe {metric}", _READ_SECONDS).get(link.life, {})
         rows: list[Any] = answer.get("rows", [])
         return rows
 

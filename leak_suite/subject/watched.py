@@ -16,7 +16,7 @@ from leak_suite.metrics.crosscheck import cross_check
 from leak_suite.metrics.process_tree import ProcessTree
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.agents import Life
-from leak_suite.subject.base import About, Round, Values
+from leak_suite.subject.base import About, Round, StopReason, Values
 from leak_suite.subject.processes import MAIN, Coverage, Processes, ProcessReading
 from leak_suite.subject.workload import REQUEST_SECONDS, Workload
 
@@ -83,7 +83,7 @@ class WatchedSubject:
             environment={**self._processes.environment(), "seen": "from outside and by agents"},
             self_check={**self.about.self_check, **checks},
             blind={**blind, **self.about.blind},
-            unseen=NOT_OBSERVED if coverage.without else (),
+            not_observed=NOT_OBSERVED if coverage.without else (),
         )
 
     def __exit__(self, *_: object) -> None:
@@ -92,15 +92,20 @@ class WatchedSubject:
             workload.close()
 
     def round(
-        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+        self,
+        iterations: int,
+        *,
+        seconds: float,
+        guard_factor: float = 1.0,
+        timeout: float | None = None,
     ) -> Round:
         """See `Subject.round`. The peak is the highest of the quick samples within the round."""
         self._peak = 0
         if self._workload is None:
-            done, spent, why, error = _look_on(iterations, seconds)
+            done, spent, stop_reason, error = _look_on(iterations, seconds)
         else:
-            done, spent, why, error = self._workload.round(
-                iterations, seconds=seconds, scale=scale, patience=patience
+            done, spent, stop_reason, error = self._workload.round(
+                iterations, seconds=seconds, guard_factor=guard_factor, timeout=timeout
             )
         started = time.perf_counter()
         self._raise_if_dead()
@@ -109,7 +114,7 @@ class WatchedSubject:
         values["peak"] = max(self._peak, values.get("rss") or 0) or None
         output = "" if error is None else self._last_output()
         overhead = time.perf_counter() - started
-        return Round(done, spent, overhead, why, error, values, processes, output)
+        return Round(done, spent, overhead, stop_reason, error, values, processes, output)
 
     def read(self) -> Values:
         """See `Subject.read`. From outside nothing can be settled but by waiting."""
@@ -123,8 +128,8 @@ class WatchedSubject:
             values = again
         return {name: None if name in self.about.blind else v for name, v in again.items()}
 
-    def detail(self, kind: str) -> list[Any]:
-        """See `Subject.detail`."""
+    def describe(self, kind: str) -> list[Any]:
+        """See `Subject.describe`."""
         group, _, metric = kind.rpartition("@")
         if group and self._processes is not None:
             return self._processes.describe(group, metric)
@@ -182,7 +187,7 @@ class WatchedSubject:
         """Nothing: the request ends by its own timeout."""
 
 
-def _look_on(iterations: int, seconds: float) -> tuple[int, float, str, None]:
+def _look_on(iterations: int, seconds: float) -> tuple[int, float, StopReason, None]:
     count = max(1, min(iterations, int(seconds / WATCH_SECONDS)))
     started = time.perf_counter()
     time.sleep(count * WATCH_SECONDS)

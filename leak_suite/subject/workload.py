@@ -13,13 +13,14 @@ import httpx
 
 from leak_suite.errors import ConfigurationError, SubjectHung
 from leak_suite.subject.agent_code import agent_module
+from leak_suite.subject.base import StopReason
 
 __all__ = ["REQUEST_SECONDS", "Workload", "needs_client"]
 
 REQUEST_SECONDS = 30.0
 """How long a request of the workload may take, unless it is told otherwise."""
 
-QuickSample = Callable[[], tuple[int, int, int, int, int]]
+QuickSampler = Callable[[], tuple[int, int, int, int, int]]
 
 
 class Workload:
@@ -41,7 +42,7 @@ class Workload:
         self,
         target: str,
         base_url: str | None,
-        quick_sample: QuickSample,
+        quick_sample: QuickSampler,
         cancel: Callable[[], None],
         *,
         request_seconds: float = REQUEST_SECONDS,
@@ -158,9 +159,9 @@ class Workload:
         return once_more
 
     def round(
-        self, iterations: int, *, seconds: float, scale: float, patience: float | None
-    ) -> tuple[int, float, str, str | None]:
-        """(done, seconds, why it ended, error); SubjectHung if it took longer than `patience`."""
+        self, iterations: int, *, seconds: float, guard_factor: float, timeout: float | None
+    ) -> tuple[int, float, StopReason, str | None]:
+        """(done, seconds, why it ended, error); SubjectHung if it took longer than `timeout`."""
         hung = threading.Event()
 
         def cancel() -> None:
@@ -168,13 +169,13 @@ class Workload:
             self._cancel()
 
         watchdog = None
-        if patience is not None:
-            watchdog = threading.Timer(patience, cancel)
+        if timeout is not None:
+            watchdog = threading.Timer(timeout, cancel)
             watchdog.daemon = True
             watchdog.start()
         try:
-            result: tuple[int, float, str, str | None] = self._loop.round(
-                iterations, seconds, self._guard(scale), lambda: True
+            result: tuple[int, float, StopReason, str | None] = self._loop.round(
+                iterations, seconds, self._guard(guard_factor), lambda: True
             )
         finally:
             if watchdog is not None:
@@ -182,7 +183,7 @@ class Workload:
                 # What cancels has to be through with it, or the next question comes too early.
                 watchdog.join()
         if hung.is_set():
-            raise SubjectHung(f"a request was not answered within {patience:.0f} s")
+            raise SubjectHung(f"a request was not answered within {timeout:.0f} s")
         return result
 
     def close(self) -> None:

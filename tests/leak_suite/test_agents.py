@@ -463,7 +463,7 @@ def test_a_command_that_is_not_python_has_no_agent_and_is_seen_from_outside() ->
     with open_subject(CommandSpec(("sleep", "60"))) as subject:
         subject.round(1, seconds=0.2)
         assert subject.coverage() == Coverage(0, 0)
-        assert "heap" in subject.about.unseen
+        assert "heap" in subject.about.not_observed
 
 
 def test_a_worker_that_is_killed_in_a_round_ends_nothing_but_its_own_readings(
@@ -488,8 +488,8 @@ def look():
     package = type(sys)("_leak_agent")
     package.__path__ = [{folder!r}]
     sys.modules["_leak_agent"] = package
-    from _leak_agent.meter import Meter
-    meter = Meter("")
+    from _leak_agent.metric_reader import MetricReader
+    meter = MetricReader("")
     for _ in range(2000):
         meter.gc_objects()
 

@@ -25,10 +25,10 @@ def test_every_metric_says_what_it_cannot_see_and_who_covers_for_it() -> None:
 
 
 def test_every_metric_that_the_agent_reads_is_in_the_table() -> None:
-    meter = agent_module("meter").Meter("")
+    meter = agent_module("metric_reader").MetricReader("")
     for metric in meter.read():
         assert metric_named(metric).inside
-    assert set(agent_module("meter").METRICS) == set(meter.read())
+    assert set(agent_module("metric_reader").METRICS) == set(meter.read())
 
 
 def test_families_have_a_metric_for_every_member() -> None:
@@ -133,7 +133,7 @@ def test_the_heap_figure_moves_with_what_is_allocated() -> None:
 
 
 def test_frozen_objects_that_are_replaced_do_not_count_twice() -> None:
-    meter = agent_module("meter").Meter("")
+    meter = agent_module("metric_reader").MetricReader("")
     old: list[list[object]] = [[] for _ in range(5000)]
     meter.freeze()
     try:
@@ -150,7 +150,7 @@ def test_frozen_objects_that_are_replaced_do_not_count_twice() -> None:
 def test_a_probe_that_misses_what_it_is_shown_is_blind_for_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meter = agent_module("meter").Meter(str(tmp_path))
+    meter = agent_module("metric_reader").MetricReader(str(tmp_path))
     monkeypatch.setattr(meter.library, "live_heap", lambda: 0)  # as under a preloaded allocator
     checks = agent_module("selfcheck").check_probes(meter, str(tmp_path))
     shown, seen, reason = checks["heap"]

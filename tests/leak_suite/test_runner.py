@@ -22,7 +22,7 @@ class Scripted:
         self.now = 0.0
         self.done = 0
         self.rounds: list[int] = []
-        self.scales: list[float] = []
+        self.guard_factors: list[float] = []
         self.pace = pace
         self.grows = grows
         self.overhead = 0.001
@@ -40,21 +40,26 @@ class Scripted:
         return self.now
 
     def round(
-        self, iterations: int, *, seconds: float, scale: float = 1.0, patience: float | None = None
+        self,
+        iterations: int,
+        *,
+        seconds: float,
+        guard_factor: float = 1.0,
+        timeout: float | None = None,
     ) -> Round:
         fault = self.fault.get(len(self.rounds))
         if isinstance(fault, Exception):
-            self.now += (patience or 0.0) if isinstance(fault, SubjectHung) else 0.0
+            self.now += (timeout or 0.0) if isinstance(fault, SubjectHung) else 0.0
             raise fault
         done = min(iterations, max(1, int(seconds / self.pace + 0.5)))
         if fault is not None:
             done //= 2
         self.rounds.append(done)
-        self.scales.append(scale)
+        self.guard_factors.append(guard_factor)
         self.done += done
         self.now += done * self.pace + self.overhead
-        why = "growth" if self.trips else "done"
-        return Round(done, done * self.pace, self.overhead, why, fault, self.read())
+        stop_reason = "growth" if self.trips else "done"
+        return Round(done, done * self.pace, self.overhead, stop_reason, fault, self.read())
 
     def read(self) -> Values:
         return {name: 100 + rate * self.done for name, rate in self.grows.items()}
@@ -62,7 +67,7 @@ class Scripted:
     def coverage(self) -> Coverage:
         return Coverage(1, 1)
 
-    def detail(self, kind: str) -> list[Any]:
+    def describe(self, kind: str) -> list[Any]:
         del kind
         return []
 
@@ -192,28 +197,28 @@ def test_the_guard_is_widened_for_what_only_looks_like_growth() -> None:
     subject = Scripted(0.01, rss=0)
     subject.trips = True
     run(subject, rounds=8)
-    assert subject.scales[-1] > 8
+    assert subject.guard_factors[-1] > 8
 
 
 def test_the_guard_stays_tight_for_what_grows() -> None:
     subject = Scripted(0.01, rss=2 << 20)
     subject.trips, subject.overhead = True, 0.00001
     run(subject, rounds=8)
-    assert set(subject.scales[2:]) == {subject.scales[2]}
+    assert set(subject.guard_factors[2:]) == {subject.guard_factors[2]}
 
 
 def test_where_a_reading_is_dear_more_memory_may_grow_between_two() -> None:
     subject = Scripted(0.01, rss=1 << 20)
     subject.trips, subject.overhead = True, 0.1
     run(subject, rounds=12)
-    assert subject.scales[-1] == 8.0
+    assert subject.guard_factors[-1] == 8.0
 
 
 def test_the_guard_stays_tight_for_handles_however_dear_a_reading_is() -> None:
     subject = Scripted(0.01, rss=1 << 20, fds=2)
     subject.trips, subject.overhead = True, 0.1
     run(subject, rounds=12, fds=10**6)
-    assert set(subject.scales[2:]) == {subject.scales[2]}
+    assert set(subject.guard_factors[2:]) == {subject.guard_factors[2]}
 
 
 def test_samples_double_their_room_and_keep_unknown_unknown() -> None:

@@ -85,7 +85,7 @@ def growth(subject: Subject, iterations: int = 20) -> dict[str, float]:
     before = after = subject.round(5, seconds=30).values
     done = 0
     for _ in range(2):
-        one = subject.round(iterations // 2, seconds=30, scale=1000)
+        one = subject.round(iterations // 2, seconds=30, guard_factor=1000)
         assert one.error is None, one.error
         after = one.values
         done += one.done
@@ -163,7 +163,7 @@ def test_the_agent_brings_no_module_that_the_interpreter_had_not_loaded(jobs: Pa
         [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True
     )
     with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
-        ours = {str(name) for name in subject.detail("modules")}
+        ours = {str(name) for name in subject.describe("modules")}
     job_needs = {"asyncio", "subprocess", "tempfile", "threading"}
     extra = {name.split(".")[0] for name in ours} - {n.split(".")[0] for n in bare.stdout.split()}
     assert "leak_suite" not in extra
@@ -212,7 +212,7 @@ def test_blocks_are_unknown_and_not_zero_under_the_system_allocator(
 def test_a_failing_iteration_is_told_with_its_place(jobs: Path) -> None:
     with open_subject(CallableSpec(f"{jobs}:fails_third")) as subject:
         one = subject.round(10, seconds=5)
-        assert (one.why, one.done) == ("failed", 2)
+        assert (one.stop_reason, one.done) == ("failed", 2)
         assert "ValueError: third time" in (one.error or "")
         assert f"{jobs}:" in (one.error or "")
 
@@ -220,7 +220,7 @@ def test_a_failing_iteration_is_told_with_its_place(jobs: Path) -> None:
 def test_a_hanging_workload_is_left_after_the_patience_given(jobs: Path) -> None:
     started = time.monotonic()
     with open_subject(CallableSpec(f"{jobs}:hangs")) as subject, pytest.raises(SubjectHung):
-        subject.round(1, seconds=1, patience=0.5)
+        subject.round(1, seconds=1, timeout=0.5)
     assert time.monotonic() - started < 20
 
 
@@ -244,7 +244,7 @@ def test_the_subject_dies_with_its_host(jobs: Path) -> None:
 from leak_suite.subject import CallableSpec, open_subject
 subject = open_subject(CallableSpec({str(jobs) + ":hangs"!r})).__enter__()
 print(subject.agent.pid, flush=True)
-subject.round(1, seconds=1000, patience=1000)
+subject.round(1, seconds=1000, timeout=1000)
 """
     environment = {**os.environ, "TMPDIR": str(jobs.parent)}  # what a killed host leaves there
     host = subprocess.Popen(
@@ -269,7 +269,7 @@ def test_a_subject_leaves_neither_process_nor_temporary_folder(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with open_subject(CallableSpec(f"{jobs}:child")) as subject:
         subject.round(3, seconds=5)
-        children = [row[0] for row in subject.detail("children")]
+        children = [row[0] for row in subject.describe("children")]
         assert len(children) == 3
         assert list(tmp_path.glob("leak-suite-*"))
     assert not list(tmp_path.glob("leak-suite-*"))
@@ -288,7 +288,7 @@ def _pipes(pid: int) -> set[str]:
 def test_children_of_the_subject_do_not_hold_the_pipes_of_the_agent(jobs: Path, job: str) -> None:
     with open_subject(CallableSpec(f"{jobs}:{job}")) as subject:
         subject.round(1, seconds=5)
-        ((pid, *_),) = subject.detail("children")
+        ((pid, *_),) = subject.describe("children")
         assert not _pipes(pid) & _pipes(subject.agent.pid)
 
 
@@ -304,17 +304,17 @@ def test_details_name_what_is_behind_a_number(jobs: Path) -> None:
     with open_subject(CallableSpec(f"{jobs}:thread")) as subject:
         subject.round(2, seconds=5)
         assert any(
-            "threading.py" in row[3] or "Thread-" in row[2] for row in subject.detail("threads")
+            "threading.py" in row[3] or "Thread-" in row[2] for row in subject.describe("threads")
         )
     with open_subject(CallableSpec(f"{jobs}:descriptor")) as subject:
         subject.round(2, seconds=5)
-        assert sum(row[1] == os.devnull for row in subject.detail("fds")) >= 2
+        assert sum(row[1] == os.devnull for row in subject.describe("fds")) >= 2
     with open_subject(CallableSpec(f"{jobs}:task")) as subject:
         subject.round(2, seconds=5)
-        assert all(row[0] == "sleep" for row in subject.detail("tasks"))
+        assert all(row[0] == "sleep" for row in subject.describe("tasks"))
     with open_subject(CallableSpec(f"{jobs}:resource")) as subject:
         subject.round(20, seconds=5)
-        assert ["jobs.Resource", 20] in [list(row) for row in subject.detail("gc_objects")]
+        assert ["jobs.Resource", 20] in [list(row) for row in subject.describe("gc_objects")]
 
 
 @pytest.mark.parametrize("version", ["3.9.18", "3.10.13", "3.12.1", "3.13.0"])
@@ -355,7 +355,7 @@ def test_growth_ends_a_round_long_before_it_hurts(jobs: Path) -> None:
         subject.round(100, seconds=5)
         before = subject.read()
         one = subject.round(1 << 40, seconds=30)
-    assert one.why == "growth"
+    assert one.stop_reason == "growth"
     assert _value(one.values, "rss") - _value(before, "rss") < 32 << 20
 
 

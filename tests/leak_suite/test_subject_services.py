@@ -102,7 +102,7 @@ def place(tmp_path: Path) -> Path:
 
 def grown(subject: Subject, metric: str, iterations: int = 20) -> float:
     before = subject.round(10, seconds=30).values[metric]
-    one = subject.round(iterations, seconds=30, scale=1000)
+    one = subject.round(iterations, seconds=30, guard_factor=1000)
     assert one.error is None, one.error
     after = one.values[metric]
     assert before is not None
@@ -143,7 +143,7 @@ def test_requests_do_not_wait_for_the_network_to_pile_them_up(place: Path) -> No
 def test_an_application_that_hangs_is_told_and_ended(place: Path) -> None:
     spec = AppSpec(f"{place}/service.py:app", f"{place}/drive.py:hang")
     with open_subject(spec) as subject, pytest.raises(SubjectHung):
-        subject.round(1, seconds=1, patience=1.0)
+        subject.round(1, seconds=1, timeout=1.0)
 
 
 def test_an_application_that_dies_is_told_with_its_status(place: Path) -> None:
@@ -179,16 +179,16 @@ def test_a_command_is_seen_from_outside_and_by_its_agents(place: Path, argument:
     with open_subject(CommandSpec(argv, f"{place}/drive.py:descriptor")) as subject:
         assert grown(subject, "fds") == 1
         assert subject.coverage() == Coverage(1, 1)
-        assert not subject.about.unseen
+        assert not subject.about.not_observed
         assert "heap (main process)" in subject.about.self_check
-        assert any(row[1] == os.devnull for row in subject.detail("fds"))
+        assert any(row[1] == os.devnull for row in subject.describe("fds"))
 
 
 def test_a_command_that_hangs_is_told_and_killed(place: Path) -> None:
     argv = (sys.executable, str(place / "server.py"), "{port}")
     with open_subject(CommandSpec(argv, f"{place}/drive.py:hang")) as subject:
         with pytest.raises(SubjectHung, match="not answered within 1 s"):
-            subject.round(1, seconds=1, patience=1.0)
+            subject.round(1, seconds=1, timeout=1.0)
         with pytest.raises(SubjectError, match="SIGKILL"):
             subject.round(1, seconds=1)
 

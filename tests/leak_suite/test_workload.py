@@ -102,7 +102,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 def calls_of(place: Path, name: str, url: str | None, iterations: int = 2) -> list[object]:
     workload = Workload(f"{place}:{name}", url, lambda: (0, 0, 0, 0, 0), lambda: None)
     try:
-        done, _, _, error = workload.round(iterations, seconds=9, scale=1e9, patience=None)
+        done, _, _, error = workload.round(iterations, seconds=9, guard_factor=1e9, timeout=None)
         assert (done, error) == (iterations, None)
     finally:
         workload.close()

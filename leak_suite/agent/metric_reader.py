@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
 
     from .tracked import Counter, TrackedClass
 
-__all__ = ["METRICS", "Meter"]
+__all__ = ["METRICS", "MetricReader"]
 
 METRICS = [
     "blocks",
@@ -42,7 +42,7 @@ _RECOUNT_ABOVE = 64
 _STABLE_PAUSE = 0.002
 
 
-class Meter:
+class MetricReader:
     """Reads this process. What the agent itself holds (pipes, its thread) is left out.
 
     Values are None where they are not known; a metric put into `blind` stays None for good.
@@ -57,7 +57,7 @@ class Meter:
         self.blind: dict[str, str] = {}
         self.frozen = self._others = 0
         self.spin: Callable[[], None] | None = None
-        self.patience = self._wait = 0.1
+        self.max_wait = self._wait = 0.1
         self._rest: int | None = None
         self._temp_dir = temp_dir
         self._own_fds = own_fds
@@ -95,9 +95,9 @@ class Meter:
             counts = self._passing()
         if counts > (self._rest or counts):
             # In vain: next time less of it, unless something did fall.
-            self._wait = self.patience if counts < first else max(0.01, self._wait / 2)
+            self._wait = self.max_wait if counts < first else max(0.01, self._wait / 2)
         else:
-            self._wait = self.patience
+            self._wait = self.max_wait
         self._rest = counts
         return waited
 
@@ -171,7 +171,7 @@ class Meter:
         """Threads that Python started and that are not done, and the main one."""
         return int(sys.modules["_thread"]._count()) + 1 - self._own_threads
 
-    def glance(self) -> tuple[int, int, int, int, int]:
+    def quick_sample(self) -> tuple[int, int, int, int, int]:
         """(resident bytes, descriptors, threads, children, temp files): cheap, for the guard."""
         return (
             self.proc.resident() or 0,
