@@ -138,7 +138,7 @@ CLEAN = (
         milliseconds=(0.001, 0.8),
     ),
     Kind("cache that fills by random keys", "heap", _random_keys),
-    Kind("drift that fades", "heap", _drift, milliseconds=(0.02, 2)),
+    Kind("drift that decays", "heap", _drift, milliseconds=(0.02, 2)),
     Kind("buffers of many sizes", "heap", _buffers, milliseconds=(0.01, 0.2)),
     Kind("one to three late steps", "heap", _steps),
     Kind("short saw-tooth", "heap", lambda r: _saw(r, 20, 2_000)),

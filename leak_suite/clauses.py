@@ -231,7 +231,7 @@ _CLAUSES: Mapping[ClauseKind, tuple[Part, str]] = {
     ),
     ClauseKind.SEEN_FROM_OUTSIDE: (
         Part.VERDICT,
-        "Seen from outside, a leak cannot be told from memory that the allocator keeps",
+        "Seen from outside, a leak cannot be distinguished from memory that the allocator keeps",
     ),
     ClauseKind.FOLLOWS: (Part.VERDICT, "It follows {metrics}"),
     ClauseKind.MAPPED: (

@@ -16,7 +16,7 @@ _SETTINGS = ("MALLOC_", "GLIBC_TUNABLES", "PYTHONMALLOC", "LD_PRELOAD", "JEMALLO
 def environment(
     subject: Mapping[str, Any], variables: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """What the subject told of itself, and the machine that it shares with us."""
+    """What the subject reported of itself, and the machine that it shares with us."""
     variables = os.environ if variables is None else variables
     libc, version = platform.libc_ver()
     own = {

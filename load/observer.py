@@ -176,7 +176,7 @@ def _paces() -> Iterator[float]:
 
 
 def observe(host: str, pid: int, spool: str, out: TextIO) -> None:
-    """Write one line per reading until the process is told to end."""
+    """Write one line per reading until the process is to end."""
     client = _HealthClient(host)
     tree = ProcessTree(pid) if pid else None
     every = _MEMORY_EVERY if tree else _REMOTE_MEMORY_EVERY

@@ -172,7 +172,7 @@ def _report(plan: LoadPlan, outcome_file: Path, exit_code: int) -> int:
 
 
 def _table(outcome: Mapping[str, Any]) -> str:
-    """One line per invariant, what went wrong beneath it."""
+    """One line per invariant, what went wrong below it."""
     checks = outcome["checks"]
     width = max((len(check["name"]) for check in checks), default=0)
     lines = [

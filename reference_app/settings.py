@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     upload_max_seconds: float = Field(default=900.0, gt=0)
     # Uploads under way, whatever their place in the queue; beyond, the slowest one is ended.
     max_uploads: int = Field(default=64, ge=1)
-    # An event stream without news says so often that it is alive.
+    # An event stream without events says so often that it is alive.
     event_keepalive_seconds: float = Field(default=15.0, gt=0)
     # Told to a refused client until the first job has shown how long one really takes.
     assumed_job_seconds: float = Field(default=10.0, gt=0)

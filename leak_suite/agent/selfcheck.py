@@ -24,7 +24,7 @@ _KIB, _MIB = 1024, 1 << 20
 def check_probes(
     meter: MetricReader, temp_dir: str, *, memory_only: bool = False
 ) -> dict[str, Check]:
-    """{metric: (shown, seen, None or why it is blind)}; the blind ones are told to the meter.
+    """{metric: (shown, seen, None or why it is blind)}; the meter is given the blind ones.
 
     Nothing is imported for it. A check that cannot be made here (no program to start, no temporary
     folder) leaves its metric out: neither proved nor blind. `memory_only` is for a process that

@@ -1,4 +1,4 @@
-"""The agent's life: set up, say so, answer questions until told to stop."""
+"""The agent's life: set up, say so, answer questions until the host says stop."""
 
 from __future__ import annotations
 

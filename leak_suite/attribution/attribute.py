@@ -81,7 +81,7 @@ def attribute(
 
     `subject` is entered and warm; it goes on working while it is traced. `iterations` are those
     that the verdict saw, each of `pace` seconds (0 if that is not known); `age`, where it is
-    another number, those that this subject has done. A finding whose line cannot be told says in
+    another number, those that this subject has done. A finding whose line cannot be found says in
     its reason why. Never raises for what goes wrong while tracing: the verdict stands without it.
     """
     named = {_key(finding): finding for finding in _without_trace(subject, spec, findings)}

@@ -84,13 +84,13 @@ def rank(
     `totals` are what was left, by stack; `kept` what containers took in, in the same unit. Where
     `kept` explains a share of the finding's `rate`, its lines go first: an allocation's record may
     name whoever had that piece of memory before. `noun` is what is counted ("objects"), where the
-    kinds of things at a line shall be told in its note.
+    kinds of things at a line shall stand in its note.
     """
     kept = list(kept)
     places = _places(_without_resizing(trace, totals, kept), kept)
     grown = [_Grown(total.rate(trace), total, frame) for frame, total in places.items()]
     grown = [entry for entry in grown if entry.rate > 0]
-    # What has no line is told only where nothing that matters beside it has one.
+    # What has no line is named only where nothing that matters beside it has one.
     dark = [entry.rate for entry in grown if not entry.frame.line]
     least = NEXT_TO_NOTHING * max(dark, default=0.0)
     grown = [entry for entry in grown if entry.frame.line and entry.rate >= least] or grown

@@ -62,8 +62,8 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
     SubjectError if it cannot even be started; a subject that dies or hangs later is a result.
     Ctrl-C while measuring becomes `Interrupted`, which carries the verdict on what there is.
     """
-    tell = on_progress or (lambda _: None)
-    tell(RunProgress("starting"))
+    report = on_progress or (lambda _: None)
+    report(RunProgress("starting"))
     limits = Limits(options.max_seconds, options.max_growth_bytes, options.max_threads)
     with open_subject(spec, tracked=options.tracked, counters=options.counters) as subject:
         runner = Runner(subject, limits)
@@ -74,7 +74,7 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
             known = _result(spec, options, subject, runner, verdict, {})
             return replace(known, outcome=Outcome.INCONCLUSIVE, reason=STILL_RUNNING)
 
-        verdict = _measure(runner, options, tell, so_far)
+        verdict = _measure(runner, options, report, so_far)
         verdict = within_coverage(verdict, subject.coverage())
         evidence = _evidence(subject, runner, verdict)
         result = _result(spec, options, subject, runner, verdict, evidence)
@@ -83,12 +83,12 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
         wanted = result.outcome is Outcome.GROWING and options.attribution
         alive = runner.stop is None or runner.stop.reason not in ("died", "hung")
         if wanted:
-            tell(
+            report(
                 RunProgress("finding what grew", result.iterations, result.seconds, lambda: result)
             )
         if wanted and alive:
             result = _attributed(spec, subject, result, runner, options)
-            found = _settled(spec, subject, result, runner, options, tell)
+            found = _settled(spec, subject, result, runner, options, report)
             failed = found.details.attribution_error
             outcome = overall_outcome(found.findings)
             verdict = replace(verdict, findings=found.findings, outcome=outcome)
@@ -105,9 +105,9 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
 
 
 def _measure(
-    runner: Runner, options: Options, tell: Listener, so_far: Callable[[Verdict], RunResult]
+    runner: Runner, options: Options, report: Listener, so_far: Callable[[Verdict], RunResult]
 ) -> Verdict:
-    tell(RunProgress("warming up"))
+    report(RunProgress("warming up"))
     try:
         runner.warm_up()
         more: int | None = None
@@ -118,7 +118,7 @@ def _measure(
                 return verdict
             more = verdict.more_iterations
             now = partial(so_far, verdict)
-            tell(RunProgress("measuring", runner.iterations, runner.seconds, now))
+            report(RunProgress("measuring", runner.iterations, runner.seconds, now))
             del verdict, now  # they would stand in the next reading of this very process
     except KeyboardInterrupt:
         runner.interrupt()
@@ -131,7 +131,7 @@ def _settled(
     result: RunResult,
     runner: Runner,
     options: Options,
-    tell: Listener,
+    report: Listener,
 ) -> RunResult:
     """The same result, after growth in containers that are bounded or emptied was looked into.
 
@@ -143,7 +143,7 @@ def _settled(
 
     def on_round() -> None:
         stage = "watching what fills, or is emptied at times"
-        tell(RunProgress(stage, runner.iterations, runner.seconds, lambda: result))
+        report(RunProgress(stage, runner.iterations, runner.seconds, lambda: result))
 
     try:
         for _ in range(2):

@@ -31,7 +31,7 @@ def settled(
     judge: Judge,
     on_round: Callable[[], None],
 ) -> tuple[Finding, ...]:
-    """The findings, where growth in a container is told from a leak as far as that can be.
+    """The findings, where growth in a container is distinguished from a leak as far as that can be.
 
     A container that code empties at times is watched, for as long as the run may go on; of a
     bounded one is said what it comes to when it is full. What was not judged because such growth

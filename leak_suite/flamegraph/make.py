@@ -39,7 +39,7 @@ def flamegraph(
     iterations: int,
     native: bool = False,
     max_seconds: float = 120.0,
-    tell: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> Made:
     """Record the workload once and draw it; worker processes that opted in each get a page.
 
@@ -48,17 +48,17 @@ def flamegraph(
     name = file_name(str(spec), mode)
 
     def recording(of: Mode, file: str, number: int) -> RecordingFile:
-        tell(f"recording {number} iterations")
+        on_progress(f"recording {number} iterations")
         return record(
             spec, of, folder / file, iterations=number, native=native, max_seconds=max_seconds
         )
 
     if mode == "growth":
         runs = [recording(MODES["leaks"], f"{name}-{n}n.bin", n * iterations) for n in (1, 2)]
-        tell("drawing")
+        on_progress("drawing")
         return _of_difference(growth(*runs), folder / f"{name}.html")
     run = recording(MODES[mode], f"{name}.bin", iterations)
-    tell("drawing")
+    on_progress("drawing")
     return _of_recording(run)
 
 

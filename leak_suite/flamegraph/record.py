@@ -58,7 +58,7 @@ MODES = {
 class RecordingFile:
     """memray's file, and what must be known to read it: kept beside it as JSON.
 
-    `root` is the folder that own files are told relative to; `iterations` were recorded.
+    `root` is the folder that own files are named relative to; `iterations` were recorded.
     """
 
     file: Path

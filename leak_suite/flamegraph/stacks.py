@@ -147,7 +147,7 @@ def _matched(
     """Joined by function and file, so that code that only moved has not changed."""
     shown: dict[tuple[tuple[str, str], ...], Stack] = {}
     sums: list[defaultdict[tuple[tuple[str, str], ...], float]] = []
-    for side in (head, base):  # lines are told as head has them
+    for side in (head, base):  # lines are those of head
         total: defaultdict[tuple[tuple[str, str], ...], float] = defaultdict(float)
         for stack, size in _heaviest_first(side.items()):
             key = tuple(frame.key for frame in stack)

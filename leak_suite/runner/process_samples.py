@@ -12,9 +12,9 @@ from leak_suite.subject import Life, ProcessReading
 __all__ = ["ProcessSamples"]
 
 FIRST_USE_SHARE, FIRST_USE_READINGS = 0.5, 30
-"""A process that begins during the run has first use of its own, which fades over hundreds of calls
-(the interpreter adapts code that runs often): this share of its readings, and no more than so many,
-say nothing of its pace."""
+"""A process that begins during the run has first use of its own, which decays over hundreds of
+calls (the interpreter adapts code that runs often): this share of its readings, and no more than so
+many, say nothing of its pace."""
 LEAST_READINGS = 3
 """What a life must have left to count: with fewer its growth is a guess."""
 REPLACED = 3

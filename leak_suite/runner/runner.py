@@ -202,7 +202,7 @@ class Runner:
             self._guard_factor *= 2  # of handles and threads there may be few left before it fails
 
     def _really_grew(self, now: Values) -> set[str]:
-        """What the guard rang for and settling did not undo."""
+        """What stopped a round early and is still there after settling."""
         grew = set()
         for metric, limit in _GUARDED.items():
             before, value = self._last.get(metric), now.get(metric)

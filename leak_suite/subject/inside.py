@@ -151,7 +151,7 @@ class CallableSubject(AgentSubject):
 
 
 def about_of(ready: Mapping[str, Any]) -> About:
-    """What the agent told when it was ready."""
+    """What the agent reported when it was ready."""
     environment = {k: v for k, v in ready.items() if k not in ("self_check", "blind", "port")}
     return About(environment, ready["self_check"], ready["blind"])
 

@@ -18,7 +18,7 @@ from leak_suite.subject.base import StopReason
 __all__ = ["REQUEST_SECONDS", "Workload", "needs_client"]
 
 REQUEST_SECONDS = 30.0
-"""How long a request of the workload may take, unless it is told otherwise."""
+"""How long a request of the workload may take, unless set otherwise."""
 
 QuickSampler = Callable[[], tuple[int, int, int, int, int]]
 

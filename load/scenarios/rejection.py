@@ -231,6 +231,6 @@ class Rejection(Scenario):
             if job is not None:
                 break
             seconds = retry_seconds(answer) or seconds
-        text = f"refused {_RETURNS} times, each after waiting as long as told"
+        text = f"refused {_RETURNS} times, each after waiting as long as Retry-After said"
         self._saw(invariants.READMITTED, job is not None, text)
         return job

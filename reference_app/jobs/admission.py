@@ -1,4 +1,4 @@
-"""Whether an upload may begin, told before its body is read; its place in the queue."""
+"""Whether an upload may begin, decided before its body is read; its place in the queue."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ __all__ = ["JobPace", "estimated_wait_seconds"]
 _SHORTEST, _LONGEST = 1, 300
 # Less progress than this tells no pace.
 _TELLING_SHARE = 0.05
-# Jobs slow one another down, and their last steps are not told one by one.
+# Jobs slow one another down, and their last steps are not reported one by one.
 _MARGIN = 1.25
 # For the last report to arrive, the files to be put in order, and the next job to start.
 _HANDOVER_SECONDS = 1.0

@@ -1,4 +1,4 @@
-"""How the C library's allocator is told to give memory back, inside a process and for its children.
+"""How the C library's allocator is set to give memory back, inside a process and for its children.
 
 glibc keeps one arena per thread and raises its own thresholds as large blocks are freed; both make
 a process that works in bursts stay as big as its largest burst. Elsewhere (musl, macOS, Windows)

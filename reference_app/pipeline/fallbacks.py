@@ -58,7 +58,7 @@ def lower_part(picture: Image) -> Image:
 
 
 def from_lower_part(pose: Pose, height: int) -> Pose:
-    """A pose in the lower part, told in the whole picture."""
+    """A pose in the lower part, in coordinates of the whole picture."""
     top = _cut(height) / height
     return tuple(point._replace(y=top + point.y * (1 - top)) for point in pose)
 
@@ -80,7 +80,7 @@ def _cut(height: int) -> int:
 
 
 class Fallback(NamedTuple):
-    """A way of looking at a picture, and how a pose found that way is told in the original."""
+    """A transformed picture, and how a pose found in it maps back to the original."""
 
     look: Callable[[Image], Image]
     back: Callable[[Pose, int], Pose]

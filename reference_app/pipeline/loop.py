@@ -122,7 +122,7 @@ class FrameLoop:
                     pose = self._look(frame)
                     drawing = self._plan(frame, pose) if pose is not None else None
                 self._show(frame, drawing)
-                self._tell(frame)
+                self._report_progress(frame)
             self._finish()
         return self._stats
 
@@ -249,7 +249,7 @@ class FrameLoop:
         with stage("thumbnail"):
             self._factories.write_thumbnail(self._task.folder / FILES["thumbnail"], pixels)
 
-    def _tell(self, frame: Frame) -> None:
+    def _report_progress(self, frame: Frame) -> None:
         expected = min(self._clip.duration_seconds, self._task.max_duration_seconds)
         self._reporter.advance(
             FRAMES_SHARE * frame.seconds / expected,

@@ -122,5 +122,5 @@ def _matroska(data: mmap.mmap) -> int:
 
 
 def _width(data: mmap.mmap, at: int) -> int:
-    """The length of the number here, told by its leading zeros; 0 at the end or for none."""
+    """The length of the number here, given by its leading zeros; 0 at the end or for none."""
     return 9 - data[at].bit_length() if at < len(data) and data[at] else 0

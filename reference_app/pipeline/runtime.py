@@ -54,22 +54,22 @@ class Reporter:
         self._next = 0.0
 
     def enter(self, stage: str, fraction: float, message: str) -> None:
-        """A stage begins: always told."""
+        """A stage begins: always reported."""
         self.stage = stage
         self.check()
-        self._tell(fraction, message)
+        self._report_progress(fraction, message)
 
     def advance(self, fraction: float, message: Callable[[], str]) -> None:
-        """A stage moves on: told when the last time is long enough ago."""
+        """A stage moves on: reported when the last report is long enough ago."""
         self.check()
         if self._clock() >= self._next:
-            self._tell(fraction, message())
+            self._report_progress(fraction, message())
 
     def check(self) -> None:
         """End the job here if someone asked for it."""
         if self._cancelled():
             raise PipelineCancelled(self.stage)
 
-    def _tell(self, fraction: float, message: str) -> None:
+    def _report_progress(self, fraction: float, message: str) -> None:
         self._next = self._clock() + INTERVAL_SECONDS
         self._report(Progress(self.stage, round(min(1.0, max(0.0, fraction)), 3), message))

@@ -1,4 +1,4 @@
-"""The page of a difference in a real browser: drawn, zoomed, told, and nothing fetched."""
+"""The page of a difference in a real browser: drawn, zoomed, described, and nothing fetched."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_it_draws_what_changed_and_on_demand_the_rest(browser: Any, tmp_path: Pa
     page.locator("#whole").check()
     assert "load" in boxes.all_inner_texts()
     boxes.get_by_text("keep").focus()
-    told = page.locator("#said").inner_text()
-    assert told == "keep app.py:9: 0 → 10,000 (+10,000 bytes)"
+    text = page.locator("#said").inner_text()
+    assert text == "keep app.py:9: 0 → 10,000 (+10,000 bytes)"
     boxes.get_by_text("drop").press("Enter")
     assert boxes.all_inner_texts() == ["drop"]
     boxes.get_by_text("drop").press("Enter")

@@ -1,4 +1,4 @@
-"""Whole runs: measured, judged and told."""
+"""Whole runs: measured, judged and reported."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def jobs(tmp_path: Path) -> Path:
 
 
 def test_a_clean_job_is_stable_in_a_few_seconds_and_says_on_what(jobs: Path) -> None:
-    told: list[RunProgress] = []
-    result = check(CallableSpec(f"{jobs}:nothing"), QUICK, on_progress=told.append)
+    reported: list[RunProgress] = []
+    result = check(CallableSpec(f"{jobs}:nothing"), QUICK, on_progress=reported.append)
     assert result.outcome is Outcome.STABLE, result.findings
     assert result.seconds < 10
     assert (result.details.overhead or 0) <= 0.02
@@ -57,7 +57,7 @@ def test_a_clean_job_is_stable_in_a_few_seconds_and_says_on_what(jobs: Path) -> 
     assert result.details.tolerances == {}
     assert result.environment["python"]
     assert result.environment["allocator"]
-    assert [str(news).partition(":")[0] for news in told][:3] == [
+    assert [str(event).partition(":")[0] for event in reported][:3] == [
         "starting",
         "warming up",
         "measuring",
@@ -116,8 +116,8 @@ def test_what_covers_a_metric_stands_in_the_table_of_probes_alone() -> None:
 
 
 def test_ctrl_c_while_measuring_brings_the_verdict_on_what_there_is(jobs: Path) -> None:
-    def listen(news: RunProgress) -> None:
-        if news.stage == "measuring" and news.seconds > 0.3:
+    def listen(event: RunProgress) -> None:
+        if event.stage == "measuring" and event.seconds > 0.3:
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted) as caught:
@@ -140,21 +140,21 @@ def test_ctrl_c_while_the_subject_works_does_not_wait_for_it(jobs: Path) -> None
 
 
 def test_a_soak_runs_its_whole_time_and_tells_how_it_stands_meanwhile(jobs: Path) -> None:
-    told: list[RunResult] = []
+    reported: list[RunResult] = []
 
-    def listen(news: RunProgress) -> None:
-        if news.stage == "measuring" and news.result is not None:
-            told.append(news.result())
+    def listen(event: RunProgress) -> None:
+        if event.stage == "measuring" and event.result is not None:
+            reported.append(event.result())
 
     began = time.monotonic()
     options = Options(max_seconds=3, soak=True, attribution=False)
     result = check(CallableSpec(f"{jobs}:nothing"), options, on_progress=listen)
     assert result.outcome is Outcome.STABLE
     assert time.monotonic() - began >= 2.5
-    assert {one.outcome for one in told} == {Outcome.INCONCLUSIVE}
-    assert {one.reason for one in told} == {STILL_RUNNING}
-    assert told[-1].iterations <= result.iterations
-    assert RunResult.from_json(told[-1].to_json()).series == told[-1].series
+    assert {one.outcome for one in reported} == {Outcome.INCONCLUSIVE}
+    assert {one.reason for one in reported} == {STILL_RUNNING}
+    assert reported[-1].iterations <= result.iterations
+    assert RunResult.from_json(reported[-1].to_json()).series == reported[-1].series
 
 
 def test_a_soak_ends_early_for_growth(jobs: Path) -> None:
@@ -193,10 +193,10 @@ def test_a_leaking_fastapi_route_grows_and_its_clean_twin_does_not(tmp_path: Pat
 
 
 def test_the_environment_tells_the_allocator_and_its_settings() -> None:
-    told = environment({}, {"MALLOC_ARENA_MAX": "1", "LD_PRELOAD": "/x/libjemalloc.so.2"})
-    assert told["allocator"] == "jemalloc"
-    assert told["allocator_settings"]["MALLOC_ARENA_MAX"] == "1"
-    assert "HOME" not in told["allocator_settings"]
+    reported = environment({}, {"MALLOC_ARENA_MAX": "1", "LD_PRELOAD": "/x/libjemalloc.so.2"})
+    assert reported["allocator"] == "jemalloc"
+    assert reported["allocator_settings"]["MALLOC_ARENA_MAX"] == "1"
+    assert "HOME" not in reported["allocator_settings"]
 
 
 def test_importing_the_door_is_light() -> None:

@@ -31,7 +31,7 @@ def result(outcome: Outcome) -> RunResult:
 
 
 class FakeCheck:
-    """Stands where the real check does, remembers what it was given, answers as it was told."""
+    """Stands where the real check does, remembers what it was given, answers as it was set up."""
 
     def __init__(self, answer: Outcome | BaseException) -> None:
         self.answer = answer

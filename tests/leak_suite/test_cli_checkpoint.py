@@ -1,4 +1,4 @@
-"""What `leak-suite run` does while it measures, and when it is told to stop."""
+"""What `leak-suite run` does while it measures, and when it is to stop."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def result(outcome: Outcome, reason: str = "") -> RunResult:
 class Telling:
     """Stands where the real check does: tells what it was given, then ends as it was given."""
 
-    def __init__(self, news: list[RunProgress], end: RunResult | BaseException) -> None:
-        self.news, self.end = news, end
+    def __init__(self, events: list[RunProgress], end: RunResult | BaseException) -> None:
+        self.events, self.end = events, end
         self.after: Callable[[], Any] = lambda: None
         self.options = Options()
 
     def __call__(self, spec: object, options: Options, *, on_progress: Any) -> RunResult:
         del spec
         self.options = options
-        for news in self.news:
-            on_progress(news)
+        for event in self.events:
+            on_progress(event)
         self.after()
         if isinstance(self.end, BaseException):
             raise self.end

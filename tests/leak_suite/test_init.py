@@ -1,4 +1,4 @@
-"""`leak-suite init`: what it finds, writes and refuses; and that its next command works as told."""
+"""`leak-suite init`: what it finds, writes and refuses; and that its next command works."""
 
 from __future__ import annotations
 

@@ -42,13 +42,13 @@ STABLE: dict[str, tuple[Value, Tolerance, float, str]] = {
     "a cache of 10000 entries": (lambda n: 4e3 * min(n, 10_000), BYTES, 0.5, Cause.PLATEAU),
     "a step of 512 KiB": (lambda n: 512 * KIB * (n > 6000), BYTES, 0.05, Cause.PLATEAU),
     "a first use of 2 MiB": (lambda n: 2 * MIB * (n > 0), BYTES, 0.05, Cause.FIRST_USE),
-    "a drift that fades": (
+    "a drift that decays": (
         lambda n: 205 * 10_000 * (1 - math.exp(-n / 10_000)),
         BYTES,
         0.3,
         Cause.PLATEAU,
     ),
-    "a drift that fades, slowly": (
+    "a drift that decays, slowly": (
         lambda n: 205 * 10_000 * (1 - math.exp(-n / 10_000)),
         BYTES,
         2.0,

@@ -179,7 +179,7 @@ def running(settings: Settings, factories: ServiceFactories | None = None) -> It
 
 
 def settings_for(spool: Path, **changes: Any) -> Settings:
-    """Settings for a test: threads, and little patience."""
+    """Settings for a test: threads, and short timeouts."""
     spool.mkdir(exist_ok=True)
     values = {"workers": "thread", "spool_dir": spool, "drain_seconds": 2.0, **changes}
     return Settings(**values)

@@ -136,8 +136,8 @@ def test_the_status_follows_the_share_of_the_limit(percent: float, status: str) 
 
 
 def test_the_tree_and_its_workers_are_what_the_kernel_says() -> None:
-    ballast = "import time; b = b'x' * (40 << 20); print('up', flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", ballast], stdout=subprocess.PIPE) as child:
+    allocation = "import time; b = b'x' * (40 << 20); print('up', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", allocation], stdout=subprocess.PIPE) as child:
         try:
             assert child.stdout is not None
             child.stdout.readline()
@@ -264,7 +264,7 @@ def test_a_real_excess_is_noticed_and_recovered_from(serve: Callable[..., Runnin
     resting = service.memory()["memory"]["resting_bytes"] // MIB
     tight = serve(memory_soft_mb=resting + 40, memory_hard_mb=resting + 60)
     assert tight.upload().status_code == 202
-    ballast = bytearray(b"x") * (120 * MIB)
+    allocation = bytearray(b"x") * (120 * MIB)
     assert tight.upload().status_code == 503
-    del ballast
+    del allocation
     assert until(lambda: tight.upload().status_code == 202)

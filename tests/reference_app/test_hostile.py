@@ -13,7 +13,7 @@ from tests.reference_app.conftest import Server, descriptors, served, until
 
 
 def send(server: Server, file: HostileFile) -> str | None:
-    """Send one file; returns the complaint if the service did something that it may not."""
+    """Send one file; returns an error text if the service did something that it may not."""
     answer = server.upload(file.path.read_bytes(), file.filename, file.content_type)
     if answer.status_code not in file.statuses:
         return f"{file.name}: {answer.status_code}, {answer.text}"
@@ -36,7 +36,7 @@ def test_hostile_files_are_refused_or_fail_with_a_reason_and_leave_nothing(tmp_p
         send(server, files[0])
         process = psutil.Process(server.process.pid)
         before = (descriptors(process), len(server.tree()))
-        complaints = [complaint for file in files if (complaint := send(server, file))]
+        complaints = [error for file in files if (error := send(server, file))]
         assert complaints == []
         until(lambda: (descriptors(process), len(server.tree())) == before)
         assert server.files() == []

@@ -127,19 +127,19 @@ def test_the_index_names_every_route(service: Running) -> None:
 
 
 def test_health_memory_tells_all_that_it_should(service: Running) -> None:
-    told = service.memory()
-    assert told["status"] in ("healthy", "warning", "critical")
-    assert told["timestamp"].endswith("+00:00")
+    figures = service.memory()
+    assert figures["status"] in ("healthy", "warning", "critical")
+    assert figures["timestamp"].endswith("+00:00")
     wanted = {"tree_bytes", "rss_bytes", "resting_bytes", "percent", "limit_bytes", "limit_source"}
-    assert wanted <= told["memory"].keys()
-    assert set(told["jobs"]) == {
+    assert wanted <= figures["memory"].keys()
+    assert set(figures["jobs"]) == {
         "pending", "processing", "completed", "failed", "cancelled", "uploading", "total",
     }  # fmt: skip
-    assert set(told["peaks"]) == {"processing", "pending", "memory_bytes", "resting_bytes"}
-    assert told["peaks"]["memory_bytes"] >= told["memory"]["tree_bytes"] > MIB
-    assert told["limits"]["memory_hard_mb"] == 450
-    share = 100 * told["memory"]["tree_bytes"] / told["memory"]["limit_bytes"]
-    assert told["memory"]["percent"] == pytest.approx(share, abs=0.1)
+    assert set(figures["peaks"]) == {"processing", "pending", "memory_bytes", "resting_bytes"}
+    assert figures["peaks"]["memory_bytes"] >= figures["memory"]["tree_bytes"] > MIB
+    assert figures["limits"]["memory_hard_mb"] == 450
+    share = 100 * figures["memory"]["tree_bytes"] / figures["memory"]["limit_bytes"]
+    assert figures["memory"]["percent"] == pytest.approx(share, abs=0.1)
 
 
 def test_metrics_count_and_never_name_a_job(service: Running) -> None:

@@ -58,7 +58,7 @@ def broken(*_: object, **__: object) -> Any:
     raise Broken("on purpose")
 
 
-class Ledger:
+class Resources:
     """PipelineFactories as they are, with every opening and closing written down."""
 
     def __init__(self) -> None:
@@ -118,8 +118,8 @@ def nothing_left() -> Any:
     until(lambda: all(now <= then for now, then in zip(handles(), before, strict=True)), 5)
 
 
-def assert_clean(ledger: Ledger, task: Task, *, may_remain: tuple[str, ...] = ()) -> None:
-    assert sorted(ledger.closed) == sorted(ledger.opened)
+def assert_clean(resources: Resources, task: Task, *, may_remain: tuple[str, ...] = ()) -> None:
+    assert sorted(resources.closed) == sorted(resources.opened)
     left = {path.name for path in task.folder.iterdir()} - set(may_remain)
     assert left == set(), "half-made results stayed"
 
@@ -128,37 +128,37 @@ FINISHED = ("thumbnail.jpg", "landmarks.csv", "video.mp4")
 
 
 def test_a_job_that_ends_well_closes_all(task: Task) -> None:
-    ledger = Ledger()
-    summary = process(task, ledger.parts)
-    assert sorted(ledger.opened) == sorted(OPENERS)
-    assert_clean(ledger, task, may_remain=tuple(summary.files.values()))
+    resources = Resources()
+    summary = process(task, resources.parts)
+    assert sorted(resources.opened) == sorted(OPENERS)
+    assert_clean(resources, task, may_remain=tuple(summary.files.values()))
 
 
 @pytest.mark.parametrize("field", [*OPENERS, *CALLS])
 def test_a_part_that_breaks_leaves_the_others_closed(task: Task, field: str) -> None:
-    ledger = Ledger()
-    parts = dataclasses.replace(ledger.parts, **{field: broken})
+    resources = Resources()
+    parts = dataclasses.replace(resources.parts, **{field: broken})
     with pytest.raises((StageFailed, Broken)) as failure:
         process(task, parts)
     assert "on purpose" in str(failure.value)
-    assert_clean(ledger, task, may_remain=FINISHED)
+    assert_clean(resources, task, may_remain=FINISHED)
 
 
 @pytest.mark.parametrize(("field", "method", "stage"), METHODS)
 def test_a_part_that_breaks_at_work_is_closed_with_the_others(
     task: Task, field: str, method: str, stage: str
 ) -> None:
-    ledger = Ledger()
+    resources = Resources()
     with pytest.raises(StageFailed) as failure:
-        process(task, ledger.with_broken_method(field, method))
+        process(task, resources.with_broken_method(field, method))
     assert failure.value.stage == stage
-    assert field in ledger.opened
-    assert_clean(ledger, task, may_remain=FINISHED)
+    assert field in resources.opened
+    assert_clean(resources, task, may_remain=FINISHED)
 
 
 @pytest.mark.parametrize("polls", [0, 1, 2, 5, 9, 14, 17, 20])
 def test_cancelling_at_any_moment_closes_all(task: Task, polls: int) -> None:
-    ledger = Ledger()
+    resources = Resources()
     asked = 0
 
     def cancelled() -> bool:
@@ -167,8 +167,8 @@ def test_cancelling_at_any_moment_closes_all(task: Task, polls: int) -> None:
         return asked > polls
 
     with pytest.raises(PipelineCancelled):
-        process(task, ledger.parts, cancelled=cancelled)
-    assert_clean(ledger, task, may_remain=FINISHED)
+        process(task, resources.parts, cancelled=cancelled)
+    assert_clean(resources, task, may_remain=FINISHED)
 
 
 @pytest.mark.parametrize(("source", "times"), [("stream", 1), ("batch", 2)])
@@ -189,23 +189,23 @@ def test_cancelling_is_asked_for_at_every_frame(
 
 @pytest.mark.parametrize("stage", ["probe", "frames", "preview", "done"])
 def test_a_watcher_that_raises_ends_the_job_and_all_is_closed(task: Task, stage: str) -> None:
-    ledger = Ledger()
+    resources = Resources()
 
     def report(progress: Progress) -> None:
         if progress.stage == stage:
             raise ConnectionError("nobody is listening")
 
     with pytest.raises(ConnectionError):
-        process(task, ledger.parts, report=report)
-    assert_clean(ledger, task, may_remain=(*FINISHED, "preview.mp4"))
+        process(task, resources.parts, report=report)
+    assert_clean(resources, task, may_remain=(*FINISHED, "preview.mp4"))
 
 
 def test_a_half_written_preview_is_removed(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reference_app.pipeline.preview.publish", broken)
-    ledger = Ledger()
+    resources = Resources()
     with pytest.raises(StageFailed, match="preview failed"):
-        process(task, ledger.parts)
-    assert_clean(ledger, task, may_remain=FINISHED)
+        process(task, resources.parts)
+    assert_clean(resources, task, may_remain=FINISHED)
 
 
 def test_parts_travel_to_another_process() -> None:

@@ -174,17 +174,17 @@ def test_smart_detection_finds_at_least_as_many_bodies(walk: WalkingClip, tmp_pa
     assert summary.detected >= 2
 
 
-def test_progress_goes_up_and_is_told_a_few_times_a_second(
+def test_progress_goes_up_and_is_reported_a_few_times_a_second(
     walk: WalkingClip, tmp_path: Path
 ) -> None:
-    told: list[Progress] = []
-    summary = process(Task(walk.path, tmp_path), report=told.append)
-    fractions = [progress.fraction for progress in told]
+    reported: list[Progress] = []
+    summary = process(Task(walk.path, tmp_path), report=reported.append)
+    fractions = [progress.fraction for progress in reported]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
-    stages = list(dict.fromkeys(progress.stage for progress in told))
+    stages = list(dict.fromkeys(progress.stage for progress in reported))
     assert stages == ["probe", "frames", "preview", "done"]
-    assert len(told) <= len(stages) + summary.wall_seconds / 0.3 + 1
+    assert len(reported) <= len(stages) + summary.wall_seconds / 0.3 + 1
 
 
 def test_naming_the_pipeline_loads_none_of_its_libraries() -> None:

@@ -1,4 +1,4 @@
-"""Ways of looking: each maps its poses back to the picture as it is, and few are remembered."""
+"""Detection fallbacks: each maps its poses back to the picture as it is, and few are remembered."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pose_of(visibility: float) -> Pose:
 
 
 class Scripted:
-    """Sees what it is told to, call by call."""
+    """Sees what it is set up to, call by call."""
 
     def __init__(self, *visibilities: float | None) -> None:
         self.script = list(visibilities)

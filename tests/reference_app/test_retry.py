@@ -1,4 +1,4 @@
-"""When a refused client is told to come back: worked out from what runs, never from hope."""
+"""When a refused client is asked to come back: worked out from what runs, never from hope."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def test_a_job_that_has_just_begun_beside_a_slow_one_is_not_taken_for_a_quick_on
 
 
 def test_more_progress_never_makes_the_wait_longer() -> None:
-    told = [
+    estimates = [
         estimated_wait_seconds([JobPace(6.0, 5.0, done / 100, done / 100)], 60.0)
         for done in range(5, 101)
     ]
-    assert told == sorted(told, reverse=True)
+    assert estimates == sorted(estimates, reverse=True)
 
 
 def changed(service: Running, job_id: str, **changes: Any) -> None:
@@ -86,7 +86,7 @@ def changed(service: Running, job_id: str, **changes: Any) -> None:
     service.call(update(store, job_id, lambda job, _: change(job, version=job.version + 1)))
 
 
-def tell(service: Running, job_id: str, share: float) -> None:
+def report_progress(service: Running, job_id: str, share: float) -> None:
     """Let a running job have got so far."""
     store = service.container.store
     service.call(update(store, job_id, lambda job, now: job.beaten(1, now, 30.0, (share, "On"))))
@@ -103,11 +103,11 @@ def test_a_full_queue_behind_slow_jobs_after_quick_ones_tells_the_slow_ones_time
     until(lambda: all(service.status(job_id)["progress"] for job_id in running))
     clock.monotonic_ahead = 40
     for job_id in running:
-        tell(service, job_id, 0.75)
+        report_progress(service, job_id, 0.75)
     # A quarter took forty seconds, and a quarter is left; the quick jobs are no measure of these.
     assert 51 <= int(service.upload().headers["retry-after"]) <= 60
     for job_id in running:
-        tell(service, job_id, 0.99)
+        report_progress(service, job_id, 0.99)
     assert 2 <= int(service.upload().headers["retry-after"]) <= 4
 
 

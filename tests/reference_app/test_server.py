@@ -248,10 +248,10 @@ def test_running_workers_are_not_resting_memory(server: Server) -> None:
 
 def test_health_memory_agrees_with_a_look_from_outside(server: Server) -> None:
     server.wait(server.start())
-    told = server.memory()["memory"]["tree_bytes"]
+    reported = server.memory()["memory"]["tree_bytes"]
     processes = [psutil.Process(server.process.pid), *server.tree()]
     seen = sum(process.memory_full_info().pss for process in processes)
-    assert told == pytest.approx(seen, rel=0.05)
+    assert reported == pytest.approx(seen, rel=0.05)
 
 
 @pytest.mark.slow

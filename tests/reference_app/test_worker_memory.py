@@ -38,8 +38,8 @@ def after_importing(*names: str) -> tuple[set[str], int]:
     found = subprocess.run(
         [sys.executable, "-c", _LOOK, *names], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    told = json.loads(found.stdout)
-    return {name.partition(".")[0] for name in told["modules"]}, told["bytes"]
+    report = json.loads(found.stdout)
+    return {name.partition(".")[0] for name in report["modules"]}, report["bytes"]
 
 
 def test_a_worker_loads_nothing_of_the_web_framework() -> None:

@@ -1,4 +1,4 @@
-"""Clean: one step, first use, saw-teeth and drift that fades."""
+"""Clean: one step, first use, saw-teeth and drift that decays."""
 
 from __future__ import annotations
 

@@ -149,16 +149,16 @@ def newest_cached(cache: Any, table: dict[Any, Any], most: int) -> list[tuple[An
     """(key, link, result) of the newest entries of a `functools` cache.
 
     A link refers to its result, but does not tell the collector; the cache does. Empty where the
-    results cannot be told.
+    results cannot be distinguished.
     """
     newest = [(key, dict.get(table, key)) for key, _ in zip(dict.__reversed__(table), range(most))]  # noqa: B905 - 3.9
-    told = gc.get_referents(cache)[-4 * most - 16 :]
+    referents = gc.get_referents(cache)[-4 * most - 16 :]
     found: list[tuple[Any, ...]] = []
     for key, link in newest:
-        at = next((i for i in range(len(told) - 2, -1, -1) if told[i] is key), None)
+        at = next((i for i in range(len(referents) - 2, -1, -1) if referents[i] is key), None)
         if at is None:
             return []
-        found.append((key, link, told[at + 1]))
+        found.append((key, link, referents[at + 1]))
     return found
 
 

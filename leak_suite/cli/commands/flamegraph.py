@@ -121,7 +121,7 @@ def _recording(arguments: Namespace) -> Made:
             iterations=arguments.iterations,
             native=arguments.native,
             max_seconds=parse_number("--max-seconds", parse_duration, arguments.max_seconds),
-            tell=on_progress or (lambda _: None),
+            on_progress=on_progress or (lambda _: None),
         )
 
 

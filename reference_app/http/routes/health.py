@@ -32,7 +32,7 @@ async def health() -> dict[str, str]:
 async def ready(container: Container) -> dict[str, str]:
     """Whether an upload would be taken in: storage, jobs' records, workers; 503 says what fails.
 
-    A full queue is no reason: it is told at the upload, with a time to come back.
+    A full queue is no reason: the upload is refused, with a time to come back.
     """
     failing = await container.failing()
     if failing:
