@@ -97,7 +97,9 @@ def _watched(
         has_fallen = has_fallen or any(falls[name] for name in held if _is_live(name))
         if has_fallen:
             verdict = judge(False, frozenset())
-            if verdict.done:
+            # What rises after the fall may be the next tooth.
+            rising = {f.metric for f in verdict.findings if f.outcome is Outcome.GROWING}
+            if verdict.done and not rising & held.keys():
                 return verdict.findings
         elif until is not None and runner.iterations > until:
             break

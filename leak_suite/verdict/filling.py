@@ -26,7 +26,7 @@ def judged_filling(
     """
     judged = [filling(f, budgets=budgets, allowance=allowance, pace=pace) for f in findings]
     leaders = [f for f in judged if f.cause is Cause.FILLING and f.metric not in RESIDENT]
-    if not leaders or any(_is_leak(f) and f.metric not in RESIDENT for f in judged):
+    if not leaders or any(_is_leak(f) and not _may_follow(f) for f in judged):
         return tuple(judged)
     return tuple(
         _following(f, leaders, budgets=budgets, allowance=allowance, pace=pace) for f in judged
@@ -175,12 +175,20 @@ def _following(
 ) -> Finding:
     """Resident memory that grows by no more than a container that fills, or was stopped early."""
     containers = leaders[0].containers
-    follows = finding.metric in RESIDENT and (
-        _is_leak(finding) or finding.cause is Cause.STOPPED_EARLY
-    )
-    if not follows or not _carries_resident(finding, containers):
+    if not _may_follow(finding) or not _carries_resident(finding, containers):
         return finding
     return _filled(finding, containers, budgets, allowance, pace)
+
+
+def _may_follow(finding: Finding) -> bool:
+    """Whether it is a coarser view of what live metrics saw, or grew while it filled only.
+
+    A heap that grew by the steps of a table shows no line once the container is full.
+    """
+    if finding.metric == "heap":
+        return _is_leak(finding) and not finding.sites and not finding.containers
+    early = finding.cause is Cause.STOPPED_EARLY
+    return finding.metric in RESIDENT and (_is_leak(finding) or early)
 
 
 def _filled(

@@ -141,6 +141,14 @@ def test_resident_memory_is_no_excuse_while_live_memory_leaks() -> None:
     assert [f.outcome for f in (found[0], found[2])] == [Outcome.GROWING] * 2
 
 
+def test_a_heap_without_a_line_follows_a_container_that_fills_by_no_more_than_it_takes() -> None:
+    blocks = growing(container(growth=2.0), metric="blocks", rate=2.0, sites=())
+    steps, leak = growing(rate=80.0, sites=()), growing(rate=5_000.0, sites=())
+    for heap, cause in ((steps, Cause.FILLING), (leak, Cause.LEAK), (growing(), Cause.LEAK)):
+        found = judged_filling([blocks, heap], budgets={}, allowance=ALLOWANCE, pace=1.0)
+        assert found[1].cause is cause
+
+
 # -- containers that are emptied at times
 
 
@@ -293,6 +301,19 @@ def beside():
 class Rows(dict):
     def __len__(self): raise RuntimeError("no length")
 
+class Recent:
+    def __init__(self, capacity):
+        self.capacity = capacity
+        self.rows = collections.OrderedDict()
+
+    def put(self, key):
+        self.rows[key] = [key]
+        if len(self.rows) > self.capacity:
+            self.rows.popitem(last=False)
+
+RECENT = Recent(1_000_000)
+def recent(): RECENT.put(next(NUMBERS))
+
 ROWS = Rows()
 def liar(): ROWS[next(NUMBERS)] = bytes(500)  # LEAKS
 """
@@ -325,6 +346,12 @@ def test_a_bounded_cache_that_fills_is_stable_with_its_bound_line_and_full_size(
     full = next(c for c in found.clauses if c.kind is ClauseKind.FULL_WITHIN_ALLOWANCE)
     assert full.value == pytest.approx(250e6, rel=0.25)
     assert RunResult.from_json(result.to_json()).findings == result.findings
+
+
+def test_a_cache_by_convention_that_fills_is_stable(jobs: Path) -> None:
+    result = run(jobs, "recent")
+    assert result.outcome is Outcome.STABLE, [f.reason for f in result.findings]
+    assert "bounded by capacity" in result.finding("blocks").reason
 
 
 def test_a_bounded_cache_that_is_too_large_when_full_is_over_budget(jobs: Path) -> None:

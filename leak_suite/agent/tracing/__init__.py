@@ -179,9 +179,11 @@ class Tracing:
             cache = bounds.cache_of(item)
             row["made"], row["sampled"] = made_of(item, self._recording, first, seen, cache)
             row["bound"], row["bounded_by"] = bounds.of(item, row["length"])
-            row["emptied"], limit = bounds.emptied(path, [stack for stack, _ in inserted])
-            if row["bound"] is None and limit is not None:
-                row["bound"], row["bounded_by"] = limit, "the length that it is emptied at"
+            row["emptied"] = []
+            if row["bound"] is None:
+                stacks = [stack for stack, _ in inserted]
+                row["emptied"], row["bound"] = bounds.emptied(path, stacks)
+                row["bounded_by"] = "" if row["bound"] is None else "the length it is emptied at"
             row.update(path=path, own=own, inserted=lines)
             if path.endswith(CACHE_MARK):
                 row["bound"] = cache_bound(item)
