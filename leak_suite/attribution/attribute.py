@@ -195,6 +195,10 @@ class _Work:
         for turn in range(TURNS):
             try:
                 traces = self._trace(places, n)
+                # A worker may be replaced while it is traced: then another one, and for less long.
+                ended = {p: places[p] for p, trace in traces.items() if isinstance(trace, Clause)}
+                if ended and not found:
+                    traces = {**traces, **self._trace(ended, max(1, n // 2))}
             except LeakSuiteError:
                 if not found:
                     raise
@@ -202,6 +206,8 @@ class _Work:
             for process, wanted in places.items():
                 trace = traces[process]
                 for finding in wanted:
+                    if isinstance(trace, Clause) and _key(finding) in found:
+                        continue  # an earlier turn has said more
                     found[_key(finding)] = (
                         _with_clauses(finding, trace)
                         if isinstance(trace, Clause)

@@ -19,6 +19,10 @@ LEAST_READINGS = 3
 """What a life must have left to count: with fewer its growth is a guess."""
 REPLACED = 3
 """So many processes of a group have ended, and it counts as one whose processes are replaced."""
+COMPLETE = 0.8
+"""Lives of this share of the usual length are compared: in shorter ones caches may still fill."""
+LATE_TWELFTHS = (12, 8, 6)
+"""Of the second half of a life: all of it, two thirds and half."""
 PASSING_ITERATIONS = 2
 """A process that was there for no more than so many iterations served one of them."""
 READINGS_PER_LIFE = 10
@@ -142,7 +146,9 @@ class ProcessSamples:
             if len(kept) >= LEAST_READINGS or (kept and life.first <= self._warm_up):
                 judged.append((readings, kept))
         if self._is_replaced(lives) and len(judged) >= REPLACED:
-            pace = median(self._pace(kept) for _, kept in judged)
+            whole = COMPLETE * self._usual_span(lives)
+            complete = [kept for readings, kept in judged if self._reach(readings) >= whole]
+            pace = median(self._late_pace(kept) for kept in complete) if complete else 0.0
             pace = pace if abs(pace) * self._usual_span(lives) >= minimum else 0.0
             grown = [self._at_pace(readings, pace) for readings, _ in judged]
         else:
@@ -166,6 +172,16 @@ class ProcessSamples:
         (first, low), (last, high) = readings[0], readings[-1]
         span = self._iterations[last] - self._iterations[first]
         return (high - low) / span if span > 0 else 0.0
+
+    def _reach(self, readings: list[tuple[int, float]]) -> int:
+        """Iterations from the first of the readings to the last."""
+        return self._iterations[readings[-1][0]] - self._iterations[readings[0][0]]
+
+    def _late_pace(self, readings: list[tuple[int, float]]) -> float:
+        """The slowest pace of the ends of a life: what fills has ended there, a leak goes on."""
+        lengths = (len(readings) * part // 12 for part in LATE_TWELFTHS)
+        ends = [readings[-length:] for length in lengths if length >= LEAST_READINGS]
+        return min((self._pace(end) for end in ends), default=self._pace(readings))
 
     def _at_pace(
         self,

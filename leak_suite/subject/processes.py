@@ -26,6 +26,8 @@ _PYTHON = re.compile(r"(python|pypy)[\d.]*t?d?$")
 _INSIDE = (
     "heap", "blocks", "gc_objects", "garbage", "fds", "threads", "python_threads", "tasks",
 )  # fmt: skip
+_REPLACED = 3
+"""So many processes of a group have ended, and others will take the place of those that live."""
 _FIRST_SIGHTS = 2
 """A Python process is called one without an agent after so many readings: it may be starting."""
 
@@ -169,6 +171,15 @@ class Processes:
         rows: list[Any] = answer.get("rows", [])
         return rows
 
+    def _to_trace(self, group: str, metric: str) -> Member | None:
+        """The process that grew most; where they are replaced, the one that has most before it."""
+        lives = [m for m in self._members.values() if m.group == group and m.ready]
+        ended = [m for m in lives if life_of(m.life.pid) is None]
+        if len(ended) < _REPLACED:
+            return self.most_grown(group, metric)
+        living = [m for m in lives if m not in ended and self._has_agent(m)]
+        return max(living, key=lambda m: m.life.start, default=None)
+
     def most_grown(self, group: str, metric: str) -> Member | None:
         """The living process of `group`, with an agent, in which `metric` rose most."""
         living = [
@@ -200,7 +211,7 @@ class Processes:
     def begin_trace(self, plan: Mapping[str, Any], group: str) -> dict[str, Any]:
         """Trace the process of `group` that grew most; the answer's `share` is its part of it."""
         metric = str(plan.get("metric", "heap"))
-        member = self.most_grown(group, metric)
+        member = self._to_trace(group, metric)
         if member is None:
             raise SubjectError(f"no process of {group} has an agent")
         answer = self.ask(member, f"trace_begin {words_of(plan)}")

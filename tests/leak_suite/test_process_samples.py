@@ -56,6 +56,13 @@ def test_what_each_life_loads_for_itself_is_no_pace_that_all_share() -> None:
     assert len(set(heap(collected(lives)))) == 1
 
 
+def test_a_cache_that_fills_for_most_of_each_life_is_no_pace() -> None:
+    """As `urlsplit` in a server: 128 entries, in workers that are replaced after 200 requests."""
+    life = [100.0 + 20 * min(i, 13) for i in range(20)]
+    values = heap(collected({pid: (20 * pid, life) for pid in range(5)}))
+    assert len(set(values)) == 1
+
+
 def test_growth_that_a_life_never_adds_up_to_the_minimum_is_left_out() -> None:
     lives = {pid: (12 * pid, [100.0 + i for i in range(12)]) for pid in range(5)}
     samples = collected(lives)
