@@ -122,6 +122,12 @@ def agents_in(hub: AgentHub) -> dict[int, AgentLink]:
     return {link.life.pid: link for link in hub.links()}
 
 
+def readable(hub: AgentHub) -> set[int]:
+    """The processes whose agent answers with what it read."""
+    answers = hub.ask(hub.links(), "read", WAIT_SECONDS)
+    return {life.pid for life, answer in answers.items() if answer["values"]["heap"] > 0}
+
+
 @pytest.mark.parametrize("start", STARTS)
 def test_the_agent_reaches_a_process_however_it_is_started(
     hub: AgentHub, tmp_path: Path, start: str
@@ -132,10 +138,8 @@ def test_the_agent_reaches_a_process_however_it_is_started(
         pids = [int(program.stdout.readline())]
         if start.startswith(("pool", "grandchild")):
             pids.append(int(program.stdout.readline()))
-        until(lambda: {*pids, program.pid} <= set(agents_in(hub)))
-        answers = hub.ask(hub.links(), "read", WAIT_SECONDS)
-        read = {life.pid: answer["values"] for life, answer in answers.items()}
-        assert all(read[pid]["heap"] > 0 for pid in (*pids, program.pid))
+        # One that is between fork and exec answers for a moment, and again when it has begun anew.
+        until(lambda: {*pids, program.pid} <= readable(hub))
     finally:
         _, errors = program.communicate("")
     assert (errors, program.returncode) == ("", 0)
