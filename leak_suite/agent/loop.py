@@ -12,38 +12,12 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    QuickSample = tuple[int, int, int, int, int]
+    from .growth_guard import GrowthGuard
 
-__all__ = ["Guard", "Loop", "describe_error", "is_coroutine_function"]
+__all__ = ["Loop", "describe_error", "is_coroutine_function"]
 
 _CHUNK_SECONDS = 0.03
 _COROUTINE = 0x80
-_MIB = 1 << 20
-
-# What a round may grow by before it ends early, so that a leak is judged long before it hurts.
-_GUARD = (4 * _MIB, 16, 8, 8, 128)
-
-
-class Guard:
-    """Watches growth inside a round; `guard_factor` times its limits end the round."""
-
-    def __init__(self, quick_sample: Callable[[], QuickSample], guard_factor: float = 1.0) -> None:
-        self._quick_sample = quick_sample
-        self._limits = tuple(limit * guard_factor for limit in _GUARD)
-        self._start = quick_sample()
-        self.fraction = 0.0
-        self.cost = 0.0
-
-    def tripped(self) -> bool:
-        """Whether something grew by its limit since the round began; what it costs adds up."""
-        started = time.thread_time()
-        now = self._quick_sample()
-        self.cost += time.thread_time() - started
-        self.fraction = max(
-            (value - start) / limit
-            for value, start, limit in zip(now, self._start, self._limits)  # noqa: B905 - 3.9
-        )
-        return self.fraction >= 1.0
 
 
 class Loop:
@@ -89,7 +63,7 @@ class Loop:
         loop.close()
 
     def round(
-        self, iterations: int, seconds: float, guard: Guard, alive: Callable[[], bool]
+        self, iterations: int, seconds: float, guard: GrowthGuard, alive: Callable[[], bool]
     ) -> tuple[int, float, str, str | None]:
         """Up to `iterations` in up to `seconds`: (done, seconds in them, why it ended, error).
 

@@ -8,7 +8,8 @@ import time
 
 from . import target
 from .details import describe
-from .loop import Guard, Loop, describe_error
+from .growth_guard import GrowthGuard
+from .loop import Loop, describe_error
 from .metric_reader import MetricReader
 from .selfcheck import check_probes
 from .tracked import Counter, track
@@ -63,7 +64,7 @@ class Session:
     ) -> dict[str, Any]:
         """Repeat the workload, settle, read. What was done, what it cost and what is there now."""
         self.meter.proc.reset_peak()
-        guard = Guard(self.meter.quick_sample, guard_factor)
+        guard = GrowthGuard(self.meter.quick_sample, guard_factor)
         done, spent, stop_reason, error = self.loop.round(iterations, seconds, guard, alive)
         peak = self.peak()
         reply = self.read()

@@ -48,7 +48,7 @@ class Workload:
         request_seconds: float = REQUEST_SECONDS,
     ) -> None:
         self._agent_loop = agent_module("loop")
-        self._guard = partial(self._agent_loop.Guard, quick_sample)
+        self._guard = partial(agent_module("growth_guard").GrowthGuard, quick_sample)
         self._cancel = cancel
         self._target = target
         self._client: httpx.Client | httpx.AsyncClient | None = None
