@@ -50,10 +50,11 @@ class Resident:
         self._thread_id = 0
         self._rest = b""
         self._forked = False
+        self._ended = False
 
     def start(self) -> None:
         """Connect, say who this is, and answer from now on; nothing where nobody listens."""
-        if self._running is not None:
+        if self._running is not None or self._ended:
             return
         if self._socket is None and not self._connect():
             return
@@ -61,13 +62,17 @@ class Resident:
         self._wake = (_moved_up(self._wake[0]), _moved_up(self._wake[1]))
         for fd in self._wake:
             self._remember(fd)
-        running = self._running = _thread.allocate_lock()
+        running, begun = _thread.allocate_lock(), _thread.allocate_lock()
         running.acquire()
+        begun.acquire()
         try:
-            _thread.start_new_thread(self._serve, (running,))
+            _thread.start_new_thread(self._serve, (running, begun))
         except RuntimeError:  # no thread can be had: the host sees this process from outside
-            self._running = None
             self.close()
+            return
+        self._running = running
+        # An interpreter that ends while a thread is only being made crashes, up to 3.11 at least.
+        begun.acquire()
 
     def _connect(self) -> bool:
         import _socket
@@ -121,8 +126,9 @@ class Resident:
 
     # ---- the thread
 
-    def _serve(self, running: Any) -> None:
+    def _serve(self, running: Any, begun: Any) -> None:
         self._thread_id = _thread.get_native_id()
+        begun.release()
         try:
             while self._answer_next():
                 pass
@@ -201,6 +207,12 @@ class Resident:
         self._close_wake()
         _wait_until_gone(self._thread_id)
 
+    def end(self) -> None:
+        """The interpreter ends: no thread of ours is there while it is taken down."""
+        self._ended = True
+        self.before_fork()
+        self.close()
+
     def after_in_parent(self, was_running: bool) -> None:
         """Begin again, but not at once: Python counts the threads after this has returned."""
         if was_running:
@@ -252,7 +264,10 @@ def follow_forks(resident: Resident, *, start: bool) -> None:
     def in_child() -> None:
         _quietly(resident.after_in_child)
 
+    import atexit
+
     os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+    atexit.register(_quietly, resident.end)
     if start:
         resident.start()
 

@@ -283,6 +283,15 @@ def test_a_sitecustomize_that_fails_fails_as_it_would_alone(hub: AgentHub, tmp_p
     assert watched.stderr.splitlines()[-1] == alone.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("version", VERSIONS_OF_NOTE)
+def test_a_program_that_ends_at_once_ends_well(hub: AgentHub, version: str) -> None:
+    """A thread that is just being made, or that waits, must not be there when Python ends."""
+    environment = hub.environment(os.environ)
+    for _ in range(60):
+        ended = subprocess.run([interpreter(version), "-c", ""], env=environment, check=False)
+        assert ended.returncode == 0
+
+
 def test_one_that_chains_to_the_next_sitecustomize_finds_the_agents(
     hub: AgentHub, tmp_path: Path
 ) -> None:

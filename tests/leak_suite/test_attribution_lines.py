@@ -140,7 +140,7 @@ CASES = {
 
         def job():
             node = Node()  # LEAK
-            node.self = node
+            node.self = node  # LEAK
         """,
     ),
     "files that are not closed": (
