@@ -121,7 +121,7 @@ def test_ctrl_c_while_measuring_brings_the_verdict_on_what_there_is(jobs: Path) 
     def listen(event: RunProgress) -> None:
         if event.stage == "measuring":
             measured.append(event.seconds)
-        if len(measured) > 12 and measured[-1] > 0.3:
+        if len(measured) >= 5:
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted) as caught:

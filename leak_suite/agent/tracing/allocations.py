@@ -22,7 +22,7 @@ FRAMES = 40
 _TRACEMALLOC_FRAMES = 25  # its time goes up with each
 _BOUNDARY = (1 << 20) + 8191
 """The size of an allocation that parts the windows in the record."""
-_MOST_RECORDS = 6_000_000
+_MOST_RECORDS = 20_000_000
 """Above this, reading them one by one would take too long."""
 _PYMALLOC = (2, 3, 4)
 _FREE, _MMAP, _MUNMAP = (1, 5), 14, 15
