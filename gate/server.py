@@ -15,6 +15,8 @@ import psutil
 from gate.runs import ROOT
 from gate.target import app_target
 from leak_suite.service_process import ServiceProcess
+from reference_app.jobs.sqlite_store import FILE_SUFFIXES
+from reference_app.storage.instance import DATABASE_NAME
 
 __all__ = ["GateServer"]
 
@@ -76,6 +78,15 @@ class GateServer:
         return list(self._process.tree.processes())
 
     def files(self) -> list[Path]:
-        """Files in the spool folder, its lock left out; one may vanish while they are listed."""
+        """Files in the spool folder; one may vanish while they are listed.
+
+        Left out are those that a service has without any job: locks, and the record of jobs.
+        """
         found = [Path(folder, name) for folder, _, names in os.walk(self.spool) for name in names]
-        return [path for path in found if not path.name.startswith(".")]
+        record = {DATABASE_NAME + suffix for suffix in FILE_SUFFIXES}
+        return [
+            path
+            for path in found
+            if not path.name.startswith(".")
+            and not (path.parent.parent == self.spool and path.name in record)
+        ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -33,6 +34,9 @@ WorkerFactory = Callable[[Task], Worker]
 #: The name of the upload's object, and of the file that a worker reads.
 INPUT_NAME = "source"
 _RECENT_JOBS = 20
+_NO_ROOM = "There was no room on the disk for this job."
+# The longest pause between two tries to record a change, in pauses of the queue.
+_MOST_PAUSES = 16
 
 Result = TypeVar("Result")
 
@@ -208,7 +212,7 @@ class JobRunner:
             await self._work(run)
         except Exception as error:
             self._log.error("job broke", job_id=job.job_id, error=repr(error))
-            await self._end(run, "The service failed on this job.")
+            await self._end(run, _reason(error))
         finally:
             self.give_back(run)
             await self._queue.put(job.job_id)
@@ -232,7 +236,7 @@ class JobRunner:
             error = str(failure)
         except Exception as failure:
             self._log.error("job broke", job_id=job.job_id, error=repr(failure))
-            error = "The service failed on this job."
+            error = _reason(failure)
         finally:
             beating.cancel()
             await asyncio.wait({beating})
@@ -320,7 +324,10 @@ class JobRunner:
     # -- the end of one job
 
     async def _publish(self, run: Run, summary: Summary) -> bool:
-        """Make the results those of the job; False where this attempt counts no more."""
+        """Make the results those of the job; False where this attempt counts no more.
+
+        Raises `OSError` where the disk is full: the results themselves may be what fills it.
+        """
         job, settings = run.job, self._settings
         values = {name: getattr(summary, name) for name in summary.__dataclass_fields__}
         files = dict(values.pop("files"))
@@ -333,7 +340,8 @@ class JobRunner:
                 lambda one, now: one.published(
                     job.attempt, now, settings.job_ttl_seconds, values, files, memory
                 ),
-            )
+            ),
+            _raise,
         )
         if record is None:
             return False
@@ -353,7 +361,8 @@ class JobRunner:
                 lambda one, now: one.ended(
                     job.attempt, now, settings.job_ttl_seconds, error, memory
                 ),
-            )
+            ),
+            lambda _: self._delete_upload(job),
         )
         if record is not None:
             await self._delete(object_prefix(job.job_id))
@@ -375,11 +384,24 @@ class JobRunner:
         if record is not None:
             self._journal.moved(record)
 
-    async def _written(self, write: Callable[[], Awaitable[Result]]) -> Result | None:
+    async def _delete_upload(self, job: Job) -> None:
+        """Make room for the end of a job that holds its record: its upload is not read again."""
+        record = await self._store.get(job.job_id)
+        if record is not None and record.held_by(job.attempt):
+            await self._delete(object_prefix(job.job_id))
+
+    async def _written(
+        self,
+        write: Callable[[], Awaitable[Result]],
+        when_full: Callable[[Exception], Awaitable[None]] | None = None,
+    ) -> Result | None:
         """Write until it is written: a job that has ended must not look as if it ran.
 
-        A service that is shutting down tries once; the next one finds the job where it was.
+        `when_full` may make room on a full disk, or raise. The pauses between the tries grow to a
+        limit. A service that is shutting down tries once; the next one finds the job where it was.
         """
+        pause = self._settings.queue_pause_seconds
+        longest = pause * _MOST_PAUSES
         while True:
             try:
                 with anyio.CancelScope(shield=True):
@@ -388,7 +410,10 @@ class JobRunner:
                 self._log.error("a job's end was not recorded", error=repr(error))
                 if self._closing:
                     return None
-            await asyncio.sleep(self._settings.queue_pause_seconds)
+                if when_full is not None and _is_full(error):
+                    await when_full(error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
 
     async def _delete(self, prefix: str) -> None:
         """Delete objects; what cannot be deleted now is found by the sweep."""
@@ -405,6 +430,19 @@ class JobRunner:
         except Exception as error:
             self._log.warning("memory could not be read", error=repr(error))
             return None
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _reason(error: Exception) -> str:
+    """What the owner of a job reads where the service itself failed."""
+    return _NO_ROOM if _is_full(error) else "The service failed on this job."
+
+
+async def _raise(error: Exception) -> None:
+    raise error
 
 
 def _scratch_name(job: Job) -> str:

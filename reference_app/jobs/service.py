@@ -176,8 +176,10 @@ class JobService:
         )
         if job is not None and job.status is State.PROCESSING:
             await self._stop(job_id)
-        await self._store.remove(job_id)
-        await self._delete(job_id)
+        try:
+            await self._store.remove(job_id)
+        finally:
+            await self._delete(job_id)
 
     async def _stop(self, job_id: str) -> None:
         # A job that has just been claimed is known to the runner when this lock is free.

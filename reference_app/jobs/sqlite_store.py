@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +23,14 @@ from reference_app.clock import Clock
 from reference_app.errors import StartupError
 from reference_app.jobs.model import Job, State
 
-__all__ = ["SCHEMA_VERSION", "SqliteJobStore"]
+__all__ = ["FILE_SUFFIXES", "RESERVE_BYTES", "SCHEMA_VERSION", "SqliteJobStore"]
+
+_RESERVE_SUFFIX = "-reserve"
+#: What follows the database's name in the names of its files.
+FILE_SUFFIXES = ("", "-wal", "-shm", "-journal", _RESERVE_SUFFIX)
+#: Disk space held for the changes of jobs that were accepted. The file that is written ahead needs
+#: at most 64 pages of 4 KiB and a few more; the rest is for records that grow.
+RESERVE_BYTES = 512 * 1024
 
 #: Kept in the file itself; a file of another version is refused at the start.
 SCHEMA_VERSION = 1
@@ -79,10 +87,14 @@ class SqliteJobStore:
     A commit survives the end of the process. After a loss of power the last commits may be
     missing, but the file is whole. The clock is the time of day when the file was opened, or the
     latest time in it if that is later, and goes on without jumps; `now()` in SQL is that clock.
+
+    Beside the file lies a reserve of disk space. It is given up when the disk is full and a job
+    changes its state, and made again when there is room. Nothing new is taken without it.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
+        self._reserve = path.with_name(path.name + _RESERVE_SUFFIX)
         self._clock = clock
         self._offset = clock.wall() - clock.monotonic()
         self._opened: sqlite3.Connection | None = None
@@ -119,7 +131,7 @@ class SqliteJobStore:
             db.execute("INSERT INTO uploads VALUES (?, ?)", (job_id, owner))
             return True
 
-        return await self._write(run)
+        return await self._write_new(run)
 
     async def unreserve(self, job_id: str) -> None:
         """See `JobStore`."""
@@ -135,7 +147,7 @@ class SqliteJobStore:
             db.execute("DELETE FROM uploads WHERE job_id = ?", (job_id,))
             return job
 
-        return await self._write(run)
+        return await self._write_new(run)
 
     async def get(self, job_id: str) -> Job | None:
         """See `JobStore`."""
@@ -187,7 +199,14 @@ class SqliteJobStore:
 
     async def replace(self, old: Job, new: Job) -> bool:
         """See `JobStore`."""
-        return await self._write(lambda db: _put(db, old, new))
+
+        def run(db: sqlite3.Connection) -> bool:
+            return _put(db, old, new)
+
+        if (old.status, old.cancel_requested) == (new.status, new.cancel_requested):
+            # Progress is not worth the reserve: the next beat makes up for one that was lost.
+            return await self._read(lambda db: _whole(db, run))
+        return await self._write(run)
 
     async def remove(self, job_id: str) -> Job | None:
         """See `JobStore`."""
@@ -218,6 +237,9 @@ class SqliteJobStore:
     # -- how it is done
 
     def _open(self) -> None:
+        # Opening needs room for the files beside the database; the reserve is made again at the
+        # end where there is room.
+        self._reserve.unlink(missing_ok=True)
         db = sqlite3.connect(
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -227,8 +249,13 @@ class SqliteJobStore:
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            with _transaction(db):
-                self._prepare(db)
+            self._with_reserve(db, self._prepare)
+        except OSError as error:
+            db.close()
+            raise StartupError(
+                f"the record of jobs {self._path} cannot be written ({error}); make room on its "
+                "disk"
+            ) from error
         except sqlite3.DatabaseError as error:
             db.close()
             raise StartupError(
@@ -271,11 +298,45 @@ class SqliteJobStore:
         return await anyio.to_thread.run_sync(in_turn, connection, limiter=self._limiter)
 
     async def _write(self, run: Callable[[sqlite3.Connection], Result]) -> Result:
+        return await self._read(lambda db: self._with_reserve(db, run))
+
+    async def _write_new(self, run: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Write what may be refused: raises `OSError` (ENOSPC) where there is no reserve."""
+
         def whole(db: sqlite3.Connection) -> Result:
-            with _transaction(db):
-                return run(db)
+            self._hold_reserve()
+            return _whole(db, run)
 
         return await self._read(whole)
+
+    def _with_reserve(
+        self, db: sqlite3.Connection, run: Callable[[sqlite3.Connection], Result]
+    ) -> Result:
+        """Write what must be written; where the disk is full, into the space of the reserve."""
+        try:
+            result = _whole(db, run)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not self._reserve.exists():
+                raise
+            self._reserve.unlink()
+            result = _whole(db, run)
+        # Where there is still no room, the next upload is refused for it.
+        with suppress(OSError):
+            self._hold_reserve()
+        return result
+
+    def _hold_reserve(self) -> None:
+        """Make the reserve if it is not there."""
+        if self._reserve.exists():
+            return
+        descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
+        except OSError:
+            self._reserve.unlink()
+            raise
+        finally:
+            os.close(descriptor)
 
     def _connection(self) -> sqlite3.Connection:
         if self._opened is None:
@@ -298,6 +359,12 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
             raise OSError(errno.ENOSPC, str(error)) from error
         raise
+
+
+def _whole(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], Result]) -> Result:
+    """What `run` gives, in a transaction of its own."""
+    with _transaction(db):
+        return run(db)
 
 
 def _all(db: sqlite3.Connection) -> list[Job]:

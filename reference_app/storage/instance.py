@@ -16,8 +16,10 @@ from pathlib import Path
 
 from reference_app.errors import StartupError
 
-__all__ = ["InstanceFolder", "filesystem_of", "is_in_memory"]
+__all__ = ["DATABASE_NAME", "InstanceFolder", "filesystem_of", "is_in_memory"]
 
+#: The record of jobs, in the folder of each service.
+DATABASE_NAME = "jobs.sqlite3"
 _LOCK = ".reference-app.lock"
 _MEMORY_FILESYSTEMS = {"tmpfs", "ramfs"}
 
@@ -65,7 +67,7 @@ class InstanceFolder:
     @property
     def database(self) -> Path:
         """The record of jobs."""
-        return self.root / "jobs.sqlite3"
+        return self.root / DATABASE_NAME
 
     def close(self, *, remove: bool) -> None:
         """Let go of the folder; with `remove`, after deleting it with all that is in it."""

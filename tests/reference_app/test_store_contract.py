@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reference_app.errors import StartupError
+from reference_app.jobs import sqlite_store
 from reference_app.jobs.model import Job, State
-from reference_app.jobs.sqlite_store import SqliteJobStore
+from reference_app.jobs.sqlite_store import RESERVE_BYTES, SqliteJobStore
 from reference_app.jobs.store import JobStore, MemoryJobStore, update
 from tests.reference_app.conftest import HandClock
 
@@ -388,3 +392,60 @@ async def test_a_cancelled_question_does_not_disturb_the_next(tmp_path: Path) ->
         await asyncio.wait({task})
         await add(store, "next")
         assert [job.job_id for job in await store.all()] == ["given up", "next"]
+
+
+@asynccontextmanager
+async def full_disk(store: SqliteJobStore, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """No page can be written beyond those that the reserve leaves room for."""
+    whole = sqlite_store._whole
+    reserve = store._reserve
+
+    def write(db: Any, run: Callable[[Any], Any]) -> Any:
+        if reserve.exists():
+            raise OSError(errno.ENOSPC, "database or disk is full")
+        return whole(db, run)
+
+    def allocate(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_store, "_whole", write)
+        patch.setattr(os, "posix_fallocate", allocate)
+        yield
+
+
+async def test_on_a_full_disk_jobs_still_change_their_state_and_nothing_new_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    reserve = path.with_name("jobs.sqlite3-reserve")
+    async with opened(path) as store:
+        await add(store, "a")
+        assert reserve.stat().st_blocks * 512 >= RESERVE_BYTES
+        async with full_disk(store, monkeypatch):
+            with pytest.raises(OSError, match="full"):
+                await add(store, "refused")
+            job = await claimed(store)
+            assert not reserve.exists()
+            await publish(store, job)
+            for new in (store.reserve("b", "me", 9), store.add("b", "b.mp4", 1)):
+                with pytest.raises(OSError, match="No space"):
+                    await new
+        assert [(one.job_id, one.status) for one in await store.all()] == [("a", State.COMPLETED)]
+        await add(store, "b")
+        assert reserve.stat().st_blocks * 512 >= RESERVE_BYTES
+
+
+async def test_progress_does_not_take_the_reserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    async with opened(path) as store:
+        await add(store, "a")
+        job = await claimed(store)
+        async with full_disk(store, monkeypatch):
+            beaten = job.beaten(1, await store.now(), LEASE, (0.5, "Half."))
+            assert beaten is not None
+            with pytest.raises(OSError, match="full"):
+                await store.replace(job, beaten)
+        assert path.with_name("jobs.sqlite3-reserve").exists()
