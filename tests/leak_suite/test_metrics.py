@@ -44,7 +44,7 @@ def test_the_growth_guard_reads_what_has_a_limit_in_its_order() -> None:
     guarded = [name for name, metric in METRICS.items() if metric.guard_limit is not None]
     assert sorted(guarded) == sorted(QuickSample._fields)
     limits = tuple(METRICS[name].guard_limit for name in QuickSample._fields)
-    assert limits == agent_module("loop")._GUARD
+    assert limits == agent_module("growth_guard")._LIMITS
 
 
 def test_every_metric_has_a_place_in_the_order_of_reports() -> None:
