@@ -350,8 +350,11 @@ def test_a_bounded_cache_that_fills_is_stable_with_its_bound_line_and_full_size(
 
 def test_a_cache_by_convention_that_fills_is_stable(jobs: Path) -> None:
     result = run(jobs, "recent")
-    assert result.outcome is Outcome.STABLE, [f.reason for f in result.findings]
-    assert "bounded by capacity" in result.finding("blocks").reason
+    blocks = result.finding("blocks")
+    assert (blocks.outcome, blocks.cause) == (Outcome.STABLE, Cause.FILLING), blocks.reason
+    assert "bounded by capacity" in blocks.reason
+    # The heap beside it grows by the steps of an ordered dictionary: on 3.13 it was seen undecided.
+    assert result.outcome is not Outcome.GROWING, [f.reason for f in result.findings]
 
 
 def test_a_bounded_cache_that_is_too_large_when_full_is_over_budget(jobs: Path) -> None:
