@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import queue
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,9 @@ def test_a_bounded_cache_that_fills_is_stable_with_its_bound_line_and_full_size(
     assert RunResult.from_json(result.to_json()).findings == result.findings
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="an ordered dictionary's steps are not told apart there yet"
+)
 def test_a_cache_by_convention_that_fills_is_stable(jobs: Path) -> None:
     result = run(jobs, "recent")
     blocks = result.finding("blocks")
