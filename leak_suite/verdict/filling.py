@@ -183,10 +183,11 @@ def _following(
 def _may_follow(finding: Finding) -> bool:
     """Whether it is a coarser view of what live metrics saw, or grew while it filled only.
 
-    A heap that grew by the steps of a table shows no line once the container is full.
+    A heap that grew by the steps of a table shows no line that goes on, once the container is full.
     """
     if finding.metric == "heap":
-        return _is_leak(finding) and not finding.sites and not finding.containers
+        still = all(site.is_jump for site in finding.sites) and not finding.containers
+        return _is_leak(finding) and still
     early = finding.cause is Cause.STOPPED_EARLY
     return finding.metric in RESIDENT and (_is_leak(finding) or early)
 

@@ -161,7 +161,7 @@ class Tracing:
         """What got longer in both windows, with its path, the inserting lines and its items."""
         from .bounds import Bounds
         from .containers import made_of
-        from .holders import CACHE_MARK, Holders, cache_bound
+        from .holders import Holders
 
         if self._containers is None:
             return []
@@ -185,8 +185,6 @@ class Tracing:
                 row["emptied"], row["bound"] = bounds.emptied(path, stacks)
                 row["bounded_by"] = "" if row["bound"] is None else "the length it is emptied at"
             row.update(path=path, own=own, inserted=lines)
-            if path.endswith(CACHE_MARK):
-                row["bound"] = cache_bound(item)
             found.append(row)
         return found
 

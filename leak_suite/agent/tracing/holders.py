@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     # for the case that the object is the dictionary of an instance or a class.
     Nodes = dict[int, tuple[Any, str, str]]
 
-__all__ = ["CACHE_MARK", "Holders", "cache_bound"]
+__all__ = ["CACHE_MARK", "Holders"]
 
 _STEPS = 10
 _MORE_STEPS = 2
@@ -124,15 +124,6 @@ class Holders:
         if isinstance(referrer, types.FrameType):
             return self._ownership.is_instrumentation(referrer.f_code.co_filename)
         return id(referrer) not in self._modules and self._is_instrumentation(referrer)
-
-
-def cache_bound(cache: object) -> int | None:
-    """The `maxsize` of the `functools` cache that this is the dictionary of; None without one."""
-    for referrer in gc.get_referrers(cache):
-        if isinstance(referrer, _LRU_CACHE):
-            bound: int | None = referrer.cache_info().maxsize
-            return bound
-    return None
 
 
 def _local(frame: types.FrameType, name: str) -> str:
