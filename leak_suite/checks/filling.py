@@ -87,10 +87,12 @@ def _watched(
     since, seconds = runner.iterations, runner.seconds
     lasting = [_iterations_left(one) for one in held.values() if one.bound is not None]
     until = since + max(lasting) if lasting else None
+    # Readings farther apart than a tooth is long would miss that it falls.
+    at_most = max(1, int(max(lasting) / thresholds.READINGS_A_TOOTH)) if lasting else None
     has_fallen = False
     verdict: Verdict | None = None
     while runner.stop is None:
-        runner.advance()
+        runner.advance(None if has_fallen else at_most)
         on_round()
         series = {one.metric: one for one in runner.series}
         falls = {name: fell(series[name], since) for name in held}
@@ -106,7 +108,12 @@ def _watched(
     if not has_fallen:
         more, took = runner.iterations - since, runner.seconds - seconds
         return tuple(
-            watched(f, held[f.metric], more, took) if f.metric in held else f for f in findings
+            watched(
+                f, held[f.metric], more, took, is_passed=until is not None and more > until - since
+            )
+            if f.metric in held
+            else f
+            for f in findings
         )
     verdict = judge(True, frozenset())
     return tuple(

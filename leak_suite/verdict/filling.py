@@ -112,16 +112,28 @@ def seen_emptied(
 
 
 def watched(
-    finding: Finding, container: GrowingContainer, iterations: float, seconds: float
+    finding: Finding,
+    container: GrowingContainer,
+    iterations: float,
+    seconds: float,
+    *,
+    is_passed: bool = False,
 ) -> Finding:
-    """The growing finding, with how long its container was watched and not seen to be emptied."""
+    """The growing finding, with how long its container was watched and not seen to be emptied.
+
+    Where the length is passed that it is emptied at, that is no bound.
+    """
     clause = Clause(
         ClauseKind.WATCHED,
         text=_emptied_text(container),
         iterations=iterations,
         seconds=seconds,
     )
-    return replace(finding, clauses=(*finding.clauses, clause))
+    containers = tuple(
+        replace(one, bound=None, bounded_by="") if is_passed and one.emptied_at else one
+        for one in finding.containers
+    )
+    return replace(finding, clauses=(*finding.clauses, clause), containers=containers)
 
 
 def _is_leak(finding: Finding) -> bool:

@@ -190,6 +190,8 @@ FILLING_ALLOWANCE = 512.0 * MIB
 by default. An option, `filling_allowance`."""
 EMPTIED_SHARE = 0.5
 """A container was emptied if this share of all growth was given back."""
+READINGS_A_TOOTH = 16
+"""So often a container is read until it must have been emptied."""
 EMPTIED_LATE = 1.25
 """Where the length is known that a container is emptied at, it is watched so many times as long."""
 
