@@ -32,6 +32,8 @@ _PACE_SECONDS = 0.05
 _MEMORY_EVERY = 6
 _REMOTE_MEMORY_EVERY = 20
 _TIMEOUT_SECONDS = 5.0
+_RECORD_OF_JOBS = "jobs.sqlite3"
+"""The database of the embedded service, and the start of the names of its other files."""
 
 
 @dataclass
@@ -200,11 +202,16 @@ def _write(out: TextIO, entry: dict[str, Any]) -> None:
 
 
 def spool_files(spool: str | Path) -> list[str]:
-    """The names of all files in the spool folder that are not empty; deleted ones are left out."""
+    """The files of jobs in the spool folder, by name; empty and deleted ones are left out.
+
+    The service's record of jobs lies there too for as long as it runs, and is not a job's.
+    """
     found = []
     for folder, _, names in os.walk(spool):
         for name in names:
             path = Path(folder, name)
+            if name.startswith(_RECORD_OF_JOBS):
+                continue
             with suppress(FileNotFoundError):
                 if path.stat().st_size > 0:
                     found.append(str(path.relative_to(spool)))

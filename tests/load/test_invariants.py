@@ -15,7 +15,7 @@ from leak_suite.result import Outcome
 from load import invariants
 from load.judgement import _judge_memory, judge_health
 from load.memory import first_and_last_idle, judge_memory
-from load.observer import Observations, read
+from load.observer import Observations, read, spool_files
 from load.plan import LoadPlan
 from load.run_log import IdleWindow, RunLog, UploadedJob, status_of
 
@@ -267,3 +267,14 @@ def test_health_is_judged_by_p99_but_not_on_an_overloaded_machine(tmp_path: Path
     assert health(tmp_path, spikes, late=60.0)[1] != []
     assert health(tmp_path, slow, run_queue_per_cpu=5.0) == ("violated", [])
     assert health(tmp_path, slow, run_queue_per_cpu=5.0, late=60.0)[0] == "violated"
+
+
+def test_what_a_job_left_in_the_spool_is_found_and_the_record_of_jobs_is_none_of_it(
+    tmp_path: Path,
+) -> None:
+    instance = tmp_path / "instance-0"
+    (instance / "objects").mkdir(parents=True)
+    for name in ("jobs.sqlite3", "jobs.sqlite3-wal", "objects/clip.mp4"):
+        (instance / name).write_bytes(b"x")
+    (instance / "objects" / "empty.csv").touch()
+    assert spool_files(tmp_path) == ["instance-0/objects/clip.mp4"]
