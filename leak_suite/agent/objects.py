@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from typing import Any
 
-__all__ = ["Undisturbed", "count_objects"]
+__all__ = ["Undisturbed", "count_objects", "referents"]
 
 _SECONDS = 0.2
 """A thread that begins to wait while `Undisturbed` asks for its turn after so long, also when that
@@ -28,6 +28,25 @@ def count_objects() -> int:
     """
     count: int = next(map(len, iter(gc.get_objects, None)))
     return count
+
+
+def referents(*objects: object) -> list[Any]:
+    """What the objects refer to directly, as `gc.get_referents` has it; of a module, its names only.
+
+    On CPython 3.12.0 to 3.12.5 a module may not be asked: `_asyncio` shows the objects that it has
+    freed and keeps for later, asking gives them back a second time, and the next question never
+    ends (https://github.com/python/cpython/issues/122695).
+    """
+    modules = [one for one in objects if issubclass(type(one), _MODULE)]
+    if not modules:
+        return gc.get_referents(*objects)
+    others = [one for one in objects if not issubclass(type(one), _MODULE)]
+    # Past what a lazy module does when it is asked for an attribute.
+    names = [object.__getattribute__(one, "__dict__") for one in modules]
+    return [*names, *gc.get_referents(*others)]
+
+
+_MODULE = type(sys)
 
 
 class Undisturbed:

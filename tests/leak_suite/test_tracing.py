@@ -7,6 +7,7 @@ import functools
 import gc
 import itertools
 import queue
+import subprocess
 import sys
 import threading
 import tracemalloc
@@ -216,6 +217,32 @@ def test_a_process_that_traces_itself_with_tracemalloc_goes_on_doing_so() -> Non
     finally:
         tracemalloc.stop()
     assert "is left tracing" in answer["note"]
+
+
+AWAITED = """
+import asyncio, resource
+from leak_suite.subject.agent_code import agent_module
+
+async def wait():
+    asyncio.get_running_loop().call_soon((done := asyncio.Future()).set_result, None)
+    await done  # its iterator is freed, and kept by the module for later
+
+for _ in range(3):
+    asyncio.run(wait())
+tracing = agent_module("tracing")
+resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+for _ in range(2):
+    trace = tracing.Tracing()
+    trace.begin({"allocations": "none", "containers": True, "iterations": 20})
+    trace.mark()
+    trace.end()
+    trace.close()
+"""
+
+
+def test_tracing_a_program_that_awaits_ends_and_gives_back_nothing_twice() -> None:
+    """CPython 3.12.0 to 3.12.5 fail here if they are asked what the module `_asyncio` refers to."""
+    subprocess.run([sys.executable, "-c", AWAITED], check=True, timeout=60)
 
 
 def test_one_process_has_one_trace() -> None:

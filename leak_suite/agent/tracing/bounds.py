@@ -14,7 +14,7 @@ import re
 import sys
 import types
 
-from ..objects import Undisturbed
+from ..objects import Undisturbed, referents
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
@@ -152,13 +152,13 @@ def newest_cached(cache: Any, table: dict[Any, Any], most: int) -> list[tuple[An
     results cannot be distinguished.
     """
     newest = [(key, dict.get(table, key)) for key, _ in zip(dict.__reversed__(table), range(most))]  # noqa: B905 - 3.9
-    referents = gc.get_referents(cache)[-4 * most - 16 :]
+    held = referents(cache)[-4 * most - 16 :]
     found: list[tuple[Any, ...]] = []
     for key, link in newest:
-        at = next((i for i in range(len(referents) - 2, -1, -1) if referents[i] is key), None)
+        at = next((i for i in range(len(held) - 2, -1, -1) if held[i] is key), None)
         if at is None:
             return []
-        found.append((key, link, referents[at + 1]))
+        found.append((key, link, held[at + 1]))
     return found
 
 
@@ -166,7 +166,7 @@ def _held(owner: Any) -> list[Any]:
     """What an owner refers to; of one with very many entries nothing: it is no owner."""
     if type(owner) is dict and len(owner) > _MOST_ATTRIBUTES:
         return []
-    return gc.get_referents(owner)
+    return referents(owner)
 
 
 def _number_beside(owner: Any, names: frozenset[str]) -> tuple[int, str] | None:

@@ -7,7 +7,7 @@ import gc
 import sys
 import types
 
-from ..objects import Undisturbed
+from ..objects import Undisturbed, referents
 from .bounds import newest_cached
 from .lines import most_suspected, votes_of
 
@@ -254,7 +254,7 @@ def _charge(
     row["large"] += size if size > _SMALL else 0
     row["blocks"] += 2 if kind in (dict, list, set, bytearray) else 1
     row["objects"] += gc.is_tracked(item)
-    children = gc.get_referents(item) if kind not in _PLAIN else ()
+    children = referents(item) if kind not in _PLAIN else ()
     for child in children:
         _charge(child, stack, depth + 1, recording, rows, seen, budget)
 
@@ -339,7 +339,7 @@ def _containers_among(objects: list[Any]) -> Iterator[Any]:
                 if type(item) not in sequences
                 and not (type(item) is dict and len(item) > _MOST_NAMES)
             ]
-            for item in gc.get_referents(*holders):
+            for item in referents(*holders):
                 if type(item) is dict and not gc.is_tracked(item) and id(item) not in seen:
                     seen.add(id(item))
                     yield item

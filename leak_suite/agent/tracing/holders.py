@@ -8,6 +8,8 @@ import sys
 import time
 import types
 
+from ..objects import referents
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from collections.abc import Callable
@@ -95,7 +97,7 @@ class Holders:
             identity = id(referrer)
             if identity in ours or identity in known or self._is_ours(referrer):
                 continue
-            node = next((nodes[id(c)] for c in gc.get_referents(referrer) if id(c) in nodes), None)
+            node = next((nodes[id(c)] for c in referents(referrer) if id(c) in nodes), None)
             if node is None:
                 continue
             child, text, attribute = node
