@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -25,7 +26,7 @@ _OVERHEAD_WITH_CHILDREN = 0.25
 S = TypeVar("S", bound="AgentSubject")
 
 
-class AgentSubject:
+class AgentSubject(ABC):
     """Owns the process that `start` gives; the kinds differ in who repeats the workload.
 
     `start` is given the environment, with what brings the agent into the subject's children.
@@ -59,8 +60,9 @@ class AgentSubject:
         finally:
             self._hub.__exit__()
 
+    @abstractmethod
     def _prepare(self) -> None:
-        raise NotImplementedError
+        """Make the process ready for the first round."""
 
     @property
     def agent(self) -> AgentProcess:
