@@ -31,7 +31,7 @@ def count_objects() -> int:
 
 
 def referents(*objects: object) -> list[Any]:
-    """What the objects refer to directly, as `gc.get_referents` has it; of a module, its names only.
+    """What the objects refer to, as `gc.get_referents` has it; of a module, its names only.
 
     On CPython 3.12.0 to 3.12.5 a module may not be asked: `_asyncio` shows the objects that it has
     freed and keeps for later, asking gives them back a second time, and the next question never
