@@ -48,9 +48,11 @@ class Admission:
 
     @asynccontextmanager
     async def place(self, job_id: str) -> AsyncIterator[None]:
-        """A place in the queue for one upload; given back at the end unless its job took it.
+        """A place in the queue for one upload; given back where that fails.
 
-        It counts from here on, so that uploads that arrive together cannot overfill the queue.
+        It counts from here on, so that uploads that arrive together cannot overfill the queue. One
+        that succeeds has added its job, which took the place: nothing is left to give back, and
+        nothing that could fail after the job was accepted.
         Raises `Busy` with the reason and when to come back.
         """
         self.check_open()
@@ -62,10 +64,12 @@ class Admission:
             await self._check_memory()
             self.check_open()
             yield
-        finally:
-            self.places_held -= 1
+        except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._store.unreserve(job_id)
+            raise
+        finally:
+            self.places_held -= 1
 
     async def _queue_full(self) -> Busy:
         return Busy(
