@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from leak_suite import __version__
 from leak_suite.cli.command import Command, add_debug_flag
@@ -27,16 +28,37 @@ def parse(words: Sequence[str], commands: Sequence[Command] = COMMANDS) -> Names
         own, argv = own[:cut], own[cut + 1 :]
     # Only the flags of the command that is called: those of others would import what is not needed.
     name = next((word for word in own if not word.startswith("-")), None)
-    parser = build_parser([one for one in commands if one.name == name] or commands)
+    called = [one for one in commands if one.name == name]
+    parser = build_parser(called or commands)
+    if name is not None and not called:
+        names = [one.name for one in commands]
+        parser.error(f"unknown command {name}{_nearest(name, names)} ({', '.join(names)})")
+    namespace, unknown = parser.parse_known_args(own)
+    error = namespace.subparser.error  # with the usage of this command, not of all
+    if unknown:
+        error(_unknown(unknown, namespace.subparser))
     if "--" in words and not argv:
-        parser.error("no command after --; give one, like: -- python server.py {port}")
-    namespace = parser.parse_args(own)
+        error("no command after --; give one, like: -- python server.py {port}")
     if argv and not namespace.command.takes_subject_command:
         takers = " and ".join(f"`{one.name}`" for one in commands if one.takes_subject_command)
-        parser.error(f"only {takers} take a command after --")
+        error(f"only {takers} take a command after --")
     namespace.argv = tuple(argv)
     namespace.words = tuple(words)
     return namespace
+
+
+def _unknown(words: Sequence[str], subparser: ArgumentParser) -> str:
+    """What to say of words that no flag of `subparser` takes."""
+    option = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
+    if option is None:
+        return f"too many arguments: {' '.join(words)}"
+    known = [flag for action in subparser._actions for flag in action.option_strings]
+    return f"unknown option {option}{_nearest(option, known)}"
+
+
+def _nearest(given: str, known: Sequence[str]) -> str:
+    found = get_close_matches(given, known, n=1)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def build_parser(commands: Sequence[Command] = COMMANDS) -> ArgumentParser:
@@ -58,7 +80,7 @@ def build_parser(commands: Sequence[Command] = COMMANDS) -> ArgumentParser:
             usage=command.usage,
             allow_abbrev=False,
         )
-        subparser.set_defaults(command=command)
+        subparser.set_defaults(command=command, subparser=subparser)
         command.prepare_parser(subparser)
         add_debug_flag(subparser)
     return parser

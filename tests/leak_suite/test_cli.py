@@ -120,9 +120,10 @@ def test_debug_shows_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "job:f", "--max-seconds", "soon"], "'soon' is not a duration"),
         (["run", "job:f", "--budget", "peek=1"], "did you mean 'peak'?"),
         (["run", "job:f", "--python", "/nowhere"], "no interpreter at /nowhere"),
-        (["run", "job:f", "--sped", "1"], "unrecognized arguments"),
+        (["run", "job:f", "--sped", "1"], "unknown option --sped"),
+        (["run", "job:f", "more"], "too many arguments: more"),
         (["show", "missing.json"], "missing.json: No such file"),
-        (["judge"], "invalid choice"),
+        (["rnu"], "unknown command rnu; did you mean run?"),
     ],
 )
 def test_a_wrong_command_line_is_status_2_and_says_what_to_give(
@@ -130,6 +131,25 @@ def test_a_wrong_command_line_is_status_2_and_says_what_to_give(
 ) -> None:
     assert main(arguments, [RunCommand(FakeCheck(Outcome.STABLE)), *OTHERS]) == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [
+        (["run", "job:f", "--max-second", "5"], "--max-seconds"),
+        (["run", "--budgte=peak=1MB", "job:f"], "--budget"),
+        (["show", "run.json", "--fromat", "html"], "--format"),
+        (["init", "--pyhton", "x"], "--python"),
+        (["baseline", "update", "--quite", "x"], "--quiet"),
+    ],
+)
+def test_an_unknown_option_shows_the_usage_of_its_command_and_the_nearest_option(
+    arguments: list[str], nearest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: leak-suite {arguments[0]} ")
+    assert f"did you mean {nearest}?" in said
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])

@@ -33,6 +33,7 @@ class BaselineCommand(Command):
             help="folder of the baselines (default: %(default)s)",
         )
         update.add_argument("--quiet", action="store_true", help="print nothing")
+        update.set_defaults(subparser=update)
         add_debug_flag(update)
 
     def run(self, arguments: Namespace) -> int:
