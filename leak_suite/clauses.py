@@ -84,6 +84,7 @@ class ClauseKind(str, Enum):
     NO_SITE_GREW = "no site grew"
     NO_SITE_OUTSIDE = "no site outside"
     NO_SITE_COUNTER = "no site counter"
+    NO_SITE_METRIC = "no site metric"
     NO_SITE_FAILED = "no site failed"
     NO_SITE_ENDED = "no site ended"
     # what the configuration accepts
@@ -314,6 +315,10 @@ _CLAUSES: Mapping[ClauseKind, tuple[Part, str]] = {
     ClauseKind.NO_SITE_COUNTER: (
         Part.SITES,
         "No line is named for a counter that the app declares",
+    ),
+    ClauseKind.NO_SITE_METRIC: (
+        Part.SITES,
+        "No line is named: tracing does not look for what {metric} counts",
     ),
     ClauseKind.NO_SITE_FAILED: (
         Part.SITES,

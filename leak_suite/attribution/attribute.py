@@ -115,7 +115,7 @@ def _can_be_traced(subject: Subject | None, spec: Spec) -> bool:
 
 
 def _is_traced(finding: Finding) -> bool:
-    return needs_sites(finding) and not finding.metric.startswith("counter:")
+    return needs_sites(finding) and any(source.metrics(finding.metric) for source in _SOURCES)
 
 
 def _without_trace(
@@ -123,9 +123,15 @@ def _without_trace(
 ) -> tuple[Finding, ...]:
     """The findings, with the reason where it is known beforehand that no line can be named."""
     inside = _can_be_traced(subject, spec)
-    why = Clause(ClauseKind.NO_SITE_COUNTER if inside else ClauseKind.NO_SITE_OUTSIDE)
+
+    def why(finding: Finding) -> ClauseKind:
+        if not inside:
+            return ClauseKind.NO_SITE_OUTSIDE
+        counter = finding.metric.startswith("counter:")
+        return ClauseKind.NO_SITE_COUNTER if counter else ClauseKind.NO_SITE_METRIC
+
     return tuple(
-        _with_clauses(finding, why)
+        _with_clauses(finding, Clause(why(finding)))
         if needs_sites(finding) and not (inside and _is_traced(finding))
         else finding
         for finding in findings

@@ -27,8 +27,9 @@ class Metric:
     """One metric: what it counts, from where it is read, how it is judged and shown.
 
     Reading: `inside` by an agent, `outside` over the process tree; `outside_check` is the amount
-    (in `unit`) that a child process takes to prove the outside reading. `blind_to` says what the
-    metric cannot see.
+    (in `unit`) that a child process takes to prove the outside reading. A metric that is read
+    `per_process` has a series of each process group, besides that of the main process or of all.
+    `blind_to` says what the metric cannot see.
 
     Judging: `exact` metrics are counted after settling and judged as they stand, the others as a
     trend. Growth below `min_rate` (`unit` per iteration) does not matter. Growth of `implausible`
@@ -50,6 +51,7 @@ class Metric:
     inside: bool = True
     outside: bool = False
     outside_check: float | None = None
+    per_process: bool = False
     min_rate: float = 0.0
     implausible: float | None = None
     resident: bool = False
@@ -71,6 +73,7 @@ _ALL = (
         min_rate=2.0,
         covering_metrics=("rss_anon", "rss", "pss"),
         live=True,
+        per_process=True,
     ),
     Metric(
         "blocks",
@@ -83,6 +86,7 @@ _ALL = (
         covering_metrics=("gc_objects", "heap", "rss_anon", "rss", "pss"),
         live=True,
         implausible=1e6,
+        per_process=True,
     ),
     Metric(
         "gc_objects",
@@ -95,6 +99,7 @@ _ALL = (
         required=False,
         live=True,
         implausible=5e5,
+        per_process=True,
     ),
     Metric(
         "garbage",
@@ -104,6 +109,7 @@ _ALL = (
         blind_to="reference cycles that can be freed, on purpose",
         required=False,
         implausible=1_000,
+        per_process=True,
     ),
     Metric(
         "rss",
@@ -157,6 +163,7 @@ _ALL = (
         covering_metrics=("heap", "blocks"),
         required=False,
         resident=True,
+        per_process=True,
     ),
     Metric(
         "fds",
@@ -169,6 +176,7 @@ _ALL = (
         implausible=400,
         guard_limit=16,
         lists_things=True,
+        per_process=True,
     ),
     Metric(
         "threads",
@@ -182,6 +190,7 @@ _ALL = (
         implausible=120,
         guard_limit=8,
         lists_things=True,
+        per_process=True,
     ),
     Metric(
         "python_threads",
@@ -193,6 +202,7 @@ _ALL = (
         required=False,
         implausible=120,
         lists_things=True,
+        per_process=True,
     ),
     Metric(
         "tasks",
@@ -204,6 +214,7 @@ _ALL = (
         required=False,
         implausible=2_000,
         lists_things=True,
+        per_process=True,
     ),
     Metric(
         "children",

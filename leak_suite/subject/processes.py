@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from leak_suite.errors import SubjectError
+from leak_suite.metrics import METRICS
 from leak_suite.metrics.process_tree import private_dirty
 from leak_suite.subject.agents import AgentHub, AgentLink, Life, life_of
 
@@ -23,9 +24,7 @@ _READ_SECONDS = 15.0
 _TRACE_SECONDS = 120.0
 _STANDARD_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
 _PYTHON = re.compile(r"(python|pypy)[\d.]*t?d?$")
-_INSIDE = (
-    "heap", "blocks", "gc_objects", "garbage", "fds", "threads", "python_threads", "tasks",
-)  # fmt: skip
+_READ_BY_AGENT = tuple(m.name for m in METRICS.values() if m.per_process and m.inside)
 _REPLACED = 3
 """So many processes of a group have ended, and others will take the place of those that live."""
 _FIRST_SIGHTS = 2
@@ -97,7 +96,7 @@ class Processes:
         for member in members:
             answer = answers.get(member.life)
             if answer is not None and "values" in answer:
-                values = {name: answer["values"].get(name) for name in _INSIDE}
+                values = {name: answer["values"].get(name) for name in _READ_BY_AGENT}
             elif member.python and member.sights < _FIRST_SIGHTS:
                 continue
             else:

@@ -216,6 +216,22 @@ def test_retention_and_counters_are_not_traced() -> None:
     assert "No line is named for a counter" in counter.reason
 
 
+def test_growth_that_tracing_does_not_look_for_says_so_and_hides_no_other_line(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path, "KEPT = []\ndef job():\n    KEPT.append(bytearray(2000))  # LEAK\n")
+    mapped, heap = attribute_afresh(
+        CallableSpec(f"{path}:job"),
+        [growing("mapped_files"), growing("heap", 2000.0)],
+        iterations=40,
+        warm_up=2,
+        options=Options(),
+    )
+    assert mapped.sites == ()
+    assert "tracing does not look for what mapped_files counts" in mapped.reason
+    assert heap.sites[0].line == 3
+
+
 def keep_one() -> None:
     KEPT.append(bytearray(3000))  # LEAK
 
