@@ -32,16 +32,7 @@ from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.errors import LeakSuiteError, SubjectDied, SubjectError
 from leak_suite.options import Options
 from leak_suite.result import Finding, Site
-from leak_suite.subject import (
-    AppSpec,
-    CallableSpec,
-    CommandSpec,
-    InProcessSpec,
-    PidSpec,
-    Spec,
-    Subject,
-    open_subject,
-)
+from leak_suite.subject import Spec, Subject
 
 __all__ = ["attribute", "attribute_afresh", "memray_path"]
 
@@ -107,11 +98,7 @@ def _key(finding: Finding) -> tuple[str, str]:
 
 def _can_be_traced(subject: Subject | None, spec: Spec) -> bool:
     """Whether there is an agent inside; of a subject that is still to be started, may be one."""
-    if isinstance(spec, (CallableSpec, AppSpec, InProcessSpec)):
-        return True
-    return isinstance(spec, CommandSpec | PidSpec) and (
-        subject.coverage().inside > 0 if subject is not None else isinstance(spec, CommandSpec)
-    )
+    return spec.agent_inside if subject is None else subject.coverage().inside > 0
 
 
 def _is_traced(finding: Finding) -> bool:
@@ -150,7 +137,7 @@ def attribute_afresh(
     """As `attribute`, on a subject that is started for it: the one that was judged has ended."""
 
     def work() -> tuple[Finding, ...]:
-        with open_subject(spec) as subject:
+        with spec.open() as subject:
             done = subject.round(warm_up, seconds=FIRST_SECONDS, guard_factor=_NO_GUARD)
             if done.error is not None:
                 raise SubjectError(f"the workload failed: {done.error}")
@@ -184,7 +171,7 @@ class _Work:
         options: Options,
     ) -> None:
         self._subject = subject
-        self._own = _own_names(spec)
+        self._own = list(spec.own_packages())
         self._iterations = max(iterations, 1)
         self._age = age
         self._pace = pace
@@ -522,10 +509,3 @@ def memray_path() -> str:
     """The folder that memray can be imported from here, for subjects that lack it."""
     spec = importlib.util.find_spec("memray")
     return "" if spec is None or spec.origin is None else str(Path(spec.origin).parent.parent)
-
-
-def _own_names(spec: Spec) -> list[str]:
-    """Top-level packages that are the subject's own even where they are installed."""
-    places = [getattr(spec, name, None) for name in ("target", "app")]
-    modules = [str(place).rpartition(":")[0] for place in places if place]
-    return [name.split(".")[0] for name in modules if "/" not in name and not name.endswith(".py")]

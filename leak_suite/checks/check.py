@@ -18,15 +18,7 @@ from leak_suite.metrics import metric_named
 from leak_suite.options import Accepted, Options
 from leak_suite.result import Agents, Cause, Details, Finding, Outcome, RunResult, SelfCheck, Series
 from leak_suite.runner import Limits, Runner, Stop
-from leak_suite.subject import (
-    CommandSpec,
-    InProcessSpec,
-    PidSpec,
-    Spec,
-    Subject,
-    UrlSpec,
-    open_subject,
-)
+from leak_suite.subject import Extras, Spec, Subject
 from leak_suite.units import format_duration
 from leak_suite.verdict import Verdict, judge_all, overall_outcome
 
@@ -65,9 +57,9 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
     report = on_progress or (lambda _: None)
     report(RunProgress("starting"))
     limits = Limits(options.max_seconds, options.max_growth_bytes, options.max_threads)
-    with open_subject(spec, tracked=options.tracked, counters=options.counters) as subject:
+    with spec.open(Extras(options.tracked, options.counters)) as subject:
         runner = Runner(subject, limits)
-        if isinstance(spec, InProcessSpec):
+        if spec.in_this_process:
             _prewarm(subject.read(), options)
 
         def so_far(verdict: Verdict) -> RunResult:
@@ -247,7 +239,6 @@ def _result(
     outcome, reason = _outcome(verdict, runner.stop)
     processes = runner.process_series(partial(minimum_growth, options=options))
     about = subject.about
-    watched = isinstance(spec, (PidSpec, UrlSpec)) and spec.workload is None
     coverage = subject.coverage()
     details = Details(
         warm_up_iterations=runner.warm_up_iterations,
@@ -266,7 +257,7 @@ def _result(
         },
         tolerances=dict(options.tolerances),
         budgets=dict(options.budgets),
-        iteration="0.1 s of watching" if watched else "",
+        iteration="0.1 s of watching" if spec.is_watched else "",
         command=("leak-suite", "run", *words) if (words := spec.command()) else (),
     )
     return RunResult(
@@ -280,7 +271,7 @@ def _result(
         reason=reason,
         details=details,
         agents=Agents(coverage.inside, coverage.python, coverage.without)
-        if coverage.python or isinstance(spec, CommandSpec)
+        if coverage.python or spec.may_lack_python
         else None,
     )
 

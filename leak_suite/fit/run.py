@@ -24,7 +24,7 @@ from leak_suite.fit.sampler import UsageSample
 from leak_suite.fit.trial import Load, Trial, TrialEnd, run_trial
 from leak_suite.fit.verdict import COLLAPSE, FitVerdict, judge_trial
 from leak_suite.result import Series
-from leak_suite.subject import AppSpec, CommandSpec
+from leak_suite.subject import Spec
 from leak_suite.units import MIB
 
 __all__ = ["FitOptions", "run_fit", "smallest_passing"]
@@ -66,7 +66,7 @@ class FitOptions:
 
 
 def run_fit(
-    spec: AppSpec | CommandSpec,
+    spec: Spec,
     options: FitOptions,
     *,
     on_progress: OnProgress | None = None,
@@ -94,9 +94,7 @@ def run_fit(
 class _Fit:
     """The trials of one run, and the result that they make."""
 
-    def __init__(
-        self, spec: AppSpec | CommandSpec, options: FitOptions, on_progress: OnProgress
-    ) -> None:
+    def __init__(self, spec: Spec, options: FitOptions, on_progress: OnProgress) -> None:
         self._spec, self._options, self._on_progress = spec, options, on_progress
         self.backend: Backend = select_backend(only=options.backend, image=options.image)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 
 from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.fit.backends import CgroupFactory
@@ -18,9 +16,9 @@ from leak_suite.fit.page_cache import drop_page_cache
 from leak_suite.fit.result import KilledProcess, PageCacheDrop, Peak
 from leak_suite.fit.sampler import UsageSample, UsageSampler
 from leak_suite.service_process import ServiceProcess
-from leak_suite.subject import AppSpec, CommandSpec, Spec
+from leak_suite.subject import Spec
 
-__all__ = ["Load", "Trial", "TrialEnd", "run_trial", "service_command"]
+__all__ = ["Load", "Trial", "TrialEnd", "run_trial"]
 
 _STOP_SECONDS = 10.0
 _JOIN_SECONDS = 5.0
@@ -84,27 +82,8 @@ class Trial:
         return self.seconds / self.done if self.done else None
 
 
-def service_command(spec: Spec) -> tuple[str, ...]:
-    """The command that serves `spec`; `{port}` stands where the port goes.
-
-    Raises:
-        ConfigurationError: `spec` is not a service that can be started.
-    """
-    if isinstance(spec, CommandSpec):
-        return spec.argv
-    if isinstance(spec, AppSpec):
-        module, _, name = spec.app.rpartition(":")
-        folder = "."
-        if module.endswith(".py"):
-            folder, module = str(Path(module).resolve().parent), Path(module).stem
-        python = str(spec.python or sys.executable)
-        options = ("--app-dir", folder, "--host", "127.0.0.1", "--port", "{port}", "--workers", "1")
-        return (python, "-m", "uvicorn", f"{module}:{name}", *options)
-    raise ConfigurationError("fit needs a service: --app, or -- COMMAND, with --workload")
-
-
 def run_trial(
-    spec: AppSpec | CommandSpec,
+    spec: Spec,
     make_cgroup: CgroupFactory,
     limit: int | None,
     load: Load,
@@ -113,6 +92,9 @@ def run_trial(
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Trial:
     """Run one trial; with `files`, those are dropped from the page cache before it starts."""
+    argv = spec.service_argv()
+    if not argv:
+        raise ConfigurationError("fit needs a service: --app, or -- COMMAND, with --workload")
     if spec.workload is None:
         raise ConfigurationError("fit needs a workload that puts load on the service")
     workload = load_workload(spec.workload)
@@ -128,7 +110,7 @@ def run_trial(
         cgroup = make_cgroup(limit)
         stack.callback(cgroup.close)
         began = time.monotonic()
-        server = ServiceProcess(cgroup.wrap(service_command(spec)))
+        server = ServiceProcess(cgroup.wrap(argv))
         stack.callback(server.stop, _STOP_SECONDS)
         sampler = UsageSampler(cgroup, server, done)
         stack.callback(sampler.close)

@@ -18,7 +18,7 @@ from typing import Any
 from leak_suite.attribution import memray_path
 from leak_suite.errors import ConfigurationError, LeakSuiteError, SubjectError
 from leak_suite.flamegraph.workers import NATIVE, VARIABLE
-from leak_suite.subject import AppSpec, CallableSpec, Spec, Subject, open_subject
+from leak_suite.subject import Extras, Spec, Subject
 
 __all__ = ["MODES", "Mode", "RecordingFile", "file_name", "page", "record", "recorded"]
 
@@ -86,13 +86,13 @@ def record(
     spec: Spec, mode: Mode, output: Path, *, iterations: int, native: bool, max_seconds: float
 ) -> RecordingFile:
     """Record `iterations` of the workload into `output` (NAME.bin), and NAME.json beside it."""
-    if not isinstance(spec, (CallableSpec, AppSpec)):
+    if not spec.traced_from_start:
         raise ConfigurationError(
             "a flamegraph needs a TARGET or --app: other subjects are seen from outside only"
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)
-    names = _own_names(spec)
+    names = list(spec.own_packages())
     plan = {
         "allocations": "kept", "output": str(output.resolve()), "native": native,
         "every": mode.every, "python_allocators": mode.python_allocators, "own": names,
@@ -117,7 +117,7 @@ def _drive(
     spec: Spec, mode: Mode, plan: Mapping[str, Any], iterations: int, max_seconds: float
 ) -> Mapping[str, Any]:
     """Record the workload; whose code is whose in the subject."""
-    with open_subject(spec, trace=None if mode.after_warm_up else plan) as subject:
+    with spec.open(Extras(trace=None if mode.after_warm_up else plan)) as subject:
         if mode.after_warm_up:
             _repeat(subject, _WARM_UP, max_seconds)
             subject.begin_trace(plan)
@@ -166,12 +166,6 @@ def _kept_workers(folder: Path, output: Path) -> tuple[Path, ...]:
         shutil.move(file, target)
         kept.append(target)
     return tuple(kept)
-
-
-def _own_names(spec: CallableSpec | AppSpec) -> list[str]:
-    """Top-level packages that are the subject's own even where they are installed."""
-    module = (spec.target if isinstance(spec, CallableSpec) else spec.app).rpartition(":")[0]
-    return [] if "/" in module or module.endswith(".py") else [module.split(".")[0]]
 
 
 def _keep(recording: RecordingFile) -> None:

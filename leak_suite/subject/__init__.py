@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from leak_suite.subject.agents import Life
 from leak_suite.subject.base import About, Round, Subject, Values
-from leak_suite.subject.open import open_subject
 from leak_suite.subject.processes import Coverage, ProcessReading
 from leak_suite.subject.specs import (
     AppSpec,
     CallableSpec,
     CommandSpec,
+    Extras,
     InProcessSpec,
     PidSpec,
     Spec,
@@ -22,6 +22,7 @@ __all__ = [
     "CallableSpec",
     "CommandSpec",
     "Coverage",
+    "Extras",
     "InProcessSpec",
     "Life",
     "PidSpec",
@@ -31,5 +32,4 @@ __all__ = [
     "Subject",
     "UrlSpec",
     "Values",
-    "open_subject",
 ]

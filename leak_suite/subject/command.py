@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.service_process import ServiceProcess
 from leak_suite.subject.agents import AgentHub
 from leak_suite.subject.processes import Processes
-from leak_suite.subject.specs import CommandSpec
 from leak_suite.subject.watched import WatchedSubject
 from leak_suite.subject.workload import needs_client
+
+if TYPE_CHECKING:
+    from leak_suite.subject.specs import CommandSpec
 
 __all__ = ["CommandSubject"]
 

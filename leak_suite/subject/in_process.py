@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from leak_suite.errors import SubjectError
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.base import About, Round, Values
 from leak_suite.subject.inside import about_of, round_of
 from leak_suite.subject.processes import Coverage
-from leak_suite.subject.specs import InProcessSpec
+
+if TYPE_CHECKING:
+    from leak_suite.subject.specs import Extras, InProcessSpec
 
 __all__ = ["InProcessSubject"]
 
@@ -26,13 +28,11 @@ class InProcessSubject:
 
     overhead_share = 1 / 75
 
-    def __init__(
-        self, spec: InProcessSpec, tracked: Iterable[str], counters: Iterable[str]
-    ) -> None:
+    def __init__(self, spec: InProcessSpec, extras: Extras) -> None:
         self.about = About()
         self._spec = spec
-        self._tracked = tuple(tracked)
-        self._counters = tuple(counters)
+        self._tracked = extras.tracked
+        self._counters = [f"{name}={place}" for name, place in extras.counters.items()]
         self._session: Any = None
 
     def __enter__(self) -> InProcessSubject:

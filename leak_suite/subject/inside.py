@@ -7,14 +7,18 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from leak_suite.subject.agents import AgentHub, Life
 from leak_suite.subject.base import About, Round, Values
 from leak_suite.subject.process import AgentProcess
 from leak_suite.subject.processes import Coverage, Processes, ProcessReading, words_of
 
-__all__ = ["AgentSubject", "CallableSubject", "about_of", "round_of"]
+if TYPE_CHECKING:
+    from leak_suite.subject.specs import Extras
+
+__all__ = ["AgentSubject", "CallableSubject", "about_of", "agent_starter", "round_of"]
 
 _READ_SECONDS = 30.0
 _TRACE_SECONDS = 120.0
@@ -150,6 +154,17 @@ class CallableSubject(AgentSubject):
         """See `Subject.freeze`."""
         self._processes.freeze()
         return int(self.agent.ask("freeze", _READ_SECONDS)["frozen"])
+
+
+def agent_starter(
+    keys: Mapping[str, str], python: Path | None, extras: Extras
+) -> Callable[[Mapping[str, str]], AgentProcess]:
+    """What starts the process of an AgentSubject, once it is given the environment."""
+
+    def start(environment: Mapping[str, str]) -> AgentProcess:
+        return AgentProcess(keys, python, extras, environment)
+
+    return start
 
 
 def about_of(ready: Mapping[str, Any]) -> About:

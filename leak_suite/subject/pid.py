@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import psutil
 
 from leak_suite.errors import SubjectError
 from leak_suite.metrics.process_tree import ProcessTree
-from leak_suite.subject.specs import PidSpec
 from leak_suite.subject.watched import WatchedSubject
 from leak_suite.subject.workload import needs_client
+
+if TYPE_CHECKING:
+    from leak_suite.subject.specs import PidSpec
 
 __all__ = ["PidSubject"]
 

@@ -12,12 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leak_suite.errors import SubjectDied, SubjectError, SubjectHung
 from leak_suite.service_process import kill_group, last_error, signal_name
+
+if TYPE_CHECKING:
+    from leak_suite.subject.specs import Extras
 
 __all__ = ["AgentProcess"]
 
@@ -40,10 +43,7 @@ class AgentProcess:
         self,
         keys: Mapping[str, str],
         python: Path | None,
-        *,
-        tracked: Iterable[str],
-        counters: Iterable[str],
-        trace: Mapping[str, Any] | None,
+        extras: Extras,
         environment: Mapping[str, str],
     ) -> None:
         self._environment = environment
@@ -53,11 +53,11 @@ class AgentProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.python = python or Path(sys.executable)
         arguments = [f"{key}={value}" for key, value in keys.items()]
-        arguments += [f"self_check={0 if trace else 1}"]
-        arguments += [f"tracked={name}" for name in tracked]
-        arguments += [f"counter={item}" for item in counters]
-        if trace is not None:
-            arguments += [f"trace={json.dumps(trace)}"]
+        arguments += [f"self_check={0 if extras.trace else 1}"]
+        arguments += [f"tracked={name}" for name in extras.tracked]
+        arguments += [f"counter={name}={place}" for name, place in extras.counters.items()]
+        if extras.trace is not None:
+            arguments += [f"trace={json.dumps(extras.trace)}"]
         try:
             self._start(arguments)
             self.ready = self._wait_until_ready()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.metrics import METRICS, bytes_per_unit
 from leak_suite.subject.base import About, Values
-from leak_suite.subject.specs import UrlSpec
 from leak_suite.subject.watched import WatchedSubject
+
+if TYPE_CHECKING:
+    from leak_suite.subject.specs import UrlSpec
 
 __all__ = ["UrlSubject", "number_at"]
 

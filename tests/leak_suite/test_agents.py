@@ -16,7 +16,7 @@ import pytest
 from leak_suite.checks.check import check
 from leak_suite.options import Options
 from leak_suite.result import Outcome
-from leak_suite.subject import CallableSpec, CommandSpec, Coverage, open_subject
+from leak_suite.subject import CallableSpec, CommandSpec, Coverage
 from leak_suite.subject.agents import AgentHub, AgentLink
 from tests.leak_suite.interpreters import VERSIONS, interpreter
 
@@ -473,7 +473,7 @@ def test_nothing_is_stable_beside_a_python_process_without_the_agent(
 
 
 def test_a_command_that_is_not_python_has_no_agent_and_is_seen_from_outside() -> None:
-    with open_subject(CommandSpec(("sleep", "60"))) as subject:
+    with CommandSpec(("sleep", "60")).open() as subject:
         subject.round(1, seconds=0.2)
         assert subject.coverage() == Coverage(0, 0)
         assert "heap" in subject.about.not_observed
@@ -482,7 +482,7 @@ def test_a_command_that_is_not_python_has_no_agent_and_is_seen_from_outside() ->
 def test_a_worker_that_is_killed_in_a_round_ends_nothing_but_its_own_readings(
     children: Path,
 ) -> None:
-    with open_subject(CallableSpec(f"{children}:program")) as subject:
+    with CallableSpec(f"{children}:program").open() as subject:
         done = subject.round(5, seconds=5)
         (life,) = done.processes
         os.kill(life.pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ from leak_suite.attribution import attribute, attribute_afresh
 from leak_suite.clauses import plain
 from leak_suite.options import Options
 from leak_suite.result import Cause, Finding, Outcome
-from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec, open_subject
+from leak_suite.subject import AppSpec, CallableSpec, InProcessSpec
 
 KEPT: list[object] = []
 
@@ -145,7 +145,7 @@ def test_a_subject_that_ends_while_it_is_traced_leaves_the_verdict_standing(tmp_
         """,
     )
     spec = CallableSpec(f"{path}:job")
-    with open_subject(spec) as subject:
+    with spec.open() as subject:
         subject.round(40, seconds=10.0)
         (found,) = attribute(
             subject, spec, [growing("heap", 2000.0)], iterations=40, options=Options(), pace=1e-3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import jsonschema
 import pytest
@@ -13,7 +14,7 @@ from leak_suite.cli import main
 from leak_suite.errors import ConfigurationError
 from leak_suite.fit import FitResult
 from leak_suite.fit.load_generator import ClientPool, load_workload
-from leak_suite.fit.trial import service_command
+from leak_suite.fit.trial import Load, run_trial
 from leak_suite.render import RENDERERS, render
 from leak_suite.result_file import read_result
 from leak_suite.subject import AppSpec, CallableSpec
@@ -53,13 +54,17 @@ def test_an_app_is_started_and_loaded_by_an_async_workload(in_folder: Path, app:
     assert all(render(result, form) for form in RENDERERS if form != "html")
 
 
+def no_cgroup(_: int | None) -> NoReturn:
+    raise AssertionError("nothing may be started")
+
+
 def test_what_is_no_service_cannot_be_tried() -> None:
     with pytest.raises(ConfigurationError, match="needs a service"):
-        service_command(CallableSpec("job:run"))
+        run_trial(CallableSpec("job:run"), no_cgroup, None, Load(1, 1, 1.0, 1.0))
 
 
 def test_the_interpreter_of_an_app_can_be_chosen() -> None:
-    argv = service_command(AppSpec("pkg.mod:app", "w:f", Path("/opt/python")))
+    argv = AppSpec("pkg.mod:app", "w:f", Path("/opt/python")).service_argv()
     assert argv[:4] == ("/opt/python", "-m", "uvicorn", "pkg.mod:app")
     assert argv[-2:] == ("--workers", "1")
 

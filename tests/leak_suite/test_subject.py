@@ -15,10 +15,10 @@ import pytest
 from leak_suite.errors import SubjectError, SubjectHung
 from leak_suite.subject import (
     CallableSpec,
+    Extras,
     InProcessSpec,
     Subject,
     Values,
-    open_subject,
 )
 
 JOBS = """
@@ -115,7 +115,7 @@ def test_a_planted_leak_grows_its_metric_by_its_size(
     jobs: Path, job: str, metric: str, expected: float
 ) -> None:
     iterations = {"heap": 2000, "small": 2000, "containers": 2000}.get(job, 20)
-    with open_subject(CallableSpec(f"{jobs}:{job}")) as subject:
+    with CallableSpec(f"{jobs}:{job}").open() as subject:
         assert growth(subject, iterations)[metric] == pytest.approx(expected, rel=0.05)
 
 
@@ -124,13 +124,13 @@ EXACT = ("fds", "threads", "python_threads", "tasks", "children", "temp_files", 
 
 @pytest.mark.parametrize("job", ["nothing", "joined", "cycle", "finished_task", "talks"])
 def test_a_clean_job_is_flat_in_every_exact_metric(jobs: Path, job: str) -> None:
-    with open_subject(CallableSpec(f"{jobs}:{job}")) as subject:
+    with CallableSpec(f"{jobs}:{job}").open() as subject:
         grown = growth(subject)
         assert {metric: grown[metric] for metric in EXACT} == dict.fromkeys(EXACT, 0)
 
 
 def test_a_job_that_does_nothing_grows_nothing_at_all(jobs: Path) -> None:
-    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+    with CallableSpec(f"{jobs}:nothing").open() as subject:
         for _ in range(12):
             subject.round(1000, seconds=5)
         readings = [subject.round(1000, seconds=5).values for _ in range(20)]
@@ -141,13 +141,13 @@ def test_a_job_that_does_nothing_grows_nothing_at_all(jobs: Path) -> None:
 
 
 def test_what_the_agent_needs_is_there_before_the_first_iteration(jobs: Path) -> None:
-    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+    with CallableSpec(f"{jobs}:nothing").open() as subject:
         heap = [subject.round(1, seconds=5).values["heap"] or 0 for _ in range(8)]
     assert max(heap) - min(heap) <= 512
 
 
 def test_a_thousand_readings_of_an_idle_subject_grow_nothing(jobs: Path) -> None:
-    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+    with CallableSpec(f"{jobs}:nothing").open() as subject:
         first = subject.round(0, seconds=0).values
         for _ in range(1000):
             last = subject.round(0, seconds=0).values
@@ -162,7 +162,7 @@ def test_the_agent_brings_no_module_that_the_interpreter_had_not_loaded(jobs: Pa
     bare = subprocess.run(
         [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True
     )
-    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+    with CallableSpec(f"{jobs}:nothing").open() as subject:
         ours = {str(name) for name in subject.describe("modules")}
     job_needs = {"asyncio", "subprocess", "tempfile", "threading"}
     extra = {name.split(".")[0] for name in ours} - {n.split(".")[0] for n in bare.stdout.split()}
@@ -175,22 +175,22 @@ def test_the_agent_brings_no_module_that_the_interpreter_had_not_loaded(jobs: Pa
 
 def test_tracked_objects_count_while_alive_and_not_closed(jobs: Path) -> None:
     tracked = [f"{jobs}:Resource"]
-    with open_subject(CallableSpec(f"{jobs}:resource"), tracked=tracked) as subject:
+    with CallableSpec(f"{jobs}:resource").open(Extras(tracked=tracked)) as subject:
         assert growth(subject)["tracked:Resource"] == 1
-    with open_subject(CallableSpec(f"{jobs}:closed_resource"), tracked=tracked) as subject:
+    with CallableSpec(f"{jobs}:closed_resource").open(Extras(tracked=tracked)) as subject:
         assert growth(subject)["tracked:Resource"] == 0
 
 
 def test_a_declared_counter_is_read(jobs: Path) -> None:
     counters = {"kept": f"{jobs}:count", "broken": f"{jobs}:fails"}
-    with open_subject(CallableSpec(f"{jobs}:small"), counters=counters) as subject:
+    with CallableSpec(f"{jobs}:small").open(Extras(counters=counters)) as subject:
         values = subject.round(7, seconds=5).values
         assert values["counter:kept"] == 7
         assert values["counter:broken"] is None
 
 
 def test_every_inside_probe_sees_what_it_is_shown(jobs: Path) -> None:
-    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+    with CallableSpec(f"{jobs}:nothing").open() as subject:
         checks = subject.about.self_check
         assert {name: reason for name, (_, _, reason) in checks.items()} == dict.fromkeys(checks)
         expected = {"heap", "blocks", "gc_objects", "rss", "rss_anon", "peak", "garbage", "fds"}
@@ -202,7 +202,7 @@ def test_blocks_are_unknown_and_not_zero_under_the_system_allocator(
     jobs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONMALLOC", "malloc")
-    with open_subject(CallableSpec(f"{jobs}:small")) as subject:
+    with CallableSpec(f"{jobs}:small").open() as subject:
         values = subject.round(10, seconds=5).values
         assert values["blocks"] is None
         assert values["heap"] is not None
@@ -210,7 +210,7 @@ def test_blocks_are_unknown_and_not_zero_under_the_system_allocator(
 
 
 def test_a_failing_iteration_is_told_with_its_place(jobs: Path) -> None:
-    with open_subject(CallableSpec(f"{jobs}:fails_third")) as subject:
+    with CallableSpec(f"{jobs}:fails_third").open() as subject:
         one = subject.round(10, seconds=5)
         assert (one.stop_reason, one.done) == ("failed", 2)
         assert "ValueError: third time" in (one.error or "")
@@ -219,14 +219,14 @@ def test_a_failing_iteration_is_told_with_its_place(jobs: Path) -> None:
 
 def test_a_hanging_workload_is_left_after_the_patience_given(jobs: Path) -> None:
     started = time.monotonic()
-    with open_subject(CallableSpec(f"{jobs}:hangs")) as subject, pytest.raises(SubjectHung):
+    with CallableSpec(f"{jobs}:hangs").open() as subject, pytest.raises(SubjectHung):
         subject.round(1, seconds=1, timeout=0.5)
     assert time.monotonic() - started < 20
 
 
 def test_the_signal_that_killed_the_subject_is_named(jobs: Path) -> None:
     with (
-        open_subject(CallableSpec(f"{jobs}:dies")) as subject,
+        CallableSpec(f"{jobs}:dies").open() as subject,
         pytest.raises(SubjectError, match="SIGSEGV"),
     ):
         subject.round(1, seconds=1)
@@ -234,15 +234,15 @@ def test_the_signal_that_killed_the_subject_is_named(jobs: Path) -> None:
 
 def test_a_target_that_cannot_be_loaded_says_why(jobs: Path) -> None:
     with pytest.raises(SubjectError, match="has no 'missing'"):
-        open_subject(CallableSpec(f"{jobs}:missing")).__enter__()
+        CallableSpec(f"{jobs}:missing").open().__enter__()
     with pytest.raises(SubjectError, match="no file"):
-        open_subject(CallableSpec("nowhere.py:job")).__enter__()
+        CallableSpec("nowhere.py:job").open().__enter__()
 
 
 def test_the_subject_dies_with_its_host(jobs: Path) -> None:
     script = f"""
-from leak_suite.subject import CallableSpec, open_subject
-subject = open_subject(CallableSpec({str(jobs) + ":hangs"!r})).__enter__()
+from leak_suite.subject import CallableSpec
+subject = CallableSpec({str(jobs) + ":hangs"!r}).open().__enter__()
 print(subject.agent.pid, flush=True)
 subject.round(1, seconds=1000, timeout=1000)
 """
@@ -267,7 +267,7 @@ def test_a_subject_leaves_neither_process_nor_temporary_folder(
     jobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with open_subject(CallableSpec(f"{jobs}:child")) as subject:
+    with CallableSpec(f"{jobs}:child").open() as subject:
         subject.round(3, seconds=5)
         children = [row[0] for row in subject.describe("children")]
         assert len(children) == 3
@@ -286,7 +286,7 @@ def _pipes(pid: int) -> set[str]:
 
 @pytest.mark.parametrize("job", ["spawned", "forked"])
 def test_children_of_the_subject_do_not_hold_the_pipes_of_the_agent(jobs: Path, job: str) -> None:
-    with open_subject(CallableSpec(f"{jobs}:{job}")) as subject:
+    with CallableSpec(f"{jobs}:{job}").open() as subject:
         subject.round(1, seconds=5)
         ((pid, *_),) = subject.describe("children")
         assert not _pipes(pid) & _pipes(subject.agent.pid)
@@ -301,18 +301,18 @@ def _runs(pid: int) -> bool:
 
 
 def test_details_name_what_is_behind_a_number(jobs: Path) -> None:
-    with open_subject(CallableSpec(f"{jobs}:thread")) as subject:
+    with CallableSpec(f"{jobs}:thread").open() as subject:
         subject.round(2, seconds=5)
         assert any(
             "threading.py" in row[3] or "Thread-" in row[2] for row in subject.describe("threads")
         )
-    with open_subject(CallableSpec(f"{jobs}:descriptor")) as subject:
+    with CallableSpec(f"{jobs}:descriptor").open() as subject:
         subject.round(2, seconds=5)
         assert sum(row[1] == os.devnull for row in subject.describe("fds")) >= 2
-    with open_subject(CallableSpec(f"{jobs}:task")) as subject:
+    with CallableSpec(f"{jobs}:task").open() as subject:
         subject.round(2, seconds=5)
         assert all(row[0] == "sleep" for row in subject.describe("tasks"))
-    with open_subject(CallableSpec(f"{jobs}:resource")) as subject:
+    with CallableSpec(f"{jobs}:resource").open() as subject:
         subject.round(20, seconds=5)
         assert ["jobs.Resource", 20] in [list(row) for row in subject.describe("gc_objects")]
 
@@ -322,36 +322,36 @@ def test_the_agent_runs_in_other_interpreters(jobs: Path, version: str) -> None:
     python = Path(f"~/.pyenv/versions/{version}/bin/python").expanduser()
     if not python.exists():
         pytest.skip(f"there is no interpreter of version {version} to try")
-    with open_subject(CallableSpec(f"{jobs}:small", python)) as subject:
+    with CallableSpec(f"{jobs}:small", python).open() as subject:
         assert subject.about.environment["python"] == version
         assert not subject.about.blind
         assert growth(subject, 2000)["blocks"] == pytest.approx(1, rel=0.05)
-    with open_subject(CallableSpec(f"{jobs}:task", python)) as subject:
+    with CallableSpec(f"{jobs}:task", python).open() as subject:
         assert growth(subject)["tasks"] == 1
 
 
 def test_the_same_code_measures_in_this_process() -> None:
     kept: list[object] = []
-    with open_subject(InProcessSpec(lambda: kept.append(object()), "kept")) as subject:
+    with InProcessSpec(lambda: kept.append(object()), "kept").open() as subject:
         assert growth(subject, 2000)["blocks"] == pytest.approx(1, rel=0.05)
     assert "leak-suite-" not in os.environ.get("TMPDIR", "")
 
     async def nothing() -> None:
         return
 
-    with open_subject(InProcessSpec(nothing, "nothing")) as subject:
+    with InProcessSpec(nothing, "nothing").open() as subject:
         grown = growth(subject, 2000)
         assert {metric: grown[metric] for metric in EXACT} == dict.fromkeys(EXACT, 0)
 
 
 def test_overhead_is_told_with_every_round(jobs: Path) -> None:
-    with open_subject(CallableSpec(f"{jobs}:nothing")) as subject:
+    with CallableSpec(f"{jobs}:nothing").open() as subject:
         one = subject.round(1 << 40, seconds=0.5)
     assert 0 < one.overhead < 0.02 * one.seconds + 0.02
 
 
 def test_growth_ends_a_round_long_before_it_hurts(jobs: Path) -> None:
-    with open_subject(CallableSpec(f"{jobs}:heap")) as subject:
+    with CallableSpec(f"{jobs}:heap").open() as subject:
         subject.round(100, seconds=5)
         before = subject.read()
         one = subject.round(1 << 40, seconds=30)

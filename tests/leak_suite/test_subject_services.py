@@ -21,7 +21,6 @@ from leak_suite.subject import (
     PidSpec,
     Subject,
     UrlSpec,
-    open_subject,
 )
 from leak_suite.subject.app import AppSubject
 from leak_suite.subject.url import number_at
@@ -126,7 +125,7 @@ def test_an_application_is_measured_from_inside(
     place: Path, workload: str, metric: str, expected: float
 ) -> None:
     spec = AppSpec(f"{place}/service.py:app", f"{place}/drive.py:{workload}")
-    with open_subject(spec) as subject:
+    with spec.open() as subject:
         iterations = 500 if metric == "heap" else 20
         assert grown(subject, metric, iterations) == pytest.approx(expected, rel=0.05)
         assert not subject.about.blind
@@ -134,7 +133,7 @@ def test_an_application_is_measured_from_inside(
 
 def test_requests_do_not_wait_for_the_network_to_pile_them_up(place: Path) -> None:
     spec = AppSpec(f"{place}/service.py:app", f"{place}/drive.py:clean")
-    with open_subject(spec) as subject:
+    with spec.open() as subject:
         subject.round(100, seconds=10)  # a fresh connection is spared at first
         fastest = min(subject.round(5, seconds=5).seconds / 5 for _ in range(10))
     assert fastest < 0.03  # 0.04 where small packets are held back
@@ -142,25 +141,25 @@ def test_requests_do_not_wait_for_the_network_to_pile_them_up(place: Path) -> No
 
 def test_an_application_that_hangs_is_told_and_ended(place: Path) -> None:
     spec = AppSpec(f"{place}/service.py:app", f"{place}/drive.py:hang")
-    with open_subject(spec) as subject, pytest.raises(SubjectHung):
+    with spec.open() as subject, pytest.raises(SubjectHung):
         subject.round(1, seconds=1, timeout=1.0)
 
 
 def test_an_application_that_dies_is_told_with_its_status(place: Path) -> None:
     spec = AppSpec(f"{place}/service.py:app", f"{place}/drive.py:die")
-    with open_subject(spec) as subject, pytest.raises(SubjectError, match="status 7"):
+    with spec.open() as subject, pytest.raises(SubjectError, match="status 7"):
         subject.round(1, seconds=1)
 
 
 def test_a_workload_that_cannot_be_loaded_says_so(place: Path) -> None:
     spec = AppSpec(f"{place}/service.py:app", f"{place}/drive.py:missing")
     with pytest.raises(ConfigurationError, match="missing"):
-        open_subject(spec).__enter__()
+        spec.open().__enter__()
 
 
 def test_an_agent_that_does_not_answer_is_blind_and_stalls_nobody(place: Path) -> None:
     spec = AppSpec(f"{place}/service.py:app", f"{place}/drive.py:clean")
-    with open_subject(spec) as subject:
+    with spec.open() as subject:
         assert subject.round(5, seconds=5).values["heap"] is not None
         assert isinstance(subject, AppSubject)
         os.kill(subject.agent.pid, signal.SIGSTOP)
@@ -176,7 +175,7 @@ def test_an_agent_that_does_not_answer_is_blind_and_stalls_nobody(place: Path) -
 @pytest.mark.parametrize("argument", ["{port}", "0"])
 def test_a_command_is_seen_from_outside_and_by_its_agents(place: Path, argument: str) -> None:
     argv = (sys.executable, str(place / "server.py"), argument)
-    with open_subject(CommandSpec(argv, f"{place}/drive.py:descriptor")) as subject:
+    with CommandSpec(argv, f"{place}/drive.py:descriptor").open() as subject:
         assert grown(subject, "fds") == 1
         assert subject.coverage() == Coverage(1, 1)
         assert not subject.about.not_observed
@@ -186,7 +185,7 @@ def test_a_command_is_seen_from_outside_and_by_its_agents(place: Path, argument:
 
 def test_a_command_that_hangs_is_told_and_killed(place: Path) -> None:
     argv = (sys.executable, str(place / "server.py"), "{port}")
-    with open_subject(CommandSpec(argv, f"{place}/drive.py:hang")) as subject:
+    with CommandSpec(argv, f"{place}/drive.py:hang").open() as subject:
         with pytest.raises(SubjectHung, match="not answered within 1 s"):
             subject.round(1, seconds=1, timeout=1.0)
         with pytest.raises(SubjectError, match="SIGKILL"):
@@ -196,21 +195,21 @@ def test_a_command_that_hangs_is_told_and_killed(place: Path) -> None:
 def test_memory_of_a_command_grows_in_every_resident_metric(place: Path) -> None:
     argv = (sys.executable, str(place / "server.py"), "{port}")
     for metric in ("rss", "rss_anon", "pss"):
-        with open_subject(CommandSpec(argv, f"{place}/drive.py:leak")) as subject:
+        with CommandSpec(argv, f"{place}/drive.py:leak").open() as subject:
             assert grown(subject, metric, 200) == pytest.approx(50_000, rel=0.2)
 
 
 def test_a_command_that_fails_is_told_with_its_output(place: Path) -> None:
     argv = (sys.executable, "-c", "raise SystemExit('no such thing')")
     with pytest.raises(SubjectError, match="no such thing"):
-        open_subject(CommandSpec(argv, f"{place}/drive.py:clean")).__enter__()
+        CommandSpec(argv, f"{place}/drive.py:clean").open().__enter__()
 
 
 @pytest.fixture
 def server(place: Path) -> Iterator[tuple[int, int]]:
     """(pid, port) of a server that somebody else runs."""
     argv = (sys.executable, str(place / "server.py"), "{port}")
-    subject = open_subject(CommandSpec(argv, f"{place}/drive.py:clean"))
+    subject = CommandSpec(argv, f"{place}/drive.py:clean").open()
     with subject:
         tree = subject._tree  # type: ignore[attr-defined]
         yield tree.processes()[0].pid, tree.listening_port()
@@ -219,20 +218,20 @@ def server(place: Path) -> Iterator[tuple[int, int]]:
 def test_a_running_process_is_measured_and_left_running(
     place: Path, server: tuple[int, int]
 ) -> None:
-    with open_subject(PidSpec(server[0], f"{place}/drive.py:descriptor")) as subject:
+    with PidSpec(server[0], f"{place}/drive.py:descriptor").open() as subject:
         assert grown(subject, "fds") == 1
     os.kill(server[0], 0)
 
 
 def test_a_process_without_a_workload_is_only_watched(server: tuple[int, int]) -> None:
-    with open_subject(PidSpec(server[0])) as subject:
+    with PidSpec(server[0]).open() as subject:
         assert grown(subject, "fds", 2) == 0
 
 
 def test_numbers_of_a_health_endpoint_are_read(place: Path, server: tuple[int, int]) -> None:
     url = f"http://127.0.0.1:{server[1]}/"
     spec = UrlSpec(url, "jobs.kept,rss_mb.0", f"{place}/drive.py:leak")
-    with open_subject(spec) as subject:
+    with spec.open() as subject:
         assert grown(subject, "counter:jobs.kept") == 1
         assert subject.read()["counter:rss_mb.0"] == 1.5 * 1024**2
 
@@ -249,4 +248,4 @@ def test_a_pid_that_is_not_there_is_refused() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     with pytest.raises(SubjectError, match=str(ended.pid)):
-        open_subject(PidSpec(ended.pid)).__enter__()
+        PidSpec(ended.pid).open().__enter__()

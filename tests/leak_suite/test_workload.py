@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from leak_suite.errors import ConfigurationError
-from leak_suite.subject import CommandSpec, open_subject
+from leak_suite.subject import CommandSpec
 from leak_suite.subject.workload import Workload, needs_client
 from leak_suite.workloads import poll, poll_async
 
@@ -189,7 +189,7 @@ def test_a_workload_that_fails_brings_the_subjects_own_traceback(
 ) -> None:
     (tmp_path / "server.py").write_text(textwrap.dedent(FAILING))
     argv = (sys.executable, str(tmp_path / "server.py"), "{port}")
-    with open_subject(CommandSpec(argv, f"{place}:fails")) as subject:
+    with CommandSpec(argv, f"{place}:fails").open() as subject:
         done = subject.round(1, seconds=5)
     assert done.error is not None
     assert "500" in done.error
@@ -209,12 +209,12 @@ def test_a_command_without_a_port_is_ready_by_its_output_or_by_its_first_call(
         environment=(("COLOUR", "red"),),
         folder=tmp_path,
     )
-    with open_subject(spec) as subject:
+    with spec.open() as subject:
         assert subject.round(3, seconds=5).done == 3
 
 
 def test_a_command_without_a_workload_has_time_as_its_iteration(tmp_path: Path) -> None:
-    with open_subject(CommandSpec((sys.executable, "-c", "import time; time.sleep(60)"))) as it:
+    with CommandSpec((sys.executable, "-c", "import time; time.sleep(60)")).open() as it:
         assert it.round(3, seconds=5).done == 3
 
 

@@ -15,7 +15,7 @@ from leak_suite.units import format_value, parse_duration, parse_size
 
 if TYPE_CHECKING:
     from leak_suite.fit import FitOptions
-    from leak_suite.subject import AppSpec, CommandSpec
+    from leak_suite.subject import Spec
 
 __all__ = ["FitCommand"]
 
@@ -139,7 +139,7 @@ def _backend(arguments: Namespace) -> str | None:
     return way
 
 
-def _service_spec(arguments: Namespace) -> AppSpec | CommandSpec:
+def _service_spec(arguments: Namespace) -> Spec:
     from leak_suite.cli.subjects import app_spec, command_spec
 
     if (arguments.app is None) == (not arguments.argv):
