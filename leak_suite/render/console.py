@@ -12,6 +12,8 @@ from rich.text import Text
 from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
 from leak_suite.render.comparison import comparison_console
+from leak_suite.render.document import Document, Lines
+from leak_suite.render.document import Table as DocumentTable
 from leak_suite.render.fit import fit_console
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.string_console import StringConsole
@@ -90,6 +92,40 @@ class ConsoleRenderer(Renderer):
     def render_comparison(self, comparison: Comparison, settings: RenderSettings) -> str:
         """See Renderer."""
         return comparison_console(comparison)
+
+    def render_document(self, document: Document, settings: RenderSettings) -> str:
+        """See Renderer. Lines that are to be copied are not broken, however long they are."""
+        terminal = StringConsole(width=settings.width, colour=settings.colour)
+        terminal.print(Text(document.headline, _STYLES[document.outcome]))
+        terminal.print(Text(document.subject))
+        for part in document.parts:
+            if isinstance(part, DocumentTable):
+                terminal.print(Text(f"\n{part.title}", "bold"))
+                terminal.print(_document_table(part))
+            elif isinstance(part, Lines):
+                terminal.print(Text(f"\n{part.title}", "bold"))
+                for line in part.lines:
+                    terminal.print(Text(f"  {line}"), soft_wrap=True)
+        if document.sentences:
+            terminal.print()
+        for sentence in document.sentences:
+            terminal.print(Text(sentence))
+        return terminal.text()
+
+
+def _document_table(part: DocumentTable) -> Table:
+    table = Table(
+        box=None,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
+        pad_edge=False,
+        show_header=any(part.head),
+    )
+    for number, name in enumerate(part.head):
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in part.rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _table(findings: Iterable[Finding]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from leak_suite.fit.result import FitResult
+from leak_suite.render.document import Document
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.result import Outcome, RunResult
 
@@ -28,6 +29,12 @@ class HtmlRenderer(Renderer):
         from leak_suite.render.html_page import html
 
         return html(result)
+
+    def render_document(self, document: Document, settings: RenderSettings) -> str:
+        """See Renderer."""
+        from leak_suite.render.html_document import document_page
+
+        return document_page(document)
 
     def write_pages(self, folder: Path, output: Path | None) -> Outcome:
         """See Renderer."""

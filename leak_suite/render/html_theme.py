@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["THEMES", "style"]
+__all__ = ["PARTS", "PART_COLOURS", "THEMES", "style"]
 
 THEMES: Mapping[str, Mapping[str, str]] = {
     "light": {
@@ -51,15 +51,33 @@ THEMES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+PART_COLOURS: Mapping[str, tuple[str, ...]] = {
+    "light": (
+        *("#0b57a4", "#c2571a", "#17693a", "#8a3ffc", "#b3261e", "#00727d"),
+        *("#7a6200", "#6b7580", "#b0388b", "#3d4a5c"),
+    ),
+    "dark": (
+        *("#74b7ff", "#ff9f5c", "#66d394", "#c5a3ff", "#ff8d83", "#4fd3df"),
+        *("#e3c24d", "#9aa6b4", "#ff9bd9", "#ccd6e2"),
+    ),
+}
+PARTS = len(PART_COLOURS["light"])
+"""How many colours there are for the parts of a bar; they repeat beyond that."""
+
 
 def style() -> str:
     """Custom properties of both themes; print is always light."""
-    light, dark = (_properties(THEMES[name]) for name in ("light", "dark"))
+    light, dark = (_properties({**THEMES[name], **_parts(name)}) for name in ("light", "dark"))
+    boxes = "".join(f".part-{n} {{ background: var(--part-{n}); }}\n" for n in range(PARTS))
     night = f":root {{ color-scheme: dark; {dark} }}"
     return (
         f":root {{ color-scheme: light; {light} }}\n"
-        f"@media screen and (prefers-color-scheme: dark) {{ {night} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ {night} }}\n{boxes}"
     )
+
+
+def _parts(theme: str) -> Mapping[str, str]:
+    return {f"part-{number}": colour for number, colour in enumerate(PART_COLOURS[theme])}
 
 
 def _properties(theme: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from leak_suite.clauses import Part
 from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
 from leak_suite.render.comparison import comparison_markdown
+from leak_suite.render.document import Document, Lines, Table
 from leak_suite.render.fit import fit_facts
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import (
@@ -68,6 +69,23 @@ class MarkdownRenderer(Renderer):
     def render_comparison(self, comparison: Comparison, settings: RenderSettings) -> str:
         """See Renderer."""
         return comparison_markdown(comparison)
+
+    def render_document(self, document: Document, settings: RenderSettings) -> str:
+        """See Renderer."""
+        parts = [
+            f"### leak-suite: {_text(document.word)}",
+            f"{_code(document.subject)}: {_text(document.why)}",
+        ]
+        for part in document.parts:
+            if isinstance(part, Table):
+                marks = tuple("---:" if number else "---" for number in range(len(part.head)))
+                cells = [tuple(map(_text, row)) for row in (part.head, *part.rows)]
+                lines = [f"| {' | '.join(row)} |" for row in (cells[0], marks, *cells[1:])]
+                parts += [f"**{_text(part.title)}**", "\n".join(lines)]
+            elif isinstance(part, Lines):
+                parts += [f"**{_text(part.title)}**", "\n".join(["```text", *part.lines, "```"])]
+        parts += [_text(sentence) for sentence in document.sentences]
+        return "\n\n".join(parts) + "\n"
 
 
 def _opening(result: Result) -> list[str]:

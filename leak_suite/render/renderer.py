@@ -10,11 +10,13 @@ from typing import ClassVar
 from leak_suite.compare import Comparison
 from leak_suite.errors import ConfigurationError
 from leak_suite.fit.result import FitResult
+from leak_suite.recycling import Advice
+from leak_suite.render.document import Document
 from leak_suite.result import Outcome, RunResult
 
 __all__ = ["RenderSettings", "Renderable", "Renderer"]
 
-Renderable = RunResult | FitResult | Comparison
+Renderable = RunResult | FitResult | Comparison | Advice
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class RenderSettings:
 class Renderer(ABC):
     """One format. It measures, opens and prints nothing.
 
-    A renderer of fits or comparisons overrides `render_fit` or `render_comparison`; what is not
-    overridden is refused with a message.
+    A renderer of fits, comparisons or documents overrides `render_fit`, `render_comparison` or
+    `render_document`; what is not overridden is refused with a message.
     """
 
     name: ClassVar[str]
@@ -52,7 +54,9 @@ class Renderer(ABC):
             return self.render_run(result, settings)
         if isinstance(result, FitResult):
             return self.render_fit(result, settings)
-        return self.render_comparison(result, settings)
+        if isinstance(result, Comparison):
+            return self.render_comparison(result, settings)
+        return self.render_document(_document(result), settings)
 
     @abstractmethod
     def render_run(self, result: RunResult, settings: RenderSettings) -> str:
@@ -65,6 +69,10 @@ class Renderer(ABC):
     def render_comparison(self, comparison: Comparison, settings: RenderSettings) -> str:
         """The text of one comparison."""
         raise self._refused("comparisons")
+
+    def render_document(self, document: Document, settings: RenderSettings) -> str:
+        """The text of anything else that can be put as a document."""
+        raise self._refused("this")
 
     def write_pages(self, folder: Path, output: Path | None) -> Outcome:
         """Write pages about all run files of `folder` to `output` or beside them.
@@ -80,5 +88,16 @@ class Renderer(ABC):
         """Whether `render_comparison` is overridden."""
         return type(self).render_comparison is not Renderer.render_comparison
 
+    @property
+    def shows_documents(self) -> bool:
+        """Whether `render_document` is overridden."""
+        return type(self).render_document is not Renderer.render_document
+
     def _refused(self, what: str) -> ConfigurationError:
         return ConfigurationError(f"--format {self.name} does not show {what}")
+
+
+def _document(result: Advice) -> Document:
+    from leak_suite.render.advice import advice_document
+
+    return advice_document(result)

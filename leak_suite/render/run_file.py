@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
-from leak_suite.render.renderer import Renderer, RenderSettings
+from leak_suite.render.renderer import Renderable, Renderer, RenderSettings
 from leak_suite.result import RunResult
 
 __all__ = ["RunFileRenderer"]
@@ -15,6 +15,11 @@ class RunFileRenderer(Renderer):
 
     name = "json"
     extension = ".json"
+    shows_documents = True
+
+    def render(self, result: Renderable, settings: RenderSettings | None = None) -> str:
+        """See Renderer. Every result has a form for programs, which says more than its document."""
+        return result.to_json()
 
     def render_run(self, result: RunResult, settings: RenderSettings) -> str:
         """See Renderer."""

@@ -52,6 +52,7 @@ DOC_EXAMPLES = (
     DocExample("ci.md", "leak-suite", finds=_OWN, slow=True),
     DocExample("reading-a-report.md", "leak-suite", finds=_OWN),
     DocExample("baselines.md", "leak-suite"),
+    DocExample("it-grows.md", "leak-suite", finds=("leak-suite run",), slow=True),
     DocExample("flamegraphs.md", "leak-suite"),
     DocExample("before-you-deploy.md", "leak-suite fit", checkout=True, slow=True),
     # With a small clip the control fits; that it does not with its own is shown by the evidence.

@@ -18,7 +18,7 @@ from leak_suite.clauses import Clause, ClauseKind, Part, plain
 from leak_suite.errors import ConfigurationError
 from leak_suite.render import html_page, render
 from leak_suite.render.html_page import html, render_many
-from leak_suite.render.html_theme import THEMES
+from leak_suite.render.html_theme import PART_COLOURS, THEMES
 from leak_suite.result import Cause, Details, Outcome, RunResult, Site
 from tests.leak_suite.html_results import FDS, HEAP, MIB, RESULT, Page, charts_of, ramp
 
@@ -214,6 +214,8 @@ def test_text_stands_out_from_what_is_behind_it(name: str) -> None:
         assert contrast(theme[tone], theme[f"{tone}-wash"]) >= 4.5, tone
     for line in ("reading", "fit", "tolerance", "warm-up"):
         assert contrast(theme[line], theme["surface"]) >= 3.0, line
+    for colour in PART_COLOURS[name]:
+        assert contrast(colour, theme["surface"]) >= 3.0, colour
 
 
 def test_the_command_as_given_is_preferred() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leak_suite.cli.command import Command
+from leak_suite.cli.commands.advise import AdviseCommand
 from leak_suite.cli.commands.baseline import BaselineCommand
 from leak_suite.cli.commands.compare import CompareCommand
 from leak_suite.cli.commands.fit import FitCommand
@@ -20,6 +21,7 @@ COMMANDS: Sequence[Command] = (
     InitCommand(),
     RunCommand(),
     FitCommand(),
+    AdviseCommand(),
     ShowCommand(),
     CompareCommand(),
     FlamegraphCommand(),

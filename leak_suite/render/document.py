@@ -1,0 +1,62 @@
+"""A report in parts that every format can show: a verdict, sentences, tables, lines, a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leak_suite.result import Outcome
+
+__all__ = ["Bar", "Document", "Lines", "Part", "Picture", "Table"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a head; all columns but the first hold numbers."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines that are to be copied as they are."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a picture: what it stands for, and the parts that it is made of, each above 0."""
+
+    label: str
+    parts: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Bars on one scale, in bytes. Formats of plain text leave it out: a table says the same."""
+
+    title: str
+    bars: tuple[Bar, ...]
+
+
+Part = Table | Lines | Picture
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a report says, whatever its format. `word` is the verdict, `why` its one sentence."""
+
+    subject: str
+    outcome: Outcome
+    word: str
+    why: str
+    sentences: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """The verdict and its reason in one line."""
+        return f"{self.word.upper()}: {self.why}"
