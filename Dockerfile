@@ -21,5 +21,5 @@ USER service
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health', timeout=5)"]
-# exec: uvicorn becomes process 1 and hears SIGTERM itself.
-CMD ["sh", "-c", "exec python -m uvicorn reference_app.main:app --host 0.0.0.0 --port $PORT --workers 1 --timeout-keep-alive 75"]
+# Without a shell, the service is process 1 and hears SIGTERM itself. The port is PORT.
+CMD ["python", "-m", "reference_app", "--host", "0.0.0.0"]

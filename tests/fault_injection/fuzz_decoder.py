@@ -1,7 +1,8 @@
 """Reads mutated videos as a job would, each in a confined child of this process.
 
-`python -m tests.fault_injection.fuzz_decoder SEED COUNT MIB` prints one JSON object: how the
-inputs ended, and the inputs that a child took more than MIB for, or failed on in its own code.
+`python -m tests.fault_injection.fuzz_decoder SEED COUNT MIB` prints, after each thousand and at the
+end, how the inputs ended so far, and those on which a child took more than MIB, crashed, was too
+slow or failed in its own code. What becomes of files and of the service is seen by `fuzz_service`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from reference_app.pipeline.errors import PipelineError
 __all__ = ["mutated", "sources"]
 
 COMPLETED, REFUSED, BROKEN = 0, 10, 11
+MAY_HAPPEN = {"completed", "refused"}
 SECONDS = 30
+REPORT_EVERY = 1000
 #: Pages of libraries and of the file that a child touches first are its own, and no allocation.
 MAPPED_BYTES = 24 * MIB
 NUMBERS = (0, 1, 0xFF, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF)
@@ -112,9 +115,26 @@ def _read(path: Path, mib: int) -> int:
     return COMPLETED
 
 
+def _end_of(status: int) -> str:
+    """How a child ended, in a word; only the first two are what may happen."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        return "too slow" if code == -signal.SIGALRM else signal.Signals(-code).name
+    return {COMPLETED: "completed", REFUSED: "refused", BROKEN: "broken"}.get(code, f"exit {code}")
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
+
+
 def main(seed: str, count: int, mib: int) -> None:
-    """Read `count` inputs and print what became of them."""
+    """Read `count` inputs; a line of JSON after each thousand, and the last for all of them."""
     import av
+    import av.video.reformatter
+    import numpy  # noqa: F401  # loaded once here, not by every child
+
+    import reference_app.pipeline.decode  # noqa: F401
 
     configure_memory()
     av.logging.set_level(av.logging.PANIC)
@@ -128,19 +148,19 @@ def main(seed: str, count: int, mib: int) -> None:
         for number in range(count):
             name = f"{seed}/{number}"
             path.write_bytes(mutated(name, originals))
-            before = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf(
-                "SC_PAGESIZE"
-            )
+            before = _resident_bytes()
             child = os.fork()
             if child == 0:
                 os._exit(_read(path, mib))
             _, status, usage = os.wait4(child, 0)
-            code = os.waitstatus_to_exitcode(status)
-            ends[{COMPLETED: "completed", REFUSED: "refused"}.get(code, f"exit {code}")] += 1
+            end = _end_of(status)
+            ends[end] += 1
             grown = usage.ru_maxrss * 1024 - before
-            if code == BROKEN or code == -signal.SIGALRM or grown > mib * MIB + MAPPED_BYTES:
-                wrong.append(f"{name}: exit {code}, {grown // MIB} MiB")
-    print(json.dumps({"ends": ends, "wrong": wrong}))
+            if end not in MAY_HAPPEN or grown > mib * MIB + MAPPED_BYTES:
+                wrong.append(f"{name}: {end}, {grown // MIB} MiB")
+            if (number + 1) % REPORT_EVERY == 0 or number + 1 == count:
+                found = {"inputs": number + 1, "ends": ends, "wrong": wrong}
+                print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":
