@@ -111,10 +111,17 @@ class MetricReader:
 
         A full collection under a large import costs more than most rounds; afterwards it costs
         what the workload itself keeps. Done before and after the first iteration and not later:
-        the entries of a cache must stay collectable.
+        the entries of a cache must stay collectable. Where the subject has frozen objects itself,
+        nothing is done: Python cannot give back some of them only.
         """
         gc.collect()
-        gc.freeze()
+        if self.frozen or not gc.get_freeze_count():
+            gc.freeze()
+            self.frozen = gc.get_freeze_count()
+        self._others = count_objects()
+
+    def adopt_frozen(self) -> None:
+        """In a forked child: what the parent's agent froze is this one's to give back."""
         self.frozen = gc.get_freeze_count()
         self._others = count_objects()
 

@@ -11,13 +11,16 @@ import _thread
 import os
 import sys
 
+from .forks import follow_forks, soon
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from typing import Any
 
+    from .forks import Follower
     from .session import Session
 
-__all__ = ["HIGH_FD", "OWN_FDS", "VARIABLE", "Resident", "in_this_process", "join"]
+__all__ = ["HIGH_FD", "OWN_FDS", "VARIABLE", "Resident", "enter", "in_this_process", "join"]
 
 VARIABLE = "LEAK_SUITE_AGENT"
 """`NAME TOKEN`: the abstract Unix socket that the host listens on, and what proves us to it."""
@@ -35,22 +38,35 @@ class Resident:
 
     `session` may be set where the process has one already (an app that the agent serves); else it
     is made on the first question, so that a process that nobody asks pays for a thread only.
+    One that is `passing` leaves the process as it was once the host says so or is gone.
     """
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, token: str, *, passing: bool = False) -> None:
         self._address = b"\0" + address.encode()
         self._token = token
+        self._passing = passing
         self.session: Session | None = None
+        self.follower: Follower | None = None
         self.on_stop: Any = None
         self.main_thread = _thread.get_ident()
         self._socket: Any = None
         self._wake: tuple[int, int] | None = None
         self._known: dict[int, tuple[int, int]] = {}
         self._running: Any = None
+        self._pausing = False
         self._thread_id = 0
         self._rest = b""
         self._forked = False
+<<<<<<< HEAD
         self._ended = False
+=======
+        self._inherits_frozen = False
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the thread is there that answers the host."""
+        return self._running is not None and bool(self._running.locked())
+>>>>>>> 8d1a5e0 (Bring the agent into a running process, and take it out again)
 
     def start(self) -> None:
         """Connect, say who this is, and answer from now on; nothing where nobody listens."""
@@ -62,7 +78,12 @@ class Resident:
         self._wake = (_moved_up(self._wake[0]), _moved_up(self._wake[1]))
         for fd in self._wake:
             self._remember(fd)
+<<<<<<< HEAD
         running, begun = _thread.allocate_lock(), _thread.allocate_lock()
+=======
+        self._pausing = False
+        running = self._running = _thread.allocate_lock()
+>>>>>>> 8d1a5e0 (Bring the agent into a running process, and take it out again)
         running.acquire()
         begun.acquire()
         try:
@@ -135,7 +156,34 @@ class Resident:
         except BaseException:  # noqa: S110 - of no concern to the subject
             pass
         finally:
+            if self._passing and not self._pausing:
+                self.leave()
             running.release()
+
+    def leave(self) -> None:
+        """Give the process back as it was.
+
+        What must stay is the fork hook, since Python has no call that takes one away; without a
+        resident it does nothing. The connection goes last: its end tells the host that all is done.
+        """
+        session, self.session = self.session, None
+        try:
+            if session is not None:
+                session.close()
+            elif self._inherits_frozen:
+                import gc
+
+                gc.unfreeze()
+        finally:
+            if self.follower is not None:
+                self.follower.resident = None
+            if self in _found:
+                _found.remove(self)
+            package = __name__.rpartition(".")[0]
+            for name in list(sys.modules):
+                if name == package or name.startswith(package + "."):
+                    del sys.modules[name]
+            self.close()
 
     def _answer_next(self) -> bool:
         """Wait for a question and answer it; False when the thread shall end."""
@@ -150,6 +198,7 @@ class Resident:
             poll.register(connection.fileno(), select.POLLIN)
             ready = dict(poll.poll())
             if wake[0] in ready:
+                self._pausing = True
                 return False
             if not self._is_ours(connection.fileno()):
                 connection.detach()
@@ -161,7 +210,10 @@ class Resident:
             self._rest += data
             return True
         line, _, self._rest = self._rest.partition(b"\n")
-        self._send(self._answer(line.decode().split(" ")))
+        words = line.decode().split(" ")
+        if self._passing and words[0] == "leave":
+            return False
+        self._send(self._answer(words))
         return True
 
     def _send(self, value: dict[str, Any]) -> None:
@@ -176,6 +228,8 @@ class Resident:
             from .session import Session
 
             self.session = Session("", own_fds=OWN_FDS, own_threads=1)
+            if self._inherits_frozen:
+                self.session.meter.adopt_frozen()
         if words[0] == "prewarm":
             # Until what reading itself keeps is there: its caches, the bins of the C library.
             for _ in range(PREWARM_READS):
@@ -216,7 +270,7 @@ class Resident:
     def after_in_parent(self, was_running: bool) -> None:
         """Begin again, but not at once: Python counts the threads after this has returned."""
         if was_running:
-            _soon(self.start)
+            soon(self.start)
 
     def after_in_child(self) -> None:
         """A process of its own: leave the parent's connection, and make one."""
@@ -226,10 +280,13 @@ class Resident:
         self._running = None
         session, self.session = self.session, None
         if session is not None:
+            self._inherits_frozen = bool(session.meter.frozen)
             session.forget()
         self.main_thread = _thread.get_ident()
         self._forked = True
         self.start()
+        if self._passing and not self.is_served:
+            self.leave()
 
 
 _found: list[Resident] = []
@@ -242,7 +299,20 @@ def join() -> None:
         return
     resident = Resident(address, token)
     _found.append(resident)
-    follow_forks(resident, start=not _is_driver())
+    follow_forks(resident)
+    if not _is_driver():
+        resident.start()
+
+
+def enter(address: str, token: str) -> None:
+    """Register a process that ran before the host came, and follow its forks until it leaves."""
+    resident = Resident(address, token, passing=True)
+    resident.start()
+    if not resident.is_served:
+        resident.leave()
+        return
+    _found.append(resident)
+    resident.follower = follow_forks(resident)
 
 
 def in_this_process() -> Resident | None:
@@ -250,6 +320,7 @@ def in_this_process() -> Resident | None:
     return _found[0] if _found else None
 
 
+<<<<<<< HEAD
 def follow_forks(resident: Resident, *, start: bool) -> None:
     """Have `resident` live on in every child; in this very process only if it shall `start`."""
     state = {"running": False}
@@ -279,6 +350,8 @@ def _quietly(step: Any) -> None:
         pass
 
 
+=======
+>>>>>>> 8d1a5e0 (Bring the agent into a running process, and take it out again)
 def _arguments() -> list[str]:
     found = getattr(sys, "orig_argv", None)
     if found is not None:
@@ -324,65 +397,3 @@ def _wait_until_gone(thread_id: int) -> None:
     until = time.monotonic() + _THREAD_END_SECONDS
     while os.path.exists(path) and time.monotonic() < until:
         time.sleep(0.0001)
-
-
-_pending: list[Any] = []
-
-
-def _soon(step: Any) -> None:
-    """Run `step` in the main thread once the call that it is in has returned.
-
-    By `Py_AddPendingCall`; at the next collection where that cannot be reached.
-    """
-    if not _pending:
-        try:
-            _pending.extend(_pending_calls())
-        except Exception:
-            _at_next_collection(step)
-            return
-    add, make, waiting = _pending
-    waiting.append(step)
-    if add(make, None) != 0:  # its queue is full
-        waiting.remove(step)
-        _at_next_collection(step)
-
-
-def _pending_calls() -> tuple[Any, Any, list[Any]]:
-    _ctypes: Any = __import__("_ctypes")
-    flags = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_PYTHONAPI
-    waiting: list[Any] = []
-
-    class Int(_ctypes._SimpleCData):  # type: ignore[misc]
-        _type_ = "i"
-
-    class Pointer(_ctypes._SimpleCData):  # type: ignore[misc]
-        _type_ = "P"
-
-    class Callback(_ctypes.CFuncPtr):  # type: ignore[misc]
-        _flags_ = flags
-        _restype_ = Int
-        _argtypes_ = (Pointer,)
-
-    class Add(_ctypes.CFuncPtr):  # type: ignore[misc]
-        _flags_ = flags
-        _restype_ = Int
-        _argtypes_ = (Callback, Pointer)
-
-    def run(_: Any) -> int:
-        while waiting:
-            _quietly(waiting.pop(0))
-        return 0
-
-    handle = _ctypes.dlopen(None, 0)
-    return Add(_ctypes.dlsym(handle, "Py_AddPendingCall")), Callback(run), waiting
-
-
-def _at_next_collection(step: Any) -> None:
-    import gc
-
-    def once(phase: str, _: Any) -> None:
-        if phase == "stop":
-            gc.callbacks.remove(once)
-            _quietly(step)
-
-    gc.callbacks.append(once)

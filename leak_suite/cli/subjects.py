@@ -68,7 +68,8 @@ def command_spec(arguments: Namespace, _: Path | None = None) -> CommandSpec:
 def _pid_spec(arguments: Namespace, _: Path | None) -> PidSpec:
     if not _is_alive(arguments.pid):
         raise SubjectError(f"--pid: there is no process {arguments.pid}")
-    return PidSpec(arguments.pid, _workload(arguments))
+    workload, seconds = _workload(arguments), _request_seconds(arguments)
+    return PidSpec(arguments.pid, workload, request_seconds=seconds)
 
 
 def _url_spec(arguments: Namespace, _: Path | None) -> UrlSpec:

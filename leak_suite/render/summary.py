@@ -159,7 +159,9 @@ def not_observed(result: RunResult) -> tuple[str, ...]:
         sentences.insert(0, 'growth per iteration below "min. detectable"')
     sentences += [f"{metric}: {why}" for metric, why in result.details.blind.items()]
     if names := result.details.not_observed:
-        sentences.append(f"metrics that can be read from inside only: {', '.join(names)}")
+        seen = str(result.environment.get("seen", ""))
+        why = f" ({seen})" if seen.startswith("from outside only: ") else ""
+        sentences.append(f"metrics that can be read from inside only{why}: {', '.join(names)}")
     return tuple(sentences)
 
 

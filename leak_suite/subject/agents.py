@@ -73,6 +73,7 @@ class AgentHub:
         self._address = "leak-suite-" + secrets.token_hex(8)
         self._token = secrets.token_hex(16)
         self._links: dict[Life, AgentLink] = {}
+        self._declined: dict[Life, str] = {}
         self._replaced: list[AgentLink] = []  # closed at the end: one may be asked just now
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -109,6 +110,53 @@ class AgentHub:
             "PYTHONPATH": os.pathsep.join(folders),
             _VARIABLE: f"{self._address} {self._token}",
         }
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """(name of the abstract socket, token): what an agent must know to register."""
+        return self._address, self._token
+
+    def wait_for_all(self, lives: Iterable[Life], seconds: float) -> None:
+        """Until none of these is awaited any more, but no longer than this."""
+        waited = list(lives)
+        until = time.monotonic() + seconds
+        with self._changed:
+            while any(self._is_awaited(life) for life in waited):
+                left = until - time.monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(min(left, 0.1))  # an end is not told, it is looked for
+
+    def is_awaited(self, life: Life) -> bool:
+        """Whether that process lives, and has neither an agent nor declined one."""
+        with self._lock:
+            return self._is_awaited(life)
+
+    def _is_awaited(self, life: Life) -> bool:
+        if life in self._links or life in self._declined:
+            return False
+        found = life_of(life.pid)
+        return found is not None and found[0] == life
+
+    def declined(self, life: Life) -> str:
+        """Why that process did not take the agent in; "" where it did not say so."""
+        with self._lock:
+            return self._declined.get(life, "")
+
+    def dismiss(self, seconds: float) -> None:
+        """Have every agent leave its process; done when each has closed its connection."""
+        with self._lock:
+            links, self._links = list(self._links.values()), {}
+        until = time.monotonic() + seconds
+        for link in links:
+            with contextlib.suppress(OSError):
+                link.connection.sendall(b"leave\n")
+        for link in links:
+            with contextlib.suppress(OSError):
+                link.connection.settimeout(max(0.01, until - time.monotonic()))
+                while link.connection.recv(_HELLO_BYTES):
+                    pass
+            link.connection.close()
 
     def links(self) -> list[AgentLink]:
         """The agents that are there now, in the order in which their processes started."""
@@ -224,6 +272,12 @@ class AgentHub:
         found = life_of(_peer_pid(connection))
         if found is None:
             raise ValueError("gone already")
+        if "declined" in hello:
+            connection.close()
+            with self._changed:
+                self._declined[found[0]] = str(hello["declined"])
+                self._changed.notify_all()
+            return
         link = AgentLink(found[0], connection, bool(hello["forked"]))
         with self._changed:
             before = self._links.get(link.life)

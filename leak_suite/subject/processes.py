@@ -16,6 +16,7 @@ from leak_suite.errors import SubjectError
 from leak_suite.metrics import METRICS
 from leak_suite.metrics.process_tree import private_dirty
 from leak_suite.subject.agents import AgentHub, AgentLink, Life, life_of
+from leak_suite.subject.attach import Attachment
 
 __all__ = ["MAIN", "Coverage", "Member", "ProcessReading", "Processes", "words_of"]
 
@@ -68,11 +69,20 @@ class Processes:
     """Every process below `root`, the root itself included unless `driven` reads it already.
 
     A group is what shares a role: processes forked by one and the same program, or started by it
-    with the same arguments, numbers in them aside.
+    with the same arguments, numbers in them aside. With an `attachment` the agent is brought into
+    those that do not come with one.
     """
 
-    def __init__(self, hub: AgentHub, root: int, *, driven: bool = False) -> None:
+    def __init__(
+        self,
+        hub: AgentHub,
+        root: int,
+        *,
+        driven: bool = False,
+        attachment: Attachment | None = None,
+    ) -> None:
         self._hub = hub
+        self._attachment = attachment
         self._root = root
         self._driven = driven
         self._members: dict[Life, Member] = {}
@@ -85,8 +95,25 @@ class Processes:
         driven = self._root if self._driven else None
         return [link for link in self._hub.links() if link.life.pid != driven]
 
+    def attach(self) -> None:
+        """Bring the agent into every Python process that has none.
+
+        One that is seen for the first time may be starting, unless it is there at the first look.
+        """
+        if self._attachment is None:
+            return
+        least = _FIRST_SIGHTS if self._members else 1
+        self._attachment.reach(
+            [
+                m.life
+                for m in self._refresh()
+                if m.python and not m.helper and m.sights >= least and not self._has_agent(m)
+            ]
+        )
+
     def read(self) -> dict[Life, ProcessReading]:
         """Settle every process that has an agent, and read all; those just ending are left out."""
+        self.attach()
         members = [m for m in self._refresh() if not (self._driven and m.life.pid == self._root)]
         links = [link for m in members if (link := self._hub.link(m.life)) is not None]
         with self._asking:
@@ -123,11 +150,15 @@ class Processes:
         living = [m for m in self._refresh() if m.python and not m.helper]
         with_agent = [m for m in living if self._has_agent(m)]
         without = [
-            f"{_short(m.command)} (pid {m.life.pid})"
+            f"{_short(m.command)} (pid {m.life.pid}{self._why_not(m)})"
             for m in living
             if not self._has_agent(m) and m.sights >= _FIRST_SIGHTS
         ]
         return Coverage(len(with_agent), len(with_agent) + len(without), tuple(without))
+
+    def _why_not(self, member: Member) -> str:
+        why = "" if self._attachment is None else self._attachment.why_not(member.life)
+        return f": {why}" if why else ""
 
     def without_agent(self) -> tuple[str, ...]:
         """Groups that were read from outside only, though Python runs in them."""
@@ -154,9 +185,11 @@ class Processes:
             member = self._members.get(link.life)
             if member is None:
                 continue
+            # Resident memory is read from outside, which checks itself.
             for metric, check in link.self_check.items():
-                checks.setdefault(f"{metric} ({member.group})", check)
-            blind.update(link.blind)
+                if metric in _INSIDE:
+                    checks.setdefault(f"{metric} ({member.group})", check)
+            blind.update({metric: why for metric, why in link.blind.items() if metric in _INSIDE})
         return checks, blind
 
     def describe(self, group: str, metric: str) -> list[Any]:

@@ -223,7 +223,8 @@ class PidSpec(Spec):
 
     def command(self) -> list[str]:
         """See Spec."""
-        return ["--pid", str(self.pid), *(["--workload", self.workload] if self.workload else [])]
+        words = ["--workload", self.workload] if self.workload else []
+        return ["--pid", str(self.pid), *words, *_timeout(self.request_seconds)]
 
     @property
     def is_watched(self) -> bool:

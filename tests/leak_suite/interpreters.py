@@ -14,7 +14,13 @@ VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
 
 
 def interpreter(version: str) -> Path:
-    """A CPython of that version; the test is skipped, with the reason, where there is none."""
+    """A CPython of that version; the test is skipped, with the reason, where there is none.
+
+    `LEAK_SUITE_PYTHON_314` names one of 3.14 that is neither pyenv's nor on PATH, and so on.
+    """
+    chosen = os.environ.get("LEAK_SUITE_PYTHON_" + version.replace(".", ""))
+    if chosen:
+        return Path(chosen)
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     found = sorted(root.glob(f"versions/{version}.*/bin/python"))
     on_path = shutil.which(f"python{version}")
