@@ -46,9 +46,24 @@ class Follower:
         if resident is not None:
             _quietly(resident.after_in_child)
 
+    def end(self) -> None:
+        """Have the resident end: the interpreter does."""
+        resident = self.resident
+        if resident is not None:
+            _quietly(resident.end)
+
+    def let_go(self) -> None:
+        """Do nothing from here on."""
+        import atexit
+
+        atexit.unregister(self.end)
+        self.resident = None
+
 
 def follow_forks(resident: Resident) -> Follower:
     """Have `resident` live on in every child, by the hooks of an earlier one that idle now."""
+    import atexit
+
     follower: Follower | None = _idle_follower()
     if follower is None:
         follower = Follower()
@@ -58,6 +73,7 @@ def follow_forks(resident: Resident) -> Follower:
             after_in_child=follower.in_child,
         )
     follower.resident = resident
+    atexit.register(follower.end)
     return follower
 
 

@@ -57,16 +57,13 @@ class Resident:
         self._thread_id = 0
         self._rest = b""
         self._forked = False
-<<<<<<< HEAD
         self._ended = False
-=======
         self._inherits_frozen = False
 
     @property
     def is_served(self) -> bool:
         """Whether the thread is there that answers the host."""
         return self._running is not None and bool(self._running.locked())
->>>>>>> 8d1a5e0 (Bring the agent into a running process, and take it out again)
 
     def start(self) -> None:
         """Connect, say who this is, and answer from now on; nothing where nobody listens."""
@@ -78,12 +75,8 @@ class Resident:
         self._wake = (_moved_up(self._wake[0]), _moved_up(self._wake[1]))
         for fd in self._wake:
             self._remember(fd)
-<<<<<<< HEAD
-        running, begun = _thread.allocate_lock(), _thread.allocate_lock()
-=======
         self._pausing = False
-        running = self._running = _thread.allocate_lock()
->>>>>>> 8d1a5e0 (Bring the agent into a running process, and take it out again)
+        running, begun = _thread.allocate_lock(), _thread.allocate_lock()
         running.acquire()
         begun.acquire()
         try:
@@ -156,9 +149,11 @@ class Resident:
         except BaseException:  # noqa: S110 - of no concern to the subject
             pass
         finally:
-            if self._passing and not self._pausing:
-                self.leave()
-            running.release()
+            try:
+                if self._passing and not self._pausing:
+                    self.leave()
+            finally:
+                running.release()
 
     def leave(self) -> None:
         """Give the process back as it was.
@@ -176,7 +171,7 @@ class Resident:
                 gc.unfreeze()
         finally:
             if self.follower is not None:
-                self.follower.resident = None
+                self.follower.let_go()
             if self in _found:
                 _found.remove(self)
             package = __name__.rpartition(".")[0]
@@ -320,38 +315,6 @@ def in_this_process() -> Resident | None:
     return _found[0] if _found else None
 
 
-<<<<<<< HEAD
-def follow_forks(resident: Resident, *, start: bool) -> None:
-    """Have `resident` live on in every child; in this very process only if it shall `start`."""
-    state = {"running": False}
-
-    def before() -> None:
-        state["running"] = resident._running is not None
-        _quietly(resident.before_fork)
-
-    def in_parent() -> None:
-        _quietly(lambda: resident.after_in_parent(state["running"]))
-
-    def in_child() -> None:
-        _quietly(resident.after_in_child)
-
-    import atexit
-
-    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
-    atexit.register(_quietly, resident.end)
-    if start:
-        resident.start()
-
-
-def _quietly(step: Any) -> None:
-    try:  # noqa: SIM105 - contextlib is not ours to import here
-        step()
-    except BaseException:  # noqa: S110 - of no concern to the subject
-        pass
-
-
-=======
->>>>>>> 8d1a5e0 (Bring the agent into a running process, and take it out again)
 def _arguments() -> list[str]:
     found = getattr(sys, "orig_argv", None)
     if found is not None:

@@ -80,7 +80,9 @@ class PidSubject(WatchedSubject):
         while self._attachment.is_awaited() and time.monotonic() < until:
             if not failed:
                 assert self._workload is not None
-                _, _, _, error = self._workload.round(1, seconds=1.0, scale=1e9, patience=None)
+                _, _, _, error = self._workload.round(
+                    1, seconds=1.0, guard_factor=1e9, timeout=None
+                )
                 failed = error is not None  # the run itself will say so
             self._attachment.wait(_POLL_SECONDS)
 
