@@ -44,19 +44,29 @@ if hasattr(sys, "remote_exec"):
 
 @dataclass(frozen=True)
 class _Root:
-    """The files as some processes see them, held open; `own` if we see them so too."""
+    """The files as some processes see them; `own` if we see them so too.
+
+    `descriptor` holds the root open and `above` the folder that ours is in: mounts under a root are
+    gone with the last of its processes, and what lies there could not be removed by its path.
+    """
 
     descriptor: int
+    above: int
     own: bool
-    folder: str
-    """Where the agent's files are, by the path that those processes have for it."""
+    name: str
     script: str
-    """What they are to run, likewise."""
+    """What the processes are to run, by the path that they have for it."""
 
     @property
     def here(self) -> Path:
-        """The same folder by a path of this process."""
-        return Path(f"/proc/self/fd/{self.descriptor}{self.folder}")
+        """The folder with the agent's files, by a path of this process."""
+        return Path(f"/proc/self/fd/{self.above}/{self.name}")
+
+    def close(self) -> None:
+        """Remove the files."""
+        shutil.rmtree(self.here, ignore_errors=True)
+        os.close(self.above)
+        os.close(self.descriptor)
 
 
 class Attachment:
@@ -118,8 +128,7 @@ class Attachment:
             _remote(root, python, _NOTHING, group)
         self._hub.dismiss(_LEAVE_SECONDS)
         for root in self._roots.values():
-            shutil.rmtree(root.here, ignore_errors=True)
-            os.close(root.descriptor)
+            root.close()
         self._roots.clear()
         self._asked.clear()
 
@@ -132,34 +141,47 @@ class Attachment:
             )
         key = _identity(proc)
         if key not in self._roots:
-            descriptor = os.open(f"{proc}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            own = key == _identity("/proc/self")
             try:
-                own = key == _identity("/proc/self")
-                self._roots[key] = self._placed(descriptor, own=own)
+                self._roots[key] = self._opened(f"{proc}/root", own=own)
             except OSError as error:
-                os.close(descriptor)
-                raise _UnreachableError(
-                    f"the agent's files cannot be put there: {error}"
-                ) from error
+                if isinstance(error, PermissionError) and not os.access(f"{proc}/root/", os.R_OK):
+                    raise
+                raise _UnreachableError(f"no file can be put there for it: {error}") from error
         return self._roots[key]
 
-    def _placed(self, root: int, *, own: bool) -> _Root:
-        """The processes may be of several users; who does not know the inner name finds nothing."""
-        made = Path(tempfile.mkdtemp(prefix="leak-suite-", dir=f"/proc/self/fd/{root}/tmp"))
+    def _opened(self, path: str, *, own: bool) -> _Root:
+        with contextlib.ExitStack() as undone:
+            descriptor, above = (
+                os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                for folder in (path, f"{path}/tmp")
+            )
+            for opened in (descriptor, above):
+                undone.callback(os.close, opened)
+            name, script = self._placed(above)
+            undone.pop_all()
+        return _Root(descriptor, above, own, name, script)
+
+    def _placed(self, above: int) -> tuple[str, str]:
+        """(name of a new folder with the agent's files, path of the script for the processes).
+
+        These may be of several users; who does not know the inner name finds nothing.
+        """
+        made = Path(tempfile.mkdtemp(prefix="leak-suite-", dir=f"/proc/self/fd/{above}"))
         inner = secrets.token_hex(16)
-        folder = f"/tmp/{made.name}"  # noqa: S108 - its name cannot be guessed
+        folder = f"/tmp/{made.name}/{inner}"  # noqa: S108 - its name cannot be guessed
         try:
             ignored = shutil.ignore_patterns("__pycache__")
             files = shutil.copytree(_AGENT, made / inner, ignore=ignored)
             with (files / "enter.py").open("a", encoding="utf-8") as script:
-                script.write(f"\n\nenter({folder + '/' + inner!r}, *{self._hub.place!r})\n")
+                script.write(f"\n\nenter({folder!r}, *{self._hub.place!r})\n")
             for path in (files, *files.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
             made.chmod(0o711)
         except OSError:
             shutil.rmtree(made, ignore_errors=True)
             raise
-        return _Root(root, own, folder, f"{folder}/{inner}/enter.py")
+        return made.name, f"{folder}/enter.py"
 
 
 class _UnreachableError(Exception):

@@ -23,6 +23,8 @@ from leak_suite.options import Options
 from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import Coverage, PidSpec, open_subject
 from leak_suite.subject.agents import AgentHub
+from leak_suite.subject.base import Subject
+from leak_suite.subject.pid import PidSubject
 from tests.leak_suite.interpreters import interpreter
 
 NEW = "3.14"
@@ -225,10 +227,24 @@ def test_a_process_is_left_as_it_was(service: Service, workload: str) -> None:
     assert service.errors.read_text() == ""
 
 
+def folders_of(subject: Subject) -> list[Path]:
+    assert isinstance(subject, PidSubject)
+    return [Path("/tmp", root.name) for root in subject._attachment._roots.values()]
+
+
 def test_the_files_that_were_put_into_its_root_are_removed(service: Service) -> None:
     with open_subject(service.spec("clean")) as subject:
-        folders = [Path(root.folder) for root in subject._attachment._roots.values()]  # type: ignore[attr-defined]
+        folders = folders_of(subject)
         assert [folder.is_dir() for folder in folders] == [True]
+    assert [folder.exists() for folder in folders] == [False]
+
+
+def test_they_are_removed_where_the_process_has_ended_before(service: Service) -> None:
+    with open_subject(service.spec("clean")) as subject:
+        folders = folders_of(subject)
+        assert [folder.is_dir() for folder in folders] == [True]
+        service.process.kill()
+        service.process.wait()
     assert [folder.exists() for folder in folders] == [False]
 
 
@@ -283,7 +299,7 @@ def test_a_host_that_is_killed_leaves_nothing_in_the_process_either(service: Ser
         with open_subject(PidSpec(int(sys.argv[1]), sys.argv[2])) as subject:
             subject.freeze()
             print(subject.coverage().inside, flush=True)
-            print(*[root.folder for root in subject._attachment._roots.values()], flush=True)
+            print(*[root.name for root in subject._attachment._roots.values()], flush=True)
             sys.stdin.read()
         """
     spec = service.spec("clean")
@@ -301,7 +317,7 @@ def test_a_host_that_is_killed_leaves_nothing_in_the_process_either(service: Ser
     until(lambda: not service.state()["modules"])
     until(lambda: service.state()["threads"] == before["threads"])
     assert but(service.state(), "hooks") == but(before, "hooks")
-    shutil.rmtree(folder)  # which it was to do
+    shutil.rmtree(f"/tmp/{folder}")  # which it was to do
 
 
 def test_a_second_gate_on_the_same_process_says_why_it_sees_the_outside_only(
