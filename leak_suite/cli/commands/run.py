@@ -80,7 +80,9 @@ def _add_subject_flags(parser: ArgumentParser) -> None:
     group.add_argument("target", nargs="?", help="package.module:callable or file.py:callable")
     group.add_argument("--app", help="an ASGI app, module:app or file.py:app, run by uvicorn")
     group.add_argument("--url", help="a health endpoint that answers JSON; needs --metric")
-    group.add_argument("--pid", type=int, help="a running process, measured from outside")
+    group.add_argument(
+        "--pid", type=int, help="a running process; from Python 3.14 on the agent goes into it"
+    )
     group.add_argument("--workload", help="what drives it: module:callable or file.py:callable")
     group.add_argument(
         "--ready-when", metavar="TEXT", help="the command is ready when its output has this text"
