@@ -154,7 +154,7 @@ class Attachment:
         with contextlib.ExitStack() as undone:
             descriptor, above = (
                 os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-                for folder in (path, f"{path}/tmp")
+                for folder in (path, f"{path}/tmp")  # noqa: S108 - only to make our own in it
             )
             for opened in (descriptor, above):
                 undone.callback(os.close, opened)

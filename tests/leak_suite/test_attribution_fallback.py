@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
 import venv
@@ -14,6 +13,7 @@ from leak_suite.attribution import attribute_afresh
 from leak_suite.options import Options
 from leak_suite.result import Finding, Outcome
 from leak_suite.subject import CallableSpec
+from tests.leak_suite.interpreters import interpreter
 
 SOURCE = """
 import socket
@@ -31,14 +31,6 @@ def job():
     threading.Thread(target=NEVER.wait, daemon=True).start()
 """
 PAYLOAD, JOB, OPEN, THREAD = 9, 12, 13, 14
-
-
-def interpreter(version: str) -> Path:
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    found = sorted(root.glob(f"versions/{version}.*/bin/python"))
-    if not found:
-        pytest.skip(f"no CPython {version} under {root}")
-    return found[-1]
 
 
 def findings_of(tmp_path: Path, python: Path, metrics: str) -> dict[str, Finding]:
