@@ -216,12 +216,24 @@ def line_of(text: str) -> int:
     return next(n for n, line in enumerate(SERVICE.splitlines(), 1) if text in line)
 
 
-@pytest.mark.parametrize("workload", ["clean", "fork", "leak"])
+@pytest.mark.parametrize("workload", ["clean", "leak"])
 def test_a_process_is_left_as_it_was(service: Service, workload: str) -> None:
     before = service.state()
     result = check(service.spec(workload), QUICK)
     assert result.agents is not None
     assert result.agents.connected == 1
+    until(lambda: service.state()["threads"] == before["threads"])
+    assert but(service.state(), "hooks") == but(before, "hooks")
+    assert service.errors.read_text() == ""
+
+
+def test_a_process_that_forks_meanwhile_is_left_as_it_was_too(service: Service) -> None:
+    before = service.state()
+    with open_subject(service.spec("fork")) as subject:
+        subject.freeze()
+        done = subject.round(50, seconds=20)
+        assert (done.done, done.error) == (50, None)
+        assert subject.coverage() == Coverage(1, 1)
     until(lambda: service.state()["threads"] == before["threads"])
     assert but(service.state(), "hooks") == but(before, "hooks")
     assert service.errors.read_text() == ""
