@@ -21,7 +21,7 @@ from leak_suite.checks.check import check
 from leak_suite.errors import SubjectError
 from leak_suite.options import Options
 from leak_suite.result import Outcome, RunResult
-from leak_suite.subject import Coverage, PidSpec, open_subject
+from leak_suite.subject import Coverage, PidSpec
 from leak_suite.subject.agents import AgentHub
 from leak_suite.subject.base import Subject
 from leak_suite.subject.pid import PidSubject
@@ -229,7 +229,7 @@ def test_a_process_is_left_as_it_was(service: Service, workload: str) -> None:
 
 def test_a_process_that_forks_meanwhile_is_left_as_it_was_too(service: Service) -> None:
     before = service.state()
-    with open_subject(service.spec("fork")) as subject:
+    with service.spec("fork").open() as subject:
         subject.freeze()
         done = subject.round(50, seconds=20)
         assert (done.done, done.error) == (50, None)
@@ -245,14 +245,14 @@ def folders_of(subject: Subject) -> list[Path]:
 
 
 def test_the_files_that_were_put_into_its_root_are_removed(service: Service) -> None:
-    with open_subject(service.spec("clean")) as subject:
+    with service.spec("clean").open() as subject:
         folders = folders_of(subject)
         assert [folder.is_dir() for folder in folders] == [True]
     assert [folder.exists() for folder in folders] == [False]
 
 
 def test_they_are_removed_where_the_process_has_ended_before(service: Service) -> None:
-    with open_subject(service.spec("clean")) as subject:
+    with service.spec("clean").open() as subject:
         folders = folders_of(subject)
         assert [folder.is_dir() for folder in folders] == [True]
         service.process.kill()
@@ -262,7 +262,7 @@ def test_they_are_removed_where_the_process_has_ended_before(service: Service) -
 
 def test_the_one_fork_hook_that_stays_does_nothing_and_is_used_again(service: Service) -> None:
     for _ in range(3):
-        with open_subject(service.spec("clean")) as subject:
+        with service.spec("clean").open() as subject:
             assert subject.coverage() == Coverage(1, 1)
     service.ask("fork")
     assert service.state()["hooks"] == 1
@@ -272,7 +272,7 @@ def test_the_one_fork_hook_that_stays_does_nothing_and_is_used_again(service: Se
 def test_what_the_process_froze_itself_stays_frozen(service: Service) -> None:
     frozen = service.ask("freeze")
     assert isinstance(frozen, int)
-    with open_subject(service.spec("clean")) as subject:
+    with service.spec("clean").open() as subject:
         subject.freeze()
     assert service.state()["frozen"] == pytest.approx(frozen, abs=50)
 
@@ -307,8 +307,8 @@ def test_a_host_that_is_killed_leaves_nothing_in_the_process_either(service: Ser
     before = service.state()
     code = """
         import sys, time
-        from leak_suite.subject import PidSpec, open_subject
-        with open_subject(PidSpec(int(sys.argv[1]), sys.argv[2])) as subject:
+        from leak_suite.subject import PidSpec
+        with PidSpec(int(sys.argv[1]), sys.argv[2]).open() as subject:
             subject.freeze()
             print(subject.coverage().inside, flush=True)
             print(*[root.name for root in subject._attachment._roots.values()], flush=True)
@@ -335,8 +335,8 @@ def test_a_host_that_is_killed_leaves_nothing_in_the_process_either(service: Ser
 def test_a_second_gate_on_the_same_process_says_why_it_sees_the_outside_only(
     service: Service,
 ) -> None:
-    with open_subject(service.spec("clean")) as first:
-        with open_subject(service.spec("clean")) as second:
+    with service.spec("clean").open() as first:
+        with service.spec("clean").open() as second:
             assert second.coverage() == Coverage(0, 0)
             assert "another gate measures it already" in str(second.about.environment["seen"])
             assert first.coverage() == Coverage(1, 1)
@@ -347,7 +347,7 @@ def test_a_second_gate_on_the_same_process_says_why_it_sees_the_outside_only(
 def test_a_process_that_waits_is_seen_from_outside_and_prints_nothing_later(
     service: Service,
 ) -> None:
-    with open_subject(service.spec(None)) as subject:
+    with service.spec(None).open() as subject:
         assert "has run no Python code" in str(subject.about.environment["seen"])
     service.ask("clean")
     assert service.errors.read_text() == ""
@@ -369,7 +369,7 @@ def test_a_process_that_ends_meanwhile_is_named_in_the_answer(service: Service) 
 
 def test_a_workload_with_a_client_needs_a_port(service: Service) -> None:
     with pytest.raises(SubjectError, match="listens on no port"):
-        open_subject(service.spec("client")).__enter__()
+        service.spec("client").open().__enter__()
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
@@ -387,7 +387,7 @@ def test_an_older_python_is_seen_from_outside_and_told_why(tmp_path: Path, versi
 def test_a_program_that_is_not_python_is_told_so() -> None:
     with (
         subprocess.Popen(["/bin/sleep", "60"]) as program,
-        open_subject(PidSpec(program.pid)) as subject,
+        PidSpec(program.pid).open() as subject,
     ):
         assert subject.about.environment["seen"] == "from outside"
         program.kill()
