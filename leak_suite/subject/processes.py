@@ -187,9 +187,11 @@ class Processes:
                 continue
             # Resident memory is read from outside, which checks itself.
             for metric, check in link.self_check.items():
-                if metric in _INSIDE:
+                if metric in _READ_BY_AGENT:
                     checks.setdefault(f"{metric} ({member.group})", check)
-            blind.update({metric: why for metric, why in link.blind.items() if metric in _INSIDE})
+            blind.update(
+                {metric: why for metric, why in link.blind.items() if metric in _READ_BY_AGENT}
+            )
         return checks, blind
 
     def describe(self, group: str, metric: str) -> list[Any]:
