@@ -22,7 +22,7 @@ from leak_suite.units import format_duration
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["fill", "html", "render_many", "seconds", "worst"]
+__all__ = ["fill", "html", "render_many", "require", "seconds", "worst"]
 
 _HERE = Path(__file__).parent
 _GLYPHS = {
@@ -147,6 +147,11 @@ def _markup(text: str) -> Any:
     from markupsafe import Markup
 
     return Markup(text)  # noqa: S704 - our own files, and JSON without any tag in it
+
+
+def require() -> None:
+    """Do nothing where the report extra is installed; see Renderer.require."""
+    _environment()
 
 
 @lru_cache(maxsize=1)

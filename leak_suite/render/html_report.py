@@ -36,6 +36,12 @@ class HtmlRenderer(Renderer):
 
         return document_page(document)
 
+    def require(self) -> None:
+        """See Renderer."""
+        from leak_suite.render.html_page import require
+
+        require()
+
     def write_pages(self, folder: Path, output: Path | None) -> Outcome:
         """See Renderer."""
         from leak_suite.render.index import write_pages

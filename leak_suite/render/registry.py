@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from leak_suite.render.agent import AgentRenderer
 from leak_suite.render.annotations import AnnotationsRenderer
 from leak_suite.render.console import ConsoleRenderer
 from leak_suite.render.html_report import HtmlRenderer
+from leak_suite.render.junit import JunitRenderer
 from leak_suite.render.markdown import MarkdownRenderer
 from leak_suite.render.renderer import Renderer
 from leak_suite.render.run_file import RunFileRenderer
+from leak_suite.render.sarif import SarifRenderer
 
 __all__ = ["RENDERERS"]
 
@@ -20,6 +23,9 @@ RENDERERS: Mapping[str, Renderer] = {
         RunFileRenderer(),
         MarkdownRenderer(),
         AnnotationsRenderer(),
+        SarifRenderer(),
+        JunitRenderer(),
+        AgentRenderer(),
         HtmlRenderer(),
     )
 }

@@ -74,6 +74,13 @@ class Renderer(ABC):
         """The text of anything else that can be put as a document."""
         raise self._refused("this")
 
+    def require(self) -> None:  # noqa: B027 - most formats need nothing
+        """Do nothing where what the format needs is installed.
+
+        Raises:
+            ConfigurationError: it is not; the message says what to install.
+        """
+
     def write_pages(self, folder: Path, output: Path | None) -> Outcome:
         """Write pages about all run files of `folder` to `output` or beside them.
 
@@ -82,6 +89,11 @@ class Renderer(ABC):
         raise ConfigurationError(
             f"{folder} is a folder: only --format html shows all of its run files"
         )
+
+    @property
+    def shows_fits(self) -> bool:
+        """Whether `render_fit` is overridden."""
+        return type(self).render_fit is not Renderer.render_fit
 
     @property
     def shows_comparisons(self) -> bool:

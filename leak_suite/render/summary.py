@@ -28,6 +28,7 @@ __all__ = [
     "grouped_by_cause",
     "headline",
     "in_process",
+    "is_memory",
     "not_observed",
     "outcome_name",
     "sorted_findings",
@@ -204,14 +205,15 @@ def _one_cause(one: Finding, other: Finding) -> bool:
     if one.outcome is not other.outcome or not (fill or one.outcome is Outcome.GROWING):
         return False
     if not one.sites or not other.sites:
-        return _is_memory(one) and _is_memory(other) and one.process == other.process
+        return one.process == other.process and all(is_memory(f.metric) for f in (one, other))
     first, second = one.sites[0], other.sites[0]
     same_holder = bool(first.holder) and first.holder == second.holder
     return same_holder or format_site(first) == format_site(second)
 
 
-def _is_memory(finding: Finding) -> bool:
-    metric = METRICS.get(finding.metric)
+def is_memory(name: str) -> bool:
+    """Whether the metric of this name reads memory that is live or resident."""
+    metric = METRICS.get(name)
     return metric is not None and (metric.live or metric.resident)
 
 

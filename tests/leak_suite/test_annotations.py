@@ -35,7 +35,9 @@ def test_a_stable_run_says_nothing() -> None:
 
 def test_what_could_not_be_judged_is_a_warning_only_where_it_decides() -> None:
     text = workflow_commands(replace(RESULT, outcome=Outcome.INCONCLUSIVE, findings=(FDS, BLIND)))
-    assert text.startswith("::warning title=leak-suite%3A rss inconclusive")
+    assert text == (
+        "::warning title=leak-suite%3A jobs%3Arun%3A inconclusive::rss: smaps is closed\n"
+    )
     supporting = replace(BLIND, required=False)
     failed = RunResult("a:b", {}, Outcome.INCONCLUSIVE, 0, 0, findings=(supporting,), reason="died")
     assert (

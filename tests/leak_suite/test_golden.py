@@ -32,13 +32,20 @@ RUNS = sorted(path.stem for path in (GOLDEN / "runs").glob("*.json"))
 
 
 def _html(result: Result) -> str:
-    return visible_text(render(result, "html")).replace(__version__, "VERSION")
+    return _without_version(visible_text(render(result, "html")))
+
+
+def _without_version(text: str) -> str:
+    return text.replace(__version__, "VERSION")
 
 
 TEXTS: dict[str, Callable[[Result], str]] = {
     "console.txt": lambda result: render(result, "console"),
     "markdown.md": lambda result: render(result, "markdown"),
     "annotations.txt": lambda result: render(result, "annotations"),
+    "sarif.json": lambda result: _without_version(render(result, "sarif")),
+    "junit.xml": lambda result: render(result, "junit"),
+    "agent.txt": lambda result: render(result, "agent"),
     "run.json": lambda result: render(result, "json"),
     "html.txt": _html,
     "headline.txt": lambda result: headline(result) + "\n",
@@ -46,7 +53,9 @@ TEXTS: dict[str, Callable[[Result], str]] = {
 RUN_TEXTS: dict[str, Callable[[RunResult], str]] = {
     "short.txt": lambda result: failure_message(result) + "\n",
     "causes.txt": lambda result: "".join(f"{line}\n" for line in cause_lines(result)),
-    "junit.txt": lambda result: "".join(f"{n} = {text}\n" for n, text in junit_properties(result)),
+    "properties.txt": lambda result: "".join(
+        f"{n} = {text}\n" for n, text in junit_properties(result)
+    ),
 }
 
 
@@ -81,5 +90,5 @@ def test_a_run_gives_the_committed_message(
 @pytest.mark.parametrize("form", [name for name, one in RENDERERS.items() if one.shows_comparisons])
 def test_a_comparison_gives_the_committed_text(form: str, request: pytest.FixtureRequest) -> None:
     base, head = profiles(GOLDEN / "base"), profiles(GOLDEN / "runs" / "growing.json")
-    text = render(compare(base, head), form)
+    text = _without_version(render(compare(base, head), form))
     _compare(text, f"comparison.{form}.txt", request.config.getoption("--update-golden"))

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leak_suite.cli.command import Command
-from leak_suite.cli.output import render_settings, write_or_print
+from leak_suite.cli.output import (
+    add_report_flag,
+    parse_reports,
+    render_settings,
+    write_or_print,
+    write_reports,
+)
 
 if TYPE_CHECKING:
     from leak_suite.compare import MinRate, Profile
@@ -37,6 +43,7 @@ class CompareCommand(Command):
         parser.add_argument(
             "--format", choices=formats, default="console", help="default: %(default)s"
         )
+        add_report_flag(parser)
         parser.add_argument("--quiet", action="store_true", help="print the verdict only")
 
     def run(self, arguments: Namespace) -> int:
@@ -45,6 +52,7 @@ class CompareCommand(Command):
         from leak_suite.render import render
         from leak_suite.render.comparison import comparison_headline
 
+        reports = parse_reports(arguments.report, lambda one: one.shows_comparisons)
         base, head = profiles(arguments.base), profiles(arguments.head)
         comparison = compare(base, head, _min_rates((*base, *head)))
         if arguments.output is not None or not arguments.quiet:
@@ -52,6 +60,7 @@ class CompareCommand(Command):
             write_or_print(text, arguments.output)
         if arguments.quiet != (arguments.output is not None):
             print(comparison_headline(comparison), flush=True)
+        write_reports(comparison, reports)
         return comparison.status
 
 

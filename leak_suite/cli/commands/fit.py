@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leak_suite.cli.command import Command
-from leak_suite.cli.output import OutputOptions, add_output_flags, print_result, show_progress
+from leak_suite.cli.output import (
+    OutputOptions,
+    add_output_flags,
+    parse_format,
+    parse_reports,
+    print_result,
+    show_progress,
+)
 from leak_suite.errors import ConfigurationError
 from leak_suite.units import format_value, parse_duration, parse_size
 
 if TYPE_CHECKING:
     from leak_suite.fit import FitOptions
+    from leak_suite.render import Renderer
     from leak_suite.subject import Spec
 
 __all__ = ["FitCommand"]
@@ -83,12 +91,22 @@ class FitCommand(Command):
         from leak_suite.fit import run_fit
 
         options, spec = _fit_options(arguments), _service_spec(arguments)
-        output = OutputOptions(arguments.output, bool(arguments.quiet), bool(arguments.json))
+        output = OutputOptions(
+            arguments.output,
+            bool(arguments.quiet),
+            bool(arguments.json),
+            arguments.format and parse_format("--format", arguments.format, _shows_fits),
+            parse_reports(arguments.report, _shows_fits),
+        )
         with show_progress(quiet=output.quiet) as on_progress:
             result = run_fit(spec, options, on_progress=on_progress)
         result = replace(result, command=("leak-suite", *arguments.words))
         print_result(result, output)
         return result.outcome.status
+
+
+def _shows_fits(renderer: Renderer) -> bool:
+    return renderer.shows_fits
 
 
 def _fit_options(arguments: Namespace) -> FitOptions:

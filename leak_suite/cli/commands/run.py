@@ -11,7 +11,14 @@ from typing import Any
 from leak_suite.cli.checkpoint import CheckFunction, run_with_checkpoints
 from leak_suite.cli.command import Command
 from leak_suite.cli.commands.flamegraph import attach_flamegraphs
-from leak_suite.cli.output import OutputOptions, add_output_flags, print_result, show_progress
+from leak_suite.cli.output import (
+    OutputOptions,
+    add_output_flags,
+    parse_format,
+    parse_reports,
+    print_result,
+    show_progress,
+)
 from leak_suite.errors import ConfigurationError
 from leak_suite.options import Options, resolve
 from leak_suite.units import format_value, parse_duration
@@ -51,7 +58,13 @@ class RunCommand(Command):
             Path.cwd(),
             workload=arguments.target or arguments.workload or "",
         )
-        output = OutputOptions(options.output, options.quiet, options.json)
+        output = OutputOptions(
+            options.output,
+            options.quiet,
+            options.json,
+            arguments.format and parse_format("--format", arguments.format, lambda _: True),
+            parse_reports(arguments.report, lambda _: True),
+        )
         spec = build_spec(arguments, options.python)
         with show_progress(quiet=output.quiet) as on_progress:
             result = run_with_checkpoints(

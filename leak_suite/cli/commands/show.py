@@ -6,7 +6,15 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from leak_suite.cli.command import Command
-from leak_suite.cli.output import render_settings, write_or_print
+from leak_suite.cli.output import (
+    add_report_flag,
+    parse_reports,
+    render_settings,
+    write_or_print,
+    write_reports,
+)
+from leak_suite.errors import ConfigurationError
+from leak_suite.fit.result import FitResult
 from leak_suite.result_file import read_result
 
 __all__ = ["ShowCommand"]
@@ -34,6 +42,7 @@ class ShowCommand(Command):
         parser.add_argument(
             "--format", choices=tuple(RENDERERS), default="console", help="default: %(default)s"
         )
+        add_report_flag(parser)
 
     def run(self, arguments: Namespace) -> int:
         """See Command."""
@@ -41,8 +50,13 @@ class ShowCommand(Command):
 
         renderer = RENDERERS[arguments.format]
         if arguments.file.is_dir():
+            if arguments.report:
+                raise ConfigurationError("--report is of one run file; give it instead of a folder")
             return renderer.write_pages(arguments.file, arguments.output).status
         result = read_result(arguments.file)
+        is_fit = isinstance(result, FitResult)
+        reports = parse_reports(arguments.report, lambda one: one.shows_fits or not is_fit)
         text = renderer.render(result, render_settings(arguments.output))
         write_or_print(text, arguments.output)
+        write_reports(result, reports)
         return result.outcome.status
