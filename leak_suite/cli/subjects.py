@@ -1,17 +1,21 @@
-"""Makes the spec of a subject from the flags that name it."""
+"""The flags that name a subject, and the spec that they make."""
 
 from __future__ import annotations
 
 import os
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leak_suite.errors import ConfigurationError, SubjectError
-from leak_suite.subject import AppSpec, CallableSpec, CommandSpec, PidSpec, Spec, UrlSpec
 from leak_suite.units import parse_duration
 
+if TYPE_CHECKING:
+    from leak_suite.subject import Spec
+
 __all__ = [
+    "add_subject_flags",
     "app_spec",
     "build_spec",
     "callable_spec",
@@ -19,6 +23,32 @@ __all__ = [
     "parse_number",
     "validate_target",
 ]
+
+
+def add_subject_flags(parser: ArgumentParser) -> None:
+    """Add the flags that name one subject, and those that only some kinds have."""
+    group = parser.add_argument_group("subject (one of these)")
+    group.add_argument("target", nargs="?", help="package.module:callable or file.py:callable")
+    group.add_argument("--app", help="an ASGI app, module:app or file.py:app, run by uvicorn")
+    group.add_argument("--url", help="a health endpoint that answers JSON; needs --metric")
+    group.add_argument(
+        "--pid", type=int, help="a running process; from Python 3.14 on the agent goes into it"
+    )
+    group.add_argument("--workload", help="what drives it: module:callable or file.py:callable")
+    group.add_argument(
+        "--ready-when", metavar="TEXT", help="the command is ready when its output has this text"
+    )
+    group.add_argument(
+        "--env",
+        metavar="NAME=VALUE",
+        action="append",
+        help="a variable for the command; may be repeated",
+    )
+    group.add_argument("--cwd", metavar="DIR", type=Path, help="the command's working directory")
+    group.add_argument(
+        "--request-timeout", metavar="S", help="how long a request of the workload may take (30)"
+    )
+    group.add_argument("--metric", metavar="JSONPATH", help="where in the JSON the number is")
 
 
 def build_spec(arguments: Namespace, python: Path | None) -> Spec:
@@ -39,22 +69,28 @@ def build_spec(arguments: Namespace, python: Path | None) -> Spec:
     return _BUILDERS[given[0]](arguments, python)
 
 
-def callable_spec(arguments: Namespace, python: Path | None) -> CallableSpec:
+def callable_spec(arguments: Namespace, python: Path | None) -> Spec:
     """The spec of TARGET, a callable that is its own workload."""
+    from leak_suite.subject import CallableSpec
+
     if arguments.workload is not None:
         raise ConfigurationError("a TARGET is its own workload; leave --workload out")
     return CallableSpec(validate_target(arguments.target, "TARGET"), python)
 
 
-def app_spec(arguments: Namespace, python: Path | None) -> AppSpec:
+def app_spec(arguments: Namespace, python: Path | None) -> Spec:
     """The spec of --app with its --workload."""
+    from leak_suite.subject import AppSpec
+
     app = validate_target(arguments.app, "--app")
     workload = _required_workload(arguments, "--app")
     return AppSpec(app, workload, python, _request_seconds(arguments))
 
 
-def command_spec(arguments: Namespace, _: Path | None = None) -> CommandSpec:
+def command_spec(arguments: Namespace, _: Path | None = None) -> Spec:
     """The spec of a command after `--`, with its --workload if it has one."""
+    from leak_suite.subject import CommandSpec
+
     return CommandSpec(
         arguments.argv,
         _workload(arguments),
@@ -65,17 +101,22 @@ def command_spec(arguments: Namespace, _: Path | None = None) -> CommandSpec:
     )
 
 
-def _pid_spec(arguments: Namespace, _: Path | None) -> PidSpec:
+def _pid_spec(arguments: Namespace, _: Path | None) -> Spec:
+    from leak_suite.subject import PidSpec
+
     if not _is_alive(arguments.pid):
         raise SubjectError(f"--pid: there is no process {arguments.pid}")
     workload, seconds = _workload(arguments), _request_seconds(arguments)
     return PidSpec(arguments.pid, workload, request_seconds=seconds)
 
 
-def _url_spec(arguments: Namespace, _: Path | None) -> UrlSpec:
+def _url_spec(arguments: Namespace, _: Path | None) -> Spec:
+    from leak_suite.subject import UrlSpec
+
     if arguments.metric is None:
         raise ConfigurationError("--url needs --metric, the path of a number in its JSON")
-    return UrlSpec(arguments.url, arguments.metric, _workload(arguments))
+    workload, seconds = _workload(arguments), _request_seconds(arguments)
+    return UrlSpec(arguments.url, arguments.metric, workload, seconds)
 
 
 _BUILDERS: Mapping[str, Callable[[Namespace, Path | None], Spec]] = {
@@ -101,9 +142,11 @@ def _folder(path: Path | None) -> Path | None:
 
 
 def _request_seconds(arguments: Namespace) -> float:
+    from leak_suite.subject import Spec
+
     text = getattr(arguments, "request_timeout", None)
     if text is None:
-        return CommandSpec.request_seconds
+        return Spec.request_seconds
     return parse_number("--request-timeout", parse_duration, text)
 
 

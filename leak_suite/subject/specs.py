@@ -256,7 +256,8 @@ class UrlSpec(Spec):
     def command(self) -> list[str]:
         """See Spec."""
         words = ["--url", self.url, "--metric", self.json_path]
-        return [*words, *(["--workload", self.workload] if self.workload else [])]
+        words += ["--workload", self.workload] if self.workload else []
+        return [*words, *_timeout(self.request_seconds)]
 
     @property
     def is_watched(self) -> bool:

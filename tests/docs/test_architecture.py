@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import re
+from collections import Counter
 
 import pytest
 
@@ -104,6 +105,25 @@ def test_what_is_placed_is_defined_there(file: str, name: str) -> None:
         ]
         assert found, f"{file} defines no {name}"
         scope = found[0]
+
+
+MOST_FILES = {
+    "metric": 3,
+    "kind of subject": 4,
+    "renderer": 2,
+    "load scenario": 2,
+    "pipeline stage": 4,
+    "planted defect": 2,
+}
+
+
+def test_a_change_touches_few_files_and_they_are_there() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| `([^`]+)`[^|]* \|[^|]+\|$", WHERE, flags=re.M)
+    changes = [(change, file) for change, file in rows if change in MOST_FILES]
+    assert Counter(change for change, _ in changes) == MOST_FILES
+    for _, file in changes:
+        path = ROOT / file
+        assert path.parent.is_dir() if path.stem == "NEW" else path.is_file(), file
 
 
 @pytest.mark.parametrize("file", sorted(set(re.findall(r"`((?:\w+/)+\w+\.py)`", HOW))))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,24 @@ def test_debug_shows_where_it_broke(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.endswith(
         "leak-suite: could not judge: ValueError: deep (--debug shows the traceback)\n"
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["shop:job", "--python", sys.executable],
+        ["--app", "shop:app", "--workload", "drive:it", "--request-timeout", "5"],
+        ["--pid", str(os.getpid()), "--workload", "drive:it", "--request-timeout", "5"],
+        ["--url", "http://x/", "--metric", "a", "--workload", "b:c", "--request-timeout", "5"],
+        ["--workload", "drive:it", "--env", "A=1", "--request-timeout", "5", "--", "serve", "8000"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_subject_names_the_command_line_that_it_was_made_from(words: list[str]) -> None:
+    check = FakeCheck(Outcome.STABLE)
+    assert main(["run", *words], [RunCommand(check)]) == 0
+    assert check.spec is not None
+    assert check.spec.command() == words
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 __all__ = ["PACKAGES", "ROOT", "imports_of", "product_files"]
@@ -17,6 +18,7 @@ def product_files() -> list[Path]:
     return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
+@cache
 def imports_of() -> dict[str, set[str]]:
     """Module -> modules of the product that it imports, early or late, but for type checkers.
 

@@ -19,6 +19,7 @@ from leak_suite.cli.output import (
     print_result,
     show_progress,
 )
+from leak_suite.cli.subjects import add_subject_flags, build_spec
 from leak_suite.errors import ConfigurationError
 from leak_suite.options import Options, resolve
 from leak_suite.units import format_value, parse_duration
@@ -39,7 +40,7 @@ class RunCommand(Command):
 
     def prepare_parser(self, parser: ArgumentParser) -> None:
         """See Command."""
-        _add_subject_flags(parser)
+        add_subject_flags(parser)
         _add_limit_flags(parser)
         output = add_output_flags(parser)
         output.add_argument(
@@ -51,8 +52,6 @@ class RunCommand(Command):
 
     def run(self, arguments: Namespace) -> int:
         """See Command."""
-        from leak_suite.cli.subjects import build_spec
-
         options = resolve(
             _option_flags(arguments),
             Path.cwd(),
@@ -86,31 +85,6 @@ def _default_check() -> CheckFunction:
     from leak_suite.checks import check
 
     return check
-
-
-def _add_subject_flags(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("subject (one of these)")
-    group.add_argument("target", nargs="?", help="package.module:callable or file.py:callable")
-    group.add_argument("--app", help="an ASGI app, module:app or file.py:app, run by uvicorn")
-    group.add_argument("--url", help="a health endpoint that answers JSON; needs --metric")
-    group.add_argument(
-        "--pid", type=int, help="a running process; from Python 3.14 on the agent goes into it"
-    )
-    group.add_argument("--workload", help="what drives it: module:callable or file.py:callable")
-    group.add_argument(
-        "--ready-when", metavar="TEXT", help="the command is ready when its output has this text"
-    )
-    group.add_argument(
-        "--env",
-        metavar="NAME=VALUE",
-        action="append",
-        help="a variable for the command; may be repeated",
-    )
-    group.add_argument("--cwd", metavar="DIR", type=Path, help="the command's working directory")
-    group.add_argument(
-        "--request-timeout", metavar="S", help="how long a request of the workload may take (30)"
-    )
-    group.add_argument("--metric", metavar="JSONPATH", help="where in the JSON the number is")
 
 
 def _add_limit_flags(parser: ArgumentParser) -> None:
