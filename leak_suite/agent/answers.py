@@ -18,6 +18,10 @@ def answer(session: Session, words: list[str], alive: Callable[[], bool]) -> dic
     try:
         if command == "round":
             return session.round(int(words[1]), float(words[2]), float(words[3]), alive)
+        if command == "work":
+            return session.work(int(words[1]), float(words[2]), alive)
+        if command == "composition":
+            return {"composition": session.composition()}
         if command == "read":
             return session.read()
         if command == "quick_sample":

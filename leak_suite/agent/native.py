@@ -1,4 +1,4 @@
-"""The C library: live heap bytes, trimming, and dying with the parent. None where it has them not.
+"""The C library: its heap, trimming, and dying with the parent. None where it has them not.
 
 `_ctypes` is used bare: the `ctypes` package on top of it costs five times the blocks.
 """
@@ -9,7 +9,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 __all__ = ["CLibrary"]
@@ -26,6 +26,7 @@ _MALLINFO_FIELDS = [
     "fordblks",
     "keepcost",
 ]
+_TEXT_BYTES = 1 << 18
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
 
@@ -38,6 +39,9 @@ class CLibrary:
         self._wraps_at = 0
         self._trim: Any = None
         self._prctl: Any = None
+        self._malloc_info: Any = None
+        self._pymalloc: Any = None
+        self._into_text: Any = None
         if not platform.startswith("linux"):
             return
         try:
@@ -55,13 +59,26 @@ class CLibrary:
         class CInt(_ctypes._SimpleCData):  # type: ignore[misc]
             _type_ = "i"
 
-        def function(name: str, result: type, arguments: Sequence[type]) -> Any:
+        class Pointer(_ctypes._SimpleCData):  # type: ignore[misc]
+            _type_ = "P"
+
+        class Char(_ctypes._SimpleCData):  # type: ignore[misc]
+            _type_ = "c"
+
+        class Text(_ctypes.Array):  # type: ignore[misc]
+            _type_ = Char
+            _length_ = _TEXT_BYTES
+
+        def function(
+            name: str, result: type, arguments: Sequence[type], *, holds_gil: bool = False
+        ) -> Any:
             try:
                 address = _ctypes.dlsym(handle, name)
             except OSError:
                 return None
             body = {
-                "_flags_": _ctypes.FUNCFLAG_CDECL,
+                "_flags_": _ctypes.FUNCFLAG_CDECL
+                | (_ctypes.FUNCFLAG_PYTHONAPI if holds_gil else 0),
                 "_restype_": result,
                 "_argtypes_": arguments,
             }
@@ -78,6 +95,31 @@ class CLibrary:
             self._wraps_at = 1 << 32
         self._trim = function("malloc_trim", CInt, (SizeT,))
         self._prctl = function("prctl", CInt, (CInt, SizeT, SizeT, SizeT, SizeT))
+        self._malloc_info = function("malloc_info", CInt, (CInt, Pointer))
+        self._pymalloc = function("_PyObject_DebugMallocStats", CInt, (Pointer,), holds_gil=True)
+        # Only to be used by what asks for a text, which is nothing that is judged.
+        fmemopen = function("fmemopen", Pointer, (Pointer, SizeT, Pointer))
+        fclose = function("fclose", CInt, (Pointer,))
+        if fmemopen is None or fclose is None:
+            return
+
+        def into_text(write: Callable[[Any], object]) -> str:
+            text = Text()
+            stream = fmemopen(_ctypes.addressof(text), _TEXT_BYTES, _ctypes.addressof(writing))
+            if not stream:
+                return ""
+            try:
+                write(stream)
+            finally:
+                fclose(stream)
+            return bytes(text).partition(b"\0")[0].decode("ascii", "replace")
+
+        class Mode(_ctypes.Array):  # type: ignore[misc]
+            _type_ = Char
+            _length_ = 2
+
+        writing = Mode(b"w", b"\0")
+        self._into_text = into_text
 
     def live_heap(self) -> int | None:
         """Bytes that are allocated and not freed, in all arenas and in mmapped blocks."""
@@ -87,6 +129,28 @@ class CLibrary:
         if self._wraps_at:
             return int(info.uordblks % self._wraps_at + info.hblkhd % self._wraps_at)
         return int(info.uordblks + info.hblkhd)
+
+    def malloc_bytes(self) -> tuple[int | None, int | None]:
+        """(in use, freed and kept) bytes of all arenas and mmapped blocks."""
+        if self._mallinfo is None:
+            return None, None
+        info = self._mallinfo()
+        if not info.arena and not info.hblkhd:  # another allocator took its place
+            return None, None
+        wraps = self._wraps_at or 1 << 64
+        return int(info.uordblks % wraps + info.hblkhd % wraps), int(info.fordblks % wraps)
+
+    def malloc_text(self) -> str:
+        """What `malloc_info` tells of the arenas, as XML; cut short where it is very long."""
+        if self._into_text is None or self._malloc_info is None:
+            return ""
+        return str(self._into_text(lambda stream: self._malloc_info(0, stream)))
+
+    def pymalloc_text(self) -> str:
+        """What Python tells of its own allocator; empty where it does not use it."""
+        if self._into_text is None or self._pymalloc is None:
+            return ""
+        return str(self._into_text(self._pymalloc))
 
     def trim(self) -> None:
         """Hand free pages back to the system, so that resident memory means live memory."""

@@ -44,7 +44,8 @@ def main(arguments: list[str]) -> None:
     except BaseException as error:
         wire.answer({"error": session.error(error)})
         raise SystemExit(3) from error
-    session.meter.freeze()
+    if one("undisturbed") != "1":
+        session.meter.freeze()
     about = {**session.about(), "self_check": checks, "blind": dict(session.meter.blind)}
     if one("app"):
         from . import app

@@ -7,6 +7,7 @@ import sys
 import time
 
 from . import target
+from .composition import composition
 from .details import describe
 from .growth_guard import GrowthGuard
 from .loop import Loop, describe_error
@@ -20,6 +21,9 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from typing import Any
 
 __all__ = ["Session"]
+
+
+_UNGUARDED = 1e9
 
 
 class Session:
@@ -72,6 +76,18 @@ class Session:
         reply["values"]["peak"] = peak
         reply.update(done=done, seconds=spent, stop_reason=stop_reason, error=error)
         return reply
+
+    def work(
+        self, iterations: int, seconds: float, alive: Callable[[], bool] = lambda: True
+    ) -> dict[str, Any]:
+        """Repeat the workload and leave everything as it is then: nothing is settled or read."""
+        guard = GrowthGuard(self.meter.quick_sample, _UNGUARDED)
+        done, spent, stop_reason, error = self.loop.round(iterations, seconds, guard, alive)
+        return {"done": done, "seconds": spent, "stop_reason": stop_reason, "error": error}
+
+    def composition(self) -> dict[str, int | None]:
+        """What the allocators of this process hold; see `composition`."""
+        return composition(self.meter.library)
 
     def read(self) -> dict[str, Any]:
         """Settle and read: {"values": by metric, "overhead": seconds that this took}.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leak_suite.subject.agents import Life
-from leak_suite.subject.base import About, Round, Subject, Values
+from leak_suite.subject.base import About, ProcessComposition, Round, Subject, Values, Work
 from leak_suite.subject.processes import Coverage, ProcessReading
 from leak_suite.subject.specs import (
     AppSpec,
@@ -26,10 +26,12 @@ __all__ = [
     "InProcessSpec",
     "Life",
     "PidSpec",
+    "ProcessComposition",
     "ProcessReading",
     "Round",
     "Spec",
     "Subject",
     "UrlSpec",
     "Values",
+    "Work",
 ]

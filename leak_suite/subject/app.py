@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leak_suite.errors import SubjectError, SubjectHung
 from leak_suite.metrics.process_tree import ProcessTree
 from leak_suite.service_process import kill_group
 from leak_suite.subject.agents import AgentLink
-from leak_suite.subject.base import About, Round, Values
+from leak_suite.subject.base import UNGUARDED, About, Round, Values, Work
 from leak_suite.subject.inside import AgentSubject
 from leak_suite.subject.process import AgentProcess
 from leak_suite.subject.workload import Workload
+
+if TYPE_CHECKING:
+    from leak_suite.subject.specs import Extras
 
 __all__ = ["AppSubject"]
 
@@ -32,10 +35,11 @@ class AppSubject(AgentSubject):
     def __init__(
         self,
         start: Callable[[Mapping[str, str]], AgentProcess],
+        extras: Extras,
         workload: str,
         request_seconds: float,
     ) -> None:
-        super().__init__(start)
+        super().__init__(start, extras)
         self._target = workload
         self._request_seconds = request_seconds
         self._workload: Workload | None = None
@@ -44,8 +48,8 @@ class AppSubject(AgentSubject):
         self._inside: tuple[str, ...] = ()
         self._overhead = 0.0
 
-    def _prepare(self) -> None:
-        """Reach the server; then read until what reading itself keeps is full."""
+    def _connect(self) -> None:
+        """Reach the server."""
         self._tree = ProcessTree(self.agent.pid)
         self._link = self._hub.wait_for(self.agent.pid, _CONNECT_SECONDS)
         url = f"http://127.0.0.1:{self.agent.ready['port']}"
@@ -56,6 +60,8 @@ class AppSubject(AgentSubject):
             self._give_up,
             request_seconds=self._request_seconds,
         )
+
+    def _prewarm(self) -> None:
         for _ in range(_PREWARM_READS):
             self.read()
 
@@ -93,6 +99,16 @@ class AppSubject(AgentSubject):
         # By now it is written: servers answer first, and log then.
         output = "" if error is None else self.agent.last_error()
         return Round(done, spent, overhead, stop_reason, error, values, processes, output)
+
+    def work(self, iterations: int, *, seconds: float) -> Work:
+        """See `Subject.work`."""
+        assert self._workload is not None
+        found = self._workload.round(
+            iterations, seconds=seconds, guard_factor=UNGUARDED, timeout=None
+        )
+        if found[3] is not None and not self._tree.alive:
+            raise self.agent.death()
+        return Work(*found)
 
     def read(self) -> Values:
         """See `Subject.read`. The tree's memory comes from outside."""

@@ -10,7 +10,19 @@ if TYPE_CHECKING:
     from leak_suite.subject.agents import Life
     from leak_suite.subject.processes import Coverage, ProcessReading
 
-__all__ = ["About", "Round", "StopReason", "Subject", "Values"]
+__all__ = [
+    "UNGUARDED",
+    "About",
+    "ProcessComposition",
+    "Round",
+    "StopReason",
+    "Subject",
+    "Values",
+    "Work",
+]
+
+UNGUARDED = 1e9
+"""A factor that widens the guard against growth until it never ends a round."""
 
 Values = Mapping[str, float | None]
 StopReason = Literal["done", "time", "growth", "failed", "gone"]
@@ -35,6 +47,28 @@ class Round:
     values: Values
     processes: Mapping[Life, ProcessReading] = field(default_factory=dict)
     output: str = ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stretch of work did; the fields are as in `Round`."""
+
+    done: int
+    seconds: float
+    stop_reason: StopReason
+    error: str | None
+
+
+@dataclass(frozen=True)
+class ProcessComposition:
+    """What the allocators of one process hold, and where it stands among the subject's processes.
+
+    `inside` is as the agent's `composition` tells it; empty where there is no agent.
+    """
+
+    group: str
+    parent: int
+    inside: Mapping[str, int | None]
 
 
 @dataclass(frozen=True)
@@ -71,6 +105,17 @@ class Subject(Protocol):
         `guard_factor` widens the guard against growth inside the round. After `timeout` seconds the
         subject counts as hanging: SubjectHung.
         """
+        ...
+
+    def work(self, iterations: int, *, seconds: float) -> Work:
+        """Repeat the workload up to `iterations` times or for `seconds`, and do nothing else.
+
+        Nothing is settled, and no guard against growth ends it.
+        """
+        ...
+
+    def composition(self) -> dict[int, ProcessComposition]:
+        """What the subject's processes hold, by process id, as they are; nothing is settled."""
         ...
 
     def read(self) -> Values:

@@ -14,7 +14,7 @@ from leak_suite.subject.watched import WatchedSubject
 from leak_suite.subject.workload import needs_client
 
 if TYPE_CHECKING:
-    from leak_suite.subject.specs import CommandSpec
+    from leak_suite.subject.specs import CommandSpec, Extras
 
 __all__ = ["CommandSubject"]
 
@@ -28,9 +28,10 @@ _SETTLE_SECONDS = 0.3
 class CommandSubject(WatchedSubject):
     """Owns the process group that the command runs in; it ends with us."""
 
-    def __init__(self, spec: CommandSpec) -> None:
+    def __init__(self, spec: CommandSpec, extras: Extras) -> None:
         super().__init__(spec.workload, spec.request_seconds)
         self._spec = spec
+        self._extras = extras
         self._hub = AgentHub()
         self._service: ServiceProcess | None = None
 
@@ -41,12 +42,19 @@ class CommandSubject(WatchedSubject):
             self._service = ServiceProcess(
                 self._spec.argv,
                 folder=self._spec.folder,
-                environment=self._hub.environment({**os.environ, **dict(self._spec.environment)}),
+                environment=self._hub.environment(
+                    {**os.environ, **dict(self._spec.environment), **self._extras.environment}
+                ),
             )
             self._tree = self._service.tree
             self._wait_until_ready(port_needed)
             processes = Processes(self._hub, self._service.pid)
-            self._watch(self._service.tree, self._base_url(port_needed), processes)
+            self._watch(
+                self._service.tree,
+                self._base_url(port_needed),
+                processes,
+                undisturbed=self._extras.undisturbed,
+            )
         except BaseException:
             self.__exit__()
             raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from leak_suite.errors import SubjectError
 from leak_suite.subject.agent_code import agent_module
-from leak_suite.subject.base import About, Round, Values
+from leak_suite.subject.base import About, ProcessComposition, Round, Values, Work
 from leak_suite.subject.inside import about_of, round_of
 from leak_suite.subject.processes import Coverage
 
@@ -75,6 +75,14 @@ class InProcessSubject:
         """See `Subject.round`. A workload that hangs here hangs us too: `timeout` has no use."""
         del timeout
         return round_of(self._session.round(iterations, seconds, guard_factor))
+
+    def work(self, iterations: int, *, seconds: float) -> Work:
+        """See `Subject.work`."""
+        return Work(**self._session.work(iterations, seconds))
+
+    def composition(self) -> dict[int, ProcessComposition]:
+        """See `Subject.composition`."""
+        return {os.getpid(): ProcessComposition("this process", 0, self._session.composition())}
 
     def read(self) -> Values:
         """See `Subject.read`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from leak_suite.subject.agents import AgentHub, Life
-from leak_suite.subject.base import About, Round, Values
+from leak_suite.subject.base import About, ProcessComposition, Round, Values, Work
 from leak_suite.subject.process import AgentProcess
 from leak_suite.subject.processes import Coverage, Processes, ProcessReading, words_of
 
@@ -26,7 +26,6 @@ _TRACE_SECONDS = 120.0
 _PREWARM_READS = 10
 _OVERHEAD_WITH_CHILDREN = 0.25
 
-
 S = TypeVar("S", bound="AgentSubject")
 
 
@@ -38,9 +37,10 @@ class AgentSubject(ABC):
 
     overhead_share = 1 / 75
 
-    def __init__(self, start: Callable[[Mapping[str, str]], AgentProcess]) -> None:
+    def __init__(self, start: Callable[[Mapping[str, str]], AgentProcess], extras: Extras) -> None:
         self.about = About()
         self._start = start
+        self._undisturbed = extras.undisturbed
         self._agent: AgentProcess | None = None
         self._hub = AgentHub()
 
@@ -50,7 +50,9 @@ class AgentSubject(ABC):
             self._agent = self._start(self._hub.environment(os.environ))
             self._processes = Processes(self._hub, self._agent.pid, driven=True)
             self.about = about_of(self._agent.ready)
-            self._prepare()
+            self._connect()
+            if not self._undisturbed:
+                self._prewarm()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -65,8 +67,12 @@ class AgentSubject(ABC):
             self._hub.__exit__()
 
     @abstractmethod
-    def _prepare(self) -> None:
-        """Make the process ready for the first round."""
+    def _connect(self) -> None:
+        """Reach what is needed besides the process itself."""
+
+    @abstractmethod
+    def _prewarm(self) -> None:
+        """Read until what reading itself keeps is full."""
 
     @property
     def agent(self) -> AgentProcess:
@@ -106,6 +112,14 @@ class AgentSubject(ABC):
         rows: list[Any] = self._question(f"describe {metric}", _READ_SECONDS).get("rows", [])
         return rows
 
+    @abstractmethod
+    def work(self, iterations: int, *, seconds: float) -> Work:
+        """See `Subject.work`."""
+
+    def composition(self) -> dict[int, ProcessComposition]:
+        """See `Subject.composition`."""
+        return self._processes.compositions(lambda: self._question("composition", _READ_SECONDS))
+
     def coverage(self) -> Coverage:
         """See `Subject.coverage`."""
         return self._processes.coverage()
@@ -120,7 +134,10 @@ class AgentSubject(ABC):
 class CallableSubject(AgentSubject):
     """A callable in a fresh interpreter. Nothing of ours is imported there."""
 
-    def _prepare(self) -> None:
+    def _connect(self) -> None:
+        """Nothing: the agent repeats the workload itself."""
+
+    def _prewarm(self) -> None:
         """Ask for rounds of nothing until what asking itself keeps (malloc's bins) is full."""
         for _ in range(_PREWARM_READS):
             self.round(0, seconds=0.0)
@@ -144,6 +161,11 @@ class CallableSubject(AgentSubject):
         self.overhead_share = _OVERHEAD_WITH_CHILDREN
         overhead = done.overhead + time.perf_counter() - started
         return replace(done, overhead=overhead, processes=processes)
+
+    def work(self, iterations: int, *, seconds: float) -> Work:
+        """See `Subject.work`."""
+        answer = self.agent.ask(f"work {iterations} {seconds:.6f}", _READ_SECONDS + seconds)
+        return Work(**answer)
 
     def read(self) -> Values:
         """See `Subject.read`."""

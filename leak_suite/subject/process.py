@@ -35,7 +35,8 @@ class AgentProcess:
     """The interpreter that the subject and the agent share, and the talk with it.
 
     Keys given to the agent: request_fd, response_fd (pipe ends), host (our pid), temp_dir,
-    self_check, target or app and port, tracked and counter (any number), trace (a plan as JSON).
+    self_check, undisturbed (0 or 1), target or app and port, tracked and counter (any number),
+    trace (a plan as JSON).
     `environment` is the subject's.
     """
 
@@ -47,13 +48,15 @@ class AgentProcess:
         environment: Mapping[str, str],
     ) -> None:
         self._environment = environment
+        self._extras = extras
         self._folder = Path(tempfile.mkdtemp(prefix="leak-suite-"))
         self._buffer = b""
         self._stop_timeout = _STOP_SECONDS
         self._process: subprocess.Popen[bytes] | None = None
         self.python = python or Path(sys.executable)
         arguments = [f"{key}={value}" for key, value in keys.items()]
-        arguments += [f"self_check={0 if extras.trace else 1}"]
+        arguments += [f"self_check={0 if extras.trace or extras.undisturbed else 1}"]
+        arguments += [f"undisturbed={int(extras.undisturbed)}"]
         arguments += [f"tracked={name}" for name in extras.tracked]
         arguments += [f"counter={name}={place}" for name, place in extras.counters.items()]
         if extras.trace is not None:
@@ -72,7 +75,7 @@ class AgentProcess:
         self._response_end, response_fd = os.pipe()
         arguments = [f"request_fd={request_fd}", f"response_fd={response_fd}", *arguments]
         arguments += [f"host={os.getpid()}", f"temp_dir={temp_dir}"]
-        environment = {**self._environment, "TMPDIR": str(temp_dir)}
+        environment = {**self._environment, **self._extras.environment, "TMPDIR": str(temp_dir)}
         try:
             with (self._folder / "log").open("wb") as log:
                 self._process = subprocess.Popen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from leak_suite.metrics import METRICS
 from leak_suite.metrics.process_tree import private_dirty
 from leak_suite.subject.agents import AgentHub, AgentLink, Life, life_of
 from leak_suite.subject.attach import Attachment
+from leak_suite.subject.base import ProcessComposition
 
 __all__ = ["MAIN", "Coverage", "Member", "ProcessReading", "Processes", "words_of"]
 
@@ -137,6 +138,27 @@ class Processes:
                     member.first.setdefault(name, value)
                     member.last[name] = value
         return readings
+
+    def compositions(
+        self, ask_driven: Callable[[], Mapping[str, Any]] | None = None
+    ) -> dict[int, ProcessComposition]:
+        """What the processes hold, by process id; `ask_driven` asks the one that is driven.
+
+        Agents are asked for nothing else, so that their processes stay as they are.
+        """
+        members = self._refresh()
+        links = [link for m in members if (link := self._hub.link(m.life)) is not None]
+        if ask_driven is not None:
+            links = [link for link in links if link.life.pid != self._root]
+        with self._asking:
+            answers = self._hub.ask(links, "composition", _READ_SECONDS)
+        found = {}
+        for member in members:
+            driven = ask_driven is not None and member.life.pid == self._root
+            answer = ask_driven() if ask_driven and driven else answers.get(member.life, {})
+            inside = answer.get("composition", {})
+            found[member.life.pid] = ProcessComposition(member.group, member.parent, inside)
+        return found
 
     def freeze(self) -> int:
         """Warm-up is over: what is there now stays out of the collectors' way."""

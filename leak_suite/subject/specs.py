@@ -31,12 +31,16 @@ class Extras:
     """What an agent does besides reading every metric.
 
     It counts the objects of `tracked` classes ("module:Class"), reads `counters` ({name:
-    "module:callable"}), and traces from the first import on by the plan `trace`.
+    "module:callable"}), and traces from the first import on by the plan `trace`. `environment` goes
+    on top of the subject's own. An `undisturbed` subject is left as it is until it is asked to
+    settle: nothing is collected, trimmed or frozen in it at the start.
     """
 
     tracked: tuple[str, ...] = ()
     counters: Mapping[str, str] = field(default_factory=dict)
     trace: Mapping[str, Any] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    undisturbed: bool = False
 
 
 NO_EXTRAS = Extras()
@@ -100,7 +104,7 @@ class CallableSpec(Spec):
         from leak_suite.subject.inside import CallableSubject, agent_starter
 
         keys = {"target": self.target}
-        return CallableSubject(agent_starter(keys, self.python, extras))
+        return CallableSubject(agent_starter(keys, self.python, extras), extras)
 
     def command(self) -> list[str]:
         """See Spec."""
@@ -135,7 +139,7 @@ class AppSpec(Spec):
 
         keys = {"app": self.app, "port": "0"}
         start = agent_starter(keys, self.python, extras)
-        return AppSubject(start, self.workload, self.request_seconds)
+        return AppSubject(start, extras, self.workload, self.request_seconds)
 
     def command(self) -> list[str]:
         """See Spec."""
@@ -179,11 +183,11 @@ class CommandSpec(Spec):
     def __str__(self) -> str:
         return " ".join(self.argv) + (f" under {self.workload}" if self.workload else "")
 
-    def open(self, _: Extras = NO_EXTRAS, /) -> Subject:
+    def open(self, extras: Extras = NO_EXTRAS, /) -> Subject:
         """See Spec."""
         from leak_suite.subject.command import CommandSubject
 
-        return CommandSubject(self)
+        return CommandSubject(self, extras)
 
     def command(self) -> list[str]:
         """See Spec."""

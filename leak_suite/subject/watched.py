@@ -16,7 +16,15 @@ from leak_suite.metrics.crosscheck import cross_check
 from leak_suite.metrics.process_tree import ProcessTree
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.agents import Life
-from leak_suite.subject.base import About, Round, StopReason, Values
+from leak_suite.subject.base import (
+    UNGUARDED,
+    About,
+    ProcessComposition,
+    Round,
+    StopReason,
+    Values,
+    Work,
+)
 from leak_suite.subject.processes import MAIN, Coverage, Processes, ProcessReading
 from leak_suite.subject.workload import REQUEST_SECONDS, Workload
 
@@ -45,7 +53,12 @@ class WatchedSubject:
         self._peak = 0
 
     def _watch(
-        self, tree: ProcessTree, base_url: str | None, processes: Processes | None = None
+        self,
+        tree: ProcessTree,
+        base_url: str | None,
+        processes: Processes | None = None,
+        *,
+        undisturbed: bool = False,
     ) -> None:
         """Begin to look at `tree`, and at its agents; read until what reading keeps is full."""
         checks = cross_check()
@@ -56,7 +69,7 @@ class WatchedSubject:
         self._processes = processes
         if self._target is not None and self._workload is None:
             self._workload = self._make_workload(base_url)
-        if processes is not None:
+        if processes is not None and not undisturbed:
             for _ in range(_PREWARM_READS):
                 processes.read()
             self._describe_agents()
@@ -115,6 +128,29 @@ class WatchedSubject:
         output = "" if error is None else self._last_output()
         overhead = time.perf_counter() - started
         return Round(done, spent, overhead, stop_reason, error, values, processes, output)
+
+    def work(self, iterations: int, *, seconds: float) -> Work:
+        """See `Subject.work`."""
+        if self._workload is None:
+            work = Work(*_look_on(iterations, seconds))
+        else:
+            work = Work(
+                *self._workload.round(
+                    iterations, seconds=seconds, guard_factor=UNGUARDED, timeout=None
+                )
+            )
+        self._raise_if_dead()
+        return work
+
+    def composition(self) -> dict[int, ProcessComposition]:
+        """See `Subject.composition`."""
+        if self._processes is not None:
+            return self._processes.compositions()
+        tree = [] if self._tree is None else self._tree.processes()
+        return {
+            process.pid: ProcessComposition(MAIN if not number else "child process", 0, {})
+            for number, process in enumerate(tree)
+        }
 
     def read(self) -> Values:
         """See `Subject.read`. From outside nothing can be settled but by waiting."""
