@@ -237,8 +237,10 @@ class Details:
     the verdict ended the run; `subject_output` is what the subject wrote last where its workload
     failed. `evidence` holds, by metric, the things behind a number at the end.
     `tolerances` and `budgets` are those that the options gave. `iteration` says what one was where
-    there was no workload. `flamegraphs` links pages by their titles. `extra` has facts of other
-    programs that write run files.
+    there was no workload. `not_called` are routes that the workload did not call, each as
+    "POST /upload"; `refused` those that were answered with errors only, as "POST /upload (403)".
+    `flamegraphs` links pages by their titles. `extra` has facts of other programs that write run
+    files.
     """
 
     warm_up_iterations: int = 0
@@ -255,6 +257,8 @@ class Details:
     tolerances: Mapping[str, float] = field(default_factory=dict)
     budgets: Mapping[str, float] = field(default_factory=dict)
     iteration: str = ""
+    not_called: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     attribution_error: str = ""
     flamegraph_error: str = ""
@@ -424,6 +428,8 @@ def _details(data: Mapping[str, Any]) -> Details:
                 metric: tuple(tuple(row) for row in rows)
                 for metric, rows in data["evidence"].items()
             },
+            "not_called": tuple(data.get("not_called", ())),
+            "refused": tuple(data.get("refused", ())),
             "command": tuple(data["command"]),
         }
     )

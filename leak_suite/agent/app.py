@@ -24,6 +24,8 @@ def serve(application: Any, port: int, wire: Wire, session: Session, about: dict
 
     import uvicorn
 
+    from .routes import routes_of
+
     # Without the protocol's number asyncio does not turn Nagle off, and requests take 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -40,7 +42,7 @@ def serve(application: Any, port: int, wire: Wire, session: Session, about: dict
             await super().startup(sockets)
             if self.started:
                 _begin_to_answer(self, session)
-                wire.answer({"ready": about})
+                wire.answer({"ready": {**about, "routes": routes_of(application)}})
 
     server = Server(config)
 

@@ -54,6 +54,7 @@ def main(arguments: list[str]) -> None:
         _leave()
     try:
         session.use(subject)
+        about["not_called"] = target.not_called(one("target"))
     except TypeError as error:
         wire.answer({"error": str(error)})
         raise SystemExit(3) from error

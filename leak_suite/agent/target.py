@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from typing import Any
 
-__all__ = ["load", "split"]
+__all__ = ["declared_not_called", "load", "not_called", "split"]
 
 
 def split(target: str) -> tuple[str, str]:
@@ -32,6 +32,27 @@ def load(target: str) -> Any:
         except AttributeError:  # noqa: PERF203
             raise AttributeError(f"{place} has no {name!r}") from None
     return found
+
+
+def not_called(target: str) -> list[tuple[str, str]]:
+    """What the module of `target`, which was loaded, says that its workload does not call."""
+    place, _ = split(target)
+    name = os.path.basename(place)[: -len(".py")] if place.endswith(".py") else place
+    return declared_not_called(vars(sys.modules[name]))
+
+
+def declared_not_called(names: dict[str, Any]) -> list[tuple[str, str]]:
+    """The `NOT_CALLED` among the names of a module; TypeError if it is no list of pairs."""
+    declared = names.get("NOT_CALLED", ())
+    listed = isinstance(declared, (list, tuple))
+    if not listed or not all(_is_pair(route) for route in declared):
+        raise TypeError('NOT_CALLED must be a list of pairs like ("POST", "/upload")')
+    return [(method, path) for method, path in declared]
+
+
+def _is_pair(route: Any) -> bool:
+    pair = isinstance(route, (list, tuple)) and len(route) == 2
+    return pair and all(isinstance(part, str) for part in route)
 
 
 def _from_module(name: str) -> Any:

@@ -258,6 +258,8 @@ def _result(
         tolerances=dict(options.tolerances),
         budgets=dict(options.budgets),
         iteration="0.1 s of watching" if spec.is_watched else "",
+        not_called=subject.routes.not_called(),
+        refused=subject.routes.refused(),
         command=("leak-suite", "run", *words) if (words := spec.command()) else (),
     )
     return RunResult(

@@ -15,6 +15,7 @@ from leak_suite.errors import ConfigurationError
 __all__ = ["Routes", "described", "safe_routes"]
 
 _SECONDS = 60.0
+_CHANGING = ("post", "put", "patch", "delete")
 _MARK = "leak-suite-openapi:"
 # Runs in the application's own interpreter, which need not have leak-suite.
 _ASK = """
@@ -33,11 +34,11 @@ print("\\n" + sys.argv[2] + json.dumps(found.openapi()))
 
 @dataclass(frozen=True)
 class Routes:
-    """Paths to ask for, and what was left out and why."""
+    """Paths to ask for; and what was left out, as method, path and why."""
 
     plain: tuple[str, ...]
     made_up: tuple[str, ...]
-    left_out: tuple[tuple[str, str], ...]
+    left_out: tuple[tuple[str, str, str], ...]
 
 
 def described(app: str, root: Path, python: Path | None = None) -> dict[str, Any]:
@@ -64,10 +65,13 @@ def safe_routes(description: Mapping[str, Any]) -> Routes:
     """GET routes only. Parameters get a value where the description makes one plain."""
     plain, made_up, left_out = [], [], []
     for path, operations in sorted(description.get("paths", {}).items()):
+        left_out += [
+            (method.upper(), path, "may change something")
+            for method in operations
+            if method in _CHANGING
+        ]
         operation = operations.get("get")
         if operation is None:
-            if operations:
-                left_out.append((path, f"{'/'.join(operations).upper()}: may change something"))
             continue
         required = [
             parameter
@@ -75,13 +79,13 @@ def safe_routes(description: Mapping[str, Any]) -> Routes:
             if parameter.get("required")
         ]
         if _is_stream(operation):
-            left_out.append((path, "an event stream may never end"))
+            left_out.append(("GET", path, "an event stream may never end"))
         elif not required:
             plain.append(path)
         elif any(parameter["in"] not in ("path", "query") for parameter in required):
-            left_out.append((path, "needs a header or a cookie"))
+            left_out.append(("GET", path, "needs a header or a cookie"))
         elif (filled := _filled(path, required)) is None:
-            left_out.append((path, "needs a value that only you know"))
+            left_out.append(("GET", path, "needs a value that only you know"))
         else:
             made_up.append(filled)
     return Routes(tuple(plain), tuple(made_up), tuple(left_out))

@@ -33,6 +33,7 @@ def workload(app: str, routes: Routes) -> str:
         "",
         "import httpx",
         "",
+        *_not_called(routes),
         "",
         "def visit(client: httpx.Client) -> None:",
         '    """One request for every route that is safe to repeat."""',
@@ -44,10 +45,19 @@ def workload(app: str, routes: Routes) -> str:
     if not routes.plain and not routes.made_up:
         lines.append("    # No route could be called without knowing more: put your own here.")
         lines.append('    client.get("/")')
-    if routes.left_out:
-        lines += ["    # Not called:"]
-        lines += [f"    # {path} ({why})" for path, why in routes.left_out]
     return "\n".join(lines) + "\n"
+
+
+def _not_called(routes: Routes) -> list[str]:
+    if not routes.left_out:
+        return []
+    return [
+        "# What is not called; every report says so. Take out what you add to the workload.",
+        "NOT_CALLED = [",
+        *(f"    ({_quoted(m)}, {_quoted(path)}),  # {why}" for m, path, why in routes.left_out),
+        "]",
+        "",
+    ]
 
 
 def leak_test(app: str) -> str:

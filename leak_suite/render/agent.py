@@ -13,6 +13,7 @@ from leak_suite.render.problems import Judged, Problem, problems
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import (
     format_min_detectable,
+    notes,
     outcome_name,
     sorted_findings,
     verdict_sentence,
@@ -44,6 +45,7 @@ class AgentRenderer(Renderer):
                 ("subject", result.subject),
                 ("summary", verdict_sentence(result)),
                 *_causes(result, settings),
+                *(("note", sentence) for sentence in notes(result)),
                 *_blind(result),
                 *([("repeat", command)] if command else []),
             ]

@@ -7,6 +7,7 @@ from leak_suite.fit.result import FitResult
 from leak_suite.render.document import Document
 from leak_suite.render.problems import Judged, Problem, problems
 from leak_suite.render.renderer import Renderer, RenderSettings
+from leak_suite.render.summary import notes
 from leak_suite.result import RunResult
 
 __all__ = ["AnnotationsRenderer"]
@@ -15,9 +16,10 @@ _MOST = 10  # of each level; GitHub shows no more of one step
 
 
 class AnnotationsRenderer(Renderer):
-    """One error for each cause of growth, on its line; nothing where everything is stable.
+    """One error for each cause of growth, on its line; none where everything is stable.
 
-    What could not be judged is a single warning, and only if it decides the outcome.
+    What could not be judged is a single warning, and only if it decides the outcome. What the
+    verdict says nothing of is a notice.
     """
 
     name = "annotations"
@@ -25,7 +27,9 @@ class AnnotationsRenderer(Renderer):
 
     def render_run(self, result: RunResult, settings: RenderSettings) -> str:
         """See Renderer."""
-        return _commands(result, settings)
+        title = _property(f"leak-suite: {result.subject}")
+        notices = [f"::notice title={title}::{_data(sentence)}\n" for sentence in notes(result)]
+        return _commands(result, settings) + "".join(notices)
 
     def render_fit(self, result: FitResult, settings: RenderSettings) -> str:
         """See Renderer."""

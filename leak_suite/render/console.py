@@ -31,6 +31,7 @@ from leak_suite.render.summary import (
     headline,
     in_process,
     not_observed,
+    notes,
     sorted_findings,
 )
 from leak_suite.result import Finding, Outcome, RunResult
@@ -65,6 +66,8 @@ class ConsoleRenderer(Renderer):
         terminal.print(Text(f"{result.subject}: {result.iterations:,} iterations in {took}"))
         if sentence := agents_sentence(result):
             terminal.print(Text(sentence))
+        for sentence in notes(result):
+            terminal.print(Text(sentence, "bold"))
         for sentence in failed_steps(result):
             terminal.print(Text(sentence, "bold yellow"))
         if findings:

@@ -26,6 +26,7 @@ from leak_suite.render.summary import (
     format_site_growth,
     grouped_by_cause,
     not_observed,
+    notes,
     outcome_name,
     sorted_findings,
     verdict_sentence,
@@ -174,6 +175,7 @@ class RunView:
     why: str
     metrics: tuple[MetricView, ...]
     not_observed: tuple[str, ...]
+    notes: tuple[str, ...]
     pages: tuple[tuple[str, str], ...]
     command: str
     failed_steps: tuple[str, ...]
@@ -218,6 +220,7 @@ def build_view(result: Result, number: int) -> RunView:
         why=verdict_sentence(result),
         metrics=_metrics(result, name),
         not_observed=not_observed(result),
+        notes=notes(result),
         pages=_pages(result.details.flamegraphs),
         command=shlex.join(result.details.command),
         failed_steps=failed_steps(result),
@@ -242,6 +245,7 @@ def _fit_view(result: FitResult, name: str) -> RunView:
         why=verdict_sentence(result),
         metrics=tuple(metrics),
         not_observed=(),
+        notes=(),
         pages=(),
         command=shlex.join(result.command),
         failed_steps=(),

@@ -15,6 +15,7 @@ from leak_suite.render.summary import (
     failed_steps,
     format_growth,
     format_site,
+    notes,
     sorted_findings,
     verdict_sentence,
 )
@@ -84,6 +85,7 @@ def junit_properties(result: RunResult) -> tuple[tuple[str, str], ...]:
             pairs.append(("rate", f"{finding.metric}: {format_growth(finding)} per iteration"))
         pairs += [("site", f"{finding.metric}: {format_site(s)}") for s in finding.sites[:_SITES]]
     pairs += [("failed_step", sentence) for sentence in failed_steps(result)]
+    pairs += [("note", sentence) for sentence in notes(result)]
     return tuple((f"leak_suite.{name}", value) for name, value in pairs)
 
 

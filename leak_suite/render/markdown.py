@@ -25,6 +25,7 @@ from leak_suite.render.summary import (
     grouped_by_cause,
     in_process,
     not_observed,
+    notes,
     outcome_name,
     sorted_findings,
     verdict_sentence,
@@ -49,6 +50,7 @@ class MarkdownRenderer(Renderer):
         parts = _opening(result)
         if sentence := agents_sentence(result):
             parts.append(_text(sentence))
+        parts += [_text(sentence) for sentence in notes(result)]
         parts += [f"**{_text(sentence)}**" for sentence in failed_steps(result)]
         findings = sorted_findings(result)
         if findings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from leak_suite.fit.result import FitResult
 from leak_suite.render.document import Document
 from leak_suite.render.problems import RULES, Judged, Place, Problem, problems
 from leak_suite.render.renderer import Renderer, RenderSettings
+from leak_suite.render.summary import notes
 from leak_suite.result import RunResult
 
 __all__ = ["SarifRenderer"]
@@ -41,7 +42,8 @@ class SarifRenderer(Renderer):
 
     def render_run(self, result: RunResult, settings: RenderSettings) -> str:
         """See Renderer."""
-        return _log(result, result.subject, result.outcome.status, settings)
+        status = result.outcome.status
+        return _log(result, result.subject, status, settings, notes(result))
 
     def render_fit(self, result: FitResult, settings: RenderSettings) -> str:
         """See Renderer."""
@@ -56,10 +58,17 @@ class SarifRenderer(Renderer):
         return _log(document, document.subject, document.outcome.status, settings)
 
 
-def _log(result: Judged, subject: str, status: int, settings: RenderSettings) -> str:
+def _log(
+    result: Judged,
+    subject: str,
+    status: int,
+    settings: RenderSettings,
+    remarks: Iterable[str] = (),
+) -> str:
     found = problems(result, settings.root)
     unjudged = [one for one in found if not one.is_failure]
-    notes = [{"level": "error", "message": {"text": one.message}} for one in unjudged]
+    told = [*(("error", one.message) for one in unjudged), *(("note", text) for text in remarks)]
+    notifications = [{"level": level, "message": {"text": text}} for level, text in told]
     run = {
         "tool": {
             "driver": {
@@ -76,7 +85,7 @@ def _log(result: Judged, subject: str, status: int, settings: RenderSettings) ->
             {
                 "executionSuccessful": status != 2,
                 "exitCode": status,
-                **({"toolExecutionNotifications": notes} if notes else {}),
+                **({"toolExecutionNotifications": notifications} if notifications else {}),
             }
         ],
         "results": [_result(one) for one in found],

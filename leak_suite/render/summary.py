@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from leak_suite.clauses import ClauseKind
 from leak_suite.fit.result import FitResult
 from leak_suite.metrics import METRICS, priority
 from leak_suite.render.fit import FIT_WORDS
@@ -30,6 +31,7 @@ __all__ = [
     "in_process",
     "is_memory",
     "not_observed",
+    "notes",
     "outcome_name",
     "sorted_findings",
     "verdict_sentence",
@@ -37,6 +39,7 @@ __all__ = [
 
 _RARE = 0.2  # a count that grows more slowly is easier to read as one in so many iterations
 _SITES = 3
+_ROUTES = 8
 _FRAMES = 4
 _WIDTH = 80
 _WHOLE = 0.995  # a share of this much is all of the growth
@@ -114,7 +117,19 @@ def verdict_sentence(result: Result) -> str:
         return result.reason + "".join(unclear[:1])
     if not found:
         return result.reason or "nothing was judged"
-    return _cause_sentence(found) + (f"; {result.reason}" if result.reason else "")
+    parts = [_cause_sentence(found), result.reason, *_routes_left(result)]
+    return "; ".join(part for part in parts if part)
+
+
+def _routes_left(result: RunResult) -> list[str]:
+    """How many routes a verdict of stable says nothing about."""
+    if result.outcome is not Outcome.STABLE:
+        return []
+    counts = (
+        (len(result.details.not_called), "not called"),
+        (len(result.details.refused), "answered with errors only"),
+    )
+    return [f"{count} route{'s' if count > 1 else ''} {what}" for count, what in counts if count]
 
 
 def _cause_sentence(found: Sequence[Finding]) -> str:
@@ -164,6 +179,40 @@ def not_observed(result: RunResult) -> tuple[str, ...]:
         why = f" ({seen})" if seen.startswith("from outside only: ") else ""
         sentences.append(f"metrics that can be read from inside only{why}: {', '.join(names)}")
     return tuple(sentences)
+
+
+def notes(result: RunResult) -> tuple[str, ...]:
+    """Sentences for every form of report: what the verdict says nothing of, and what is missing."""
+    sentences = []
+    if routes := result.details.not_called:
+        of_them = "of it" if len(routes) == 1 else "of them"
+        sentences.append(
+            f"Not called by this workload: {_listed(routes)}: this verdict says nothing {of_them}."
+        )
+    if routes := result.details.refused:
+        sentences.append(f"Answered with errors only: {_listed(routes)}.")
+    if why := _without_memray(result.findings):
+        sentences.append(
+            f"{why} where the subject runs, so tracemalloc traced it: memory outside Python's own "
+            "allocators has no line. Install memray there."
+        )
+    return tuple(sentences)
+
+
+def _without_memray(findings: Iterable[Finding]) -> str:
+    clauses = [clause for finding in findings for clause in finding.clauses]
+    if not any(c.kind is ClauseKind.SITES_BY and c.text == "tracemalloc" for c in clauses):
+        return ""
+    notes = " ".join(clause.text for clause in clauses if clause.kind is ClauseKind.SITES_NOTE)
+    missing = "ModuleNotFoundError" in notes
+    return "memray is missing" if missing else "memray could not be used"
+
+
+def _listed(routes: Sequence[str]) -> str:
+    rest = len(routes) - _ROUTES
+    if rest <= 1:  # "and 1 more" takes the place of the one
+        return ", ".join(routes)
+    return f"{', '.join(routes[:_ROUTES])} and {rest} more"
 
 
 OUTPUT_TITLE = "The subject wrote last"
@@ -270,7 +319,7 @@ def failure_message(result: RunResult) -> str:
                 lines += _site_block(replace(other, sites=other.sites[:1]))
     if result.details.subject_output:
         lines += [OUTPUT_TITLE + ":", *result.details.subject_output.splitlines()]
-    lines += failed_steps(result)
+    lines += [*failed_steps(result), *notes(result)]
     return "\n".join(lines)
 
 

@@ -52,6 +52,7 @@ class AppSubject(AgentSubject):
         """Reach the server."""
         self._tree = ProcessTree(self.agent.pid)
         self._link = self._hub.wait_for(self.agent.pid, _CONNECT_SECONDS)
+        self.routes.use_table(self.agent.ready.get("routes", ()))
         url = f"http://127.0.0.1:{self.agent.ready['port']}"
         self._workload = Workload(
             self._target,
@@ -59,6 +60,7 @@ class AppSubject(AgentSubject):
             self._quick_sample,
             self._give_up,
             request_seconds=self._request_seconds,
+            routes=self.routes,
         )
 
     def _prewarm(self) -> None:

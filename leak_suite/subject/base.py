@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from leak_suite.subject.agents import Life
     from leak_suite.subject.processes import Coverage, ProcessReading
+    from leak_suite.subject.routes import RoutesInUse
 
 __all__ = [
     "UNGUARDED",
@@ -85,6 +86,8 @@ class Subject(Protocol):
     """Something under measurement. Entering starts it, leaving ends everything it started."""
 
     about: About
+    routes: RoutesInUse
+    """Which routes of a service the workload called, as far as that can be seen."""
     overhead_share: float
     """The part of the workload's time that settling and reading may take between rounds."""
 

@@ -13,6 +13,7 @@ from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.base import About, ProcessComposition, Round, Values, Work
 from leak_suite.subject.inside import about_of, round_of
 from leak_suite.subject.processes import Coverage
+from leak_suite.subject.routes import RoutesInUse
 
 if TYPE_CHECKING:
     from leak_suite.subject.specs import Extras, InProcessSpec
@@ -30,6 +31,7 @@ class InProcessSubject:
 
     def __init__(self, spec: InProcessSpec, extras: Extras) -> None:
         self.about = About()
+        self.routes = RoutesInUse()
         self._spec = spec
         self._tracked = extras.tracked
         self._counters = [f"{name}={place}" for name, place in extras.counters.items()]
@@ -44,6 +46,8 @@ class InProcessSubject:
             checks = session.self_check()
             session.watch(self._tracked, self._counters)
             session.use(self._spec.function)
+            names = getattr(self._spec.function, "__globals__", {})
+            self.routes.declare(agent_module("target").declared_not_called(names))
             blind = dict(session.meter.blind)
             self.about = about_of({**session.about(), "self_check": checks, "blind": blind})
             for _ in range(_PREWARM_READS):

@@ -14,6 +14,7 @@ from leak_suite.subject.agents import AgentHub, Life
 from leak_suite.subject.base import About, ProcessComposition, Round, Values, Work
 from leak_suite.subject.process import AgentProcess
 from leak_suite.subject.processes import Coverage, Processes, ProcessReading, words_of
+from leak_suite.subject.routes import RoutesInUse
 
 if TYPE_CHECKING:
     from leak_suite.subject.specs import Extras
@@ -25,6 +26,7 @@ _TRACE_SECONDS = 120.0
 """A limit for a process that hangs: on a busy machine, reading a trace may take long."""
 _PREWARM_READS = 10
 _OVERHEAD_WITH_CHILDREN = 0.25
+_NO_ENVIRONMENT = {"self_check", "blind", "port", "routes", "not_called"}
 
 S = TypeVar("S", bound="AgentSubject")
 
@@ -39,6 +41,7 @@ class AgentSubject(ABC):
 
     def __init__(self, start: Callable[[Mapping[str, str]], AgentProcess], extras: Extras) -> None:
         self.about = About()
+        self.routes = RoutesInUse()
         self._start = start
         self._undisturbed = extras.undisturbed
         self._agent: AgentProcess | None = None
@@ -139,6 +142,7 @@ class CallableSubject(AgentSubject):
 
     def _prewarm(self) -> None:
         """Ask for rounds of nothing until what asking itself keeps (malloc's bins) is full."""
+        self.routes.declare(self.agent.ready.get("not_called", ()))
         for _ in range(_PREWARM_READS):
             self.round(0, seconds=0.0)
 
@@ -191,7 +195,7 @@ def agent_starter(
 
 def about_of(ready: Mapping[str, Any]) -> About:
     """What the agent reported when it was ready."""
-    environment = {k: v for k, v in ready.items() if k not in ("self_check", "blind", "port")}
+    environment = {k: v for k, v in ready.items() if k not in _NO_ENVIRONMENT}
     return About(environment, ready["self_check"], ready["blind"])
 
 

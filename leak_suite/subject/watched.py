@@ -26,6 +26,7 @@ from leak_suite.subject.base import (
     Work,
 )
 from leak_suite.subject.processes import MAIN, Coverage, Processes, ProcessReading
+from leak_suite.subject.routes import RoutesInUse
 from leak_suite.subject.workload import REQUEST_SECONDS, Workload
 
 __all__ = ["NOT_OBSERVED", "WATCH_SECONDS", "WatchedSubject"]
@@ -45,6 +46,7 @@ class WatchedSubject:
 
     def __init__(self, workload: str | None, request_seconds: float = REQUEST_SECONDS) -> None:
         self.about = About()
+        self.routes = RoutesInUse()
         self._target = workload
         self._request_seconds = request_seconds
         self._workload: Workload | None = None
@@ -82,6 +84,7 @@ class WatchedSubject:
             self._quick_sample,
             self._cancel,
             request_seconds=self._request_seconds,
+            routes=self.routes,
         )
 
     def _describe_agents(self) -> None:

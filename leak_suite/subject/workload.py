@@ -14,6 +14,7 @@ import httpx
 from leak_suite.errors import ConfigurationError, SubjectHung
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.base import StopReason
+from leak_suite.subject.routes import RoutesInUse
 
 __all__ = ["REQUEST_SECONDS", "Workload", "needs_client"]
 
@@ -31,7 +32,8 @@ class Workload:
     clears up after it: it yields the function to repeat, which may take the client too; one that
     yields anything else is itself resumed for each iteration. A context manager does the same.
 
-    `quick_sample` looks at the service between calls; `cancel` ends the wait for an answer.
+    `quick_sample` looks at the service between calls; `cancel` ends the wait for an answer;
+    `routes` takes note of what is called.
 
     Raises:
         ConfigurationError: it cannot be loaded, takes more than a client, or needs a client where
@@ -46,7 +48,9 @@ class Workload:
         cancel: Callable[[], None],
         *,
         request_seconds: float = REQUEST_SECONDS,
+        routes: RoutesInUse | None = None,
     ) -> None:
+        self._routes = routes or RoutesInUse()
         self._agent_loop = agent_module("loop")
         self._guard = partial(agent_module("growth_guard").GrowthGuard, quick_sample)
         self._cancel = cancel
@@ -62,7 +66,9 @@ class Workload:
         self._resumed = False
         self._loop: Any = None
         try:
-            self._loop = self._prepare(_load(target))
+            function = _load(target)
+            self._routes.declare(_declared(target))
+            self._loop = self._prepare(function)
         except BaseException:
             self.close()
             raise
@@ -124,9 +130,17 @@ class Workload:
                 "write {port} in the command where it takes one, or a workload of no argument"
             )
         if self._client is None:
+            note = self._note_async if is_async else self._note
             make = httpx.AsyncClient if is_async else httpx.Client
-            self._client = make(**self._settings)
+            self._client = make(**self._settings, event_hooks={"response": [note]})
         return partial(function, self._client)
+
+    def _note(self, response: httpx.Response) -> None:
+        request = response.request
+        self._routes.note(request.method, request.url.path, response.status_code)
+
+    async def _note_async(self, response: httpx.Response) -> None:
+        self._note(response)
 
     def _tolerant(self, function: Callable[..., Any], is_async: bool) -> Callable[..., Any]:
         """The same, called again once where the server had closed a kept connection.
@@ -252,6 +266,15 @@ def _first_value(generator: Generator[Any, Any, Any]) -> Generator[Any, None, No
         with contextlib.suppress(StopIteration):
             next(generator)
     generator.close()
+
+
+def _declared(target: str) -> list[tuple[str, str]]:
+    """What the module of `target` says that it does not call."""
+    try:
+        declared: list[tuple[str, str]] = agent_module("target").not_called(target)
+    except TypeError as error:
+        raise ConfigurationError(f"beside the workload {target}: {error}") from error
+    return declared
 
 
 def _load(target: str) -> Callable[..., Any]:

@@ -78,8 +78,8 @@ def test_only_routes_that_are_safe_to_repeat_are_called(shop: Path) -> None:
     text = (shop / "leak_workload.py").read_text()
     code = [line.strip() for line in text.splitlines() if "client.get(" in line]
     assert code == ['client.get("/health").raise_for_status()', 'client.get("/items/1")']
-    assert "# /items (POST: may change something)" in text
-    assert "# /people/{name} (needs a value that only you know)" in text
+    assert '("POST", "/items"),  # may change something' in text
+    assert '("GET", "/people/{name}"),  # needs a value that only you know' in text
     assert started.app == "main.py:app"
 
 
@@ -101,7 +101,13 @@ def test_parameters_take_the_value_that_the_description_gives() -> None:
     routes = safe_routes({"paths": paths})
     assert routes.plain == ("/f",)
     assert routes.made_up == ("/a/5", "/b/red", "/c?q=tea")
-    assert [path for path, _ in routes.left_out] == ["/d", "/e"]
+    assert [path for _, path, _ in routes.left_out] == ["/d", "/e"]
+
+
+def test_a_post_beside_a_get_on_one_path_is_not_lost() -> None:
+    routes = safe_routes({"paths": {"/upload": {"get": {}, "post": {}, "parameters": []}}})
+    assert routes.plain == ("/upload",)
+    assert routes.left_out == (("POST", "/upload", "may change something"),)
 
 
 def test_the_table_is_added_to_a_pyproject_that_lacks_it(shop: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leak_suite.clauses import plain
+from leak_suite.clauses import Clause, ClauseKind, plain
 from leak_suite.compare import Comparison
 from leak_suite.errors import ConfigurationError
 from leak_suite.render import (
@@ -47,6 +47,34 @@ RESULT = RunResult("jobs:run", {}, Outcome.GROWING, 4000, 3.2, findings=(FDS, BL
 def test_the_first_line_is_the_verdict() -> None:
     first = render(RESULT).splitlines()[0]
     assert first == headline(RESULT) == "GROWING: heap grows by 1.02 KiB per iteration"
+
+
+@pytest.mark.parametrize(
+    ("note", "words"),
+    [
+        (
+            "memray cannot be used there (ModuleNotFoundError: No module named 'memray')",
+            "is missing",
+        ),
+        ("memray cannot be used there (RuntimeError: it is in use)", "could not be used"),
+    ],
+)
+@pytest.mark.parametrize("form", [form for form in RENDERERS if form != "json"])
+def test_every_form_says_that_memray_was_missing(form: str, note: str, words: str) -> None:
+    if form == "html":
+        pytest.importorskip("jinja2")
+    by = (Clause(ClauseKind.SITES_BY, text="tracemalloc"), Clause(ClauseKind.SITES_NOTE, text=note))
+    heap = replace(HEAP, clauses=(*HEAP.clauses, *by))
+    result = replace(RESULT, findings=(FDS, heap))
+    text = html.unescape(" ".join(render(result, form).split()))
+    assert f"memray {words} where the subject runs, so tracemalloc traced it" in text
+    assert any("Install memray there" in value for _, value in junit_properties(result))
+    assert "Install memray there" in failure_message(result)
+
+
+def test_memray_is_not_mentioned_where_it_traced() -> None:
+    heap = replace(HEAP, clauses=(*HEAP.clauses, Clause(ClauseKind.SITES_BY, text="memray")))
+    assert "Install memray" not in render(replace(RESULT, findings=(heap,)))
 
 
 def test_the_worst_metric_stands_first() -> None:

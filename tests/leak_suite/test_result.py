@@ -110,6 +110,8 @@ details = st.builds(
     stopped=text,
     evidence=st.dictionaries(text, rows, max_size=2),
     budgets=st.dictionaries(text, finite, max_size=2),
+    not_called=places,
+    refused=places,
     command=st.lists(text, max_size=2).map(tuple),
     flamegraphs=st.dictionaries(text, text, max_size=2),
     extra=st.dictionaries(text, text | finite, max_size=2),

@@ -14,6 +14,7 @@ import pytest
 
 from leak_suite.errors import ConfigurationError
 from leak_suite.subject import CommandSpec
+from leak_suite.subject.routes import RoutesInUse
 from leak_suite.subject.workload import Workload, needs_client
 from leak_suite.workloads import poll, poll_async
 
@@ -59,6 +60,11 @@ async def async_prepared(client):
 def broken():
     raise OSError("no such basket")
     yield
+
+async def many_requests(client):
+    await client.get("/")
+    await client.get("/items/7?page=2")
+    await client.get("/fails")
 
 def fails(client): client.get("/fails").raise_for_status()
 """
@@ -108,6 +114,26 @@ def calls_of(place: Path, name: str, url: str | None, iterations: int = 2) -> li
         workload.close()
     found: list[object] = sys.modules["workloads_of_the_test"].CALLS
     return found
+
+
+def test_the_requests_of_a_workload_are_noted(place: Path, url: str) -> None:
+    place.write_text('NOT_CALLED = [("POST", "/upload"), ("GET", "/")]\n' + SOURCE)
+    routes = RoutesInUse()
+    target = f"{place}:many_requests"
+    workload = Workload(target, url, lambda: (0, 0, 0, 0, 0), lambda: None, routes=routes)
+    try:
+        workload.round(1, seconds=9, guard_factor=1e9, timeout=None)
+    finally:
+        workload.close()
+    assert routes.not_called() == ("POST /upload",)
+    assert routes.refused() == ("GET /fails (500)",)
+
+
+@pytest.mark.parametrize("wrong", ['"POST /upload"', '["/upload"]', '[("POST",)]', "[1]"])
+def test_a_wrong_list_of_routes_says_how_it_is_written(place: Path, wrong: str) -> None:
+    place.write_text(f"NOT_CALLED = {wrong}\n{SOURCE}")
+    with pytest.raises(ConfigurationError, match=r"beside the workload .*NOT_CALLED must be"):
+        Workload(f"{place}:alone", None, lambda: (0, 0, 0, 0, 0), lambda: None)
 
 
 @pytest.mark.parametrize(
