@@ -40,6 +40,7 @@ _COLLECTIONS = 3
 _DEAR_COLLECTION = 0.01  # seconds; among so many objects the few that another pass finds are lost
 _RECOUNT_ABOVE = 64
 _STABLE_PAUSE = 0.002
+_LONGEST_FALL = 4  # waits, while a count falls: a task that a second bounds is gone by then
 
 
 class MetricReader:
@@ -82,23 +83,31 @@ class MetricReader:
     def _wait_until_stable(self) -> float:
         """A thread just joined, or a task just answered, is still counted for a moment.
 
-        While a count is above what it was at the last reading, it is given time to fall; a count
-        that really rose costs the whole wait, which is bounded.
+        While a count is above its level at rest, it is given time to fall, and as long as it does
+        fall, more of it; a count that really rose costs one wait, shorter each time. Only what
+        stayed for a whole wait is a new level at rest: a reading in the middle of a fall, taken for
+        one, would be the least that any later reading could show, and the series a staircase.
         """
         counts = first = self._passing()
-        waited = 0.0
-        while self._rest is not None and counts > self._rest and waited < self._wait:
+        waited = still = 0.0
+        while (
+            self._rest is not None
+            and counts > self._rest
+            and still < self._wait
+            and waited < _LONGEST_FALL * self.max_wait
+        ):
             time.sleep(_STABLE_PAUSE)
             waited += _STABLE_PAUSE
             if self.spin is not None:
                 self.spin()
-            counts = self._passing()
-        if counts > (self._rest or counts):
-            # In vain: next time less of it, unless something did fall.
-            self._wait = self.max_wait if counts < first else max(0.01, self._wait / 2)
-        else:
+            before, counts = counts, self._passing()
+            still = 0.0 if counts < before else still + _STABLE_PAUSE
+        if self._rest is None or counts <= self._rest or counts < first:
             self._wait = self.max_wait
-        self._rest = counts
+        else:  # in vain: next time less of it
+            self._wait = max(0.01, self._wait / 2)
+        if self._rest is None or counts <= self._rest or still >= self.max_wait:
+            self._rest = counts
         return waited
 
     def _passing(self) -> int:
