@@ -58,16 +58,14 @@ def judge_with_leaders(prepared: PreparedSeries, leaders: Sequence[str]) -> Find
 
 
 def _growing(prepared: PreparedSeries, ramp: Ramp, *remarks: Clause) -> Finding:
-    rate = ramp.whole.rate
-    if rate <= 0:
-        rate = (ramp.points[-1][1] - ramp.points[0][1]) / ramp.length
-    growth = rate * ramp.length
-    clauses = [Clause(ClauseKind.GREW, value=growth, rate=rate, iterations=ramp.length)]
+    growth = ramp.rate * ramp.length
+    clauses = [Clause(ClauseKind.GREW, value=growth, rate=ramp.rate, iterations=ramp.length)]
     if ramp.length < thresholds.WHOLE_RUN * prepared.length:
         before = prepared.length - ramp.length
         clauses.append(Clause(ClauseKind.DIFFERENT_BEFORE, iterations=before))
     clauses += remarks
-    return _finding(prepared, Outcome.GROWING, Cause.LEAK, clauses, ramp.whole, rate=rate)
+    found = _finding(prepared, Outcome.GROWING, Cause.LEAK, clauses, ramp.whole)
+    return replace(found, rate=ramp.rate, interval=ramp.interval)
 
 
 def _flat(prepared: PreparedSeries) -> Finding | None:
@@ -288,17 +286,14 @@ def _finding(
     cause: Cause,
     clauses: Sequence[Clause],
     line: Trend,
-    rate: float | None = None,
 ) -> Finding:
-    known = line.rate if rate is None else rate
-    half = thresholds.CONFIDENCE_ERRORS * line.error
     return Finding(
         metric=prepared.series.metric,
         unit=prepared.series.unit,
         outcome=outcome,
         cause=cause,
-        rate=known,
-        interval=(known - half, known + half),
+        rate=line.rate,
+        interval=line.interval,
         detectable_rate=_detectable(prepared, line),
         longest_period=max(1, int(prepared.length // thresholds.LONGEST_PERIOD_SHARE)),
         peak=max(v for _, v in prepared.points),

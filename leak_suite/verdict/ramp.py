@@ -13,16 +13,17 @@ from leak_suite.verdict.policy import is_slow
 from leak_suite.verdict.shape import (
     NewMaxima,
     Ramp,
+    growth_of,
+    is_kept,
     max_reversal,
     measure_ramp,
     new_maxima,
     stalls,
-    total_decrease,
 )
 from leak_suite.verdict.tolerance import ResolvedTolerance, Tolerance, resolve_tolerance
-from leak_suite.verdict.trend import Point, Trend, trend
+from leak_suite.verdict.trend import Interval, Point, Trend, trend
 
-__all__ = ["PreparedSeries", "prepare", "still_rising"]
+__all__ = ["PreparedSeries", "prepare", "rise_to_the_end"]
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,14 @@ def _find_ramp(prepared: PreparedSeries) -> Ramp | None:
     return found
 
 
-def still_rising(prepared: PreparedSeries) -> bool:
-    """Whether the series rose, and rises at its end: growth, however uneven."""
+def rise_to_the_end(prepared: PreparedSeries) -> tuple[float, Interval] | None:
+    """The rate of a series that rose and rises at its end, however unevenly; None of others."""
     points = prepared.points
     if (
         len(points) < 2 * thresholds.MIN_SAMPLES
         or points[-1][1] - points[0][1] < prepared.tolerance.minimum_growth
     ):
-        return False
+        return None
     half = (points[0][0] + points[-1][0]) / 2
     late = [p for p in points if p[0] >= half]
     line = trend(points)
@@ -94,11 +95,14 @@ def still_rising(prepared: PreparedSeries) -> bool:
         or line.z < thresholds.GROWTH_SCORE
         or stalls(points, line.rate)
     ):
-        return False
-    return (
+        return None
+    rate, interval = growth_of(points, line)
+    rises = (
         trend(late).z >= thresholds.LEVEL_SCORE
         and max_reversal(points) < thresholds.UNEVEN_REVERSAL * line.rate * prepared.length
+        and interval[0] > 0
     )
+    return (rate, interval) if rises else None
 
 
 def _slows_into(prepared: PreparedSeries, ramp: Ramp) -> bool:
@@ -144,13 +148,14 @@ def _is_ramp(prepared: PreparedSeries, part: Sequence[Point], ramp: Ramp) -> boo
         or net < thresholds.REVERSAL_FACTOR * max_reversal(prepared.points)
     ):
         return False
+    if ramp.interval[0] <= 0:
+        return False
     return ramp.whole.z >= thresholds.GROWTH_SCORE or _is_staircase(prepared, part, maxima)
 
 
 def _is_staircase(prepared: PreparedSeries, part: Sequence[Point], maxima: NewMaxima) -> bool:
     """NewMaxima that recur and are kept, on otherwise quiet ground."""
-    net = part[-1][1] - part[0][1]
-    if total_decrease(part) > thresholds.STAIRCASE_DECREASE * net:
+    if not is_kept(part):
         return False
     quiet = sum(b[1] - a[1] <= prepared.tolerance.quantum for a, b in pairwise(part))
     if prepared.tolerance.exact:
@@ -178,10 +183,5 @@ def _straight(part: Sequence[Point]) -> Ramp:
     if len(part) > thresholds.MIN_SAMPLES:
         return measure_ramp(part)
     rate = (part[-1][1] - part[0][1]) / (part[-1][0] - part[0][0])
-    return Ramp(
-        tuple(part),
-        Trend(rate, thresholds.OUTGROWN_ERROR * rate, 0.0, thresholds.GROWTH_SCORE),
-        rate,
-        rate,
-        decays=False,
-    )
+    line = Trend(rate, thresholds.OUTGROWN_ERROR * rate, 0.0, thresholds.GROWTH_SCORE)
+    return Ramp(tuple(part), line, rate, line.interval, rate, rate, decays=False)

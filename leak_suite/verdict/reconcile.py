@@ -52,7 +52,7 @@ def reconcile(run: RunSeries, findings: Mapping[str, Finding], name: str) -> Fin
     kept = run.sees_live and run.still_rising(name)
     if finding.outcome is Outcome.INCONCLUSIVE and not kept:
         return _covered(run, findings, finding)
-    if name in RESIDENT:
+    if name in RESIDENT and finding.outcome is not Outcome.OVER_BUDGET:
         return _resident(run, findings, finding)
     return finding
 
@@ -132,6 +132,9 @@ def _resident(run: RunSeries, findings: Mapping[str, Finding], finding: Finding)
     if run.is_mapped(name):
         child = name == "pss" and "rss" in findings and not run.is_mapped("rss")
         return _with(finding, ClauseKind.IN_A_CHILD if child else ClauseKind.MAPPED)
+    rise = run.rise_to_the_end(name)
+    if finding.outcome is not Outcome.GROWING and rise is not None:
+        finding = replace(finding, rate=rise[0], interval=rise[1])
     rate = finding.rate or 0.0
     return replace(
         finding,

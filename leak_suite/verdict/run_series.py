@@ -14,8 +14,9 @@ from leak_suite.verdict import thresholds
 from leak_suite.verdict.exhaustion import grew_to_the_end
 from leak_suite.verdict.judge import judge_prepared, judge_with_leaders
 from leak_suite.verdict.policy import needed_for_growth
-from leak_suite.verdict.ramp import PreparedSeries, prepare, still_rising
+from leak_suite.verdict.ramp import PreparedSeries, prepare, rise_to_the_end
 from leak_suite.verdict.tolerance import RESIDENT, Tolerance
+from leak_suite.verdict.trend import Interval
 
 __all__ = ["LIVE", "RunSeries"]
 
@@ -179,7 +180,13 @@ class RunSeries:
 
     def still_rising(self, name: str) -> bool:
         """Whether resident memory rises to the end, though too unevenly to be a ramp."""
-        return name in RESIDENT and name in self._prepared and still_rising(self._prepared[name])
+        return self.rise_to_the_end(name) is not None
+
+    def rise_to_the_end(self, name: str) -> tuple[float, Interval] | None:
+        """The rate and its interval of resident memory that is still rising."""
+        if name not in RESIDENT or name not in self._prepared:
+            return None
+        return rise_to_the_end(self._prepared[name])
 
     def is_mapped(self, name: str) -> bool:
         """Whether resident memory grows call by call, as straight as only mapping does it."""

@@ -9,13 +9,25 @@ from itertools import pairwise
 from statistics import fmean, median
 
 from leak_suite.verdict import thresholds
-from leak_suite.verdict.trend import Point, Trend, sen_slope, thin, trend
+from leak_suite.verdict.trend import (
+    Interval,
+    Point,
+    Trend,
+    drift_interval,
+    sen_interval,
+    sen_slope,
+    steps_interval,
+    thin,
+    trend,
+)
 
 __all__ = [
     "NewMaxima",
     "Ramp",
     "cycles",
     "decays",
+    "growth_of",
+    "is_kept",
     "max_reversal",
     "measure_ramp",
     "new_maxima",
@@ -43,12 +55,15 @@ class NewMaxima:
 class Ramp:
     """Growth over the last part of a series.
 
-    `whole` is its trend, `first` and `second` are the rates of its halves (unit per iteration);
-    it `decays` if the second lags behind.
+    `whole` is its trend; `rate` and `interval` (95%) are what is said of it, see `growth_of`;
+    `first` and `second` are the rates of its halves; all in unit per iteration. It `decays` if the
+    second half lags behind.
     """
 
     points: tuple[Point, ...]
     whole: Trend
+    rate: float
+    interval: Interval
     first: float
     second: float
     decays: bool
@@ -106,16 +121,45 @@ def total_decrease(points: Sequence[Point]) -> float:
     return sum(max(0.0, a[1] - b[1]) for a, b in pairwise(points))
 
 
+def is_kept(points: Sequence[Point]) -> bool:
+    """Whether next to nothing of the growth was ever given back."""
+    net = points[-1][1] - points[0][1]
+    return total_decrease(points) <= thresholds.STAIRCASE_DECREASE * net
+
+
+def growth_of(points: Sequence[Point], line: Trend) -> tuple[float, Interval]:
+    """The rate of a series that grows, and the interval (95%) that it lies in.
+
+    Sen's slope with its standard error around a straight line. What is no line (it filled before it
+    leaked, or is made of steps) is far from it, and its error may reach below zero though there is
+    no doubt of its growth. Then Sen's own interval counts, which does not depend on how far; and if
+    that reaches zero as well, as that of long stairs does, the rate from end to end, with the error
+    of what the series is: steps that are kept, or a drift.
+    """
+    if line.interval[0] > 0:
+        return line.rate, line.interval
+    by_rank = sen_interval(thin(points))
+    if by_rank[0] > 0:
+        return line.rate, by_rank
+    if is_kept(points):
+        rate = (points[-1][1] - points[0][1]) / (points[-1][0] - points[0][0])
+        return rate, steps_interval(points)
+    low, high = drift_interval(thin(points))
+    return (low + high) / 2, (low, high)
+
+
 def measure_ramp(points: Sequence[Point]) -> Ramp:
     """The growth of `points` as a whole and in its two halves."""
-    points = thin(points)
+    readings, points = points, thin(points)
     early, late = _halves(points)
     one, two = _rates(early, late)
     # A decaying series is concave: its second half lags behind by more than its steps explain.
     noise = math.hypot(_unevenness(early), _unevenness(late))
     errors = thresholds.HALVES_ERRORS * noise
     lags = two < thresholds.HALVES_DECAY * one or two + errors < thresholds.HALVES_DECAY_SURE * one
-    return Ramp(tuple(points), trend(points), one, two, decays=lags)
+    whole = trend(points)
+    rate, interval = growth_of(readings, whole)
+    return Ramp(tuple(points), whole, rate, interval, one, two, decays=lags)
 
 
 def stalls(points: Sequence[Point], rate: float) -> bool:

@@ -22,8 +22,6 @@ LEVEL_SCORE = 3.0
 DETECTION_ERRORS = 6.5
 """Growth is found with 90% power when it is this many standard errors large: 4.5 for the score and
 1.3 (the 90% quantile), rounded up for the test of both halves."""
-CONFIDENCE_ERRORS = 1.96
-"""The half width of a 95% interval, in standard errors."""
 
 # -- what growth must look like (ramp.py)
 

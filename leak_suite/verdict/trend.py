@@ -9,10 +9,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median
 
-__all__ = ["Point", "Trend", "thin", "trend"]
+__all__ = [
+    "Interval",
+    "Point",
+    "Trend",
+    "drift_interval",
+    "sen_interval",
+    "sen_slope",
+    "steps_interval",
+    "thin",
+    "trend",
+]
 
 Point = tuple[float, float]
+Interval = tuple[float, float]
 
+_QUANTILE = 1.96  # of the normal distribution, for intervals that hold 95%
 _LIMIT = 48  # points after thinning: enough to judge, few enough that pairs stay cheap
 
 
@@ -29,6 +41,12 @@ class Trend:
     error: float
     spread: float
     z: float
+
+    @property
+    def interval(self) -> Interval:
+        """The rates that the readings allow, 95%."""
+        half = _QUANTILE * self.error
+        return self.rate - half, self.rate + half
 
 
 def thin(points: Sequence[Point], limit: int = _LIMIT) -> tuple[Point, ...]:
@@ -57,13 +75,31 @@ def trend(points: Sequence[Point]) -> Trend:
 
 def sen_slope(points: Sequence[Point]) -> float:
     """Median of the slopes of all pairs (Sen 1968)."""
-    slopes = [
+    slopes = _slopes(points)
+    return median(slopes) if slopes else 0.0
+
+
+def sen_interval(points: Sequence[Point]) -> Interval:
+    """The rates, 95%, that the Mann-Kendall test would not refuse (Sen 1968).
+
+    Far from the line a reading counts no more than near it, other than in `Trend.interval`. The
+    test's variance is widened as in `trend`. Of at least three points.
+    """
+    slopes = sorted(_slopes(points))
+    variance = _kendall_variance([v for _, v in points])
+    widened = variance * _inflation(_residuals(points, median(slopes)))
+    reach = _QUANTILE * math.sqrt(max(0.0, widened))
+    low = max(0, math.floor((len(slopes) - reach) / 2))
+    return slopes[low], slopes[len(slopes) - 1 - low]
+
+
+def _slopes(points: Sequence[Point]) -> list[float]:
+    return [
         (later[1] - earlier[1]) / (later[0] - earlier[0])
         for i, earlier in enumerate(points)
         for later in points[i + 1 :]
         if later[0] > earlier[0]
     ]
-    return median(slopes) if slopes else 0.0
 
 
 def _residuals(points: Sequence[Point], rate: float) -> list[float]:
@@ -90,14 +126,12 @@ def _inflation(residuals: Sequence[float]) -> float:
 def _mann_kendall(points: Sequence[Point]) -> float:
     """Normal score of the Mann-Kendall test, with the correction for ties (Kendall 1975)."""
     values = [v for _, v in points]
-    count = len(values)
     score = sum(
         (later > earlier) - (later < earlier)
         for i, earlier in enumerate(values)
         for later in values[i + 1 :]
     )
-    ties = sum(t * (t - 1) * (2 * t + 5) for t in Counter(values).values())
-    variance = (count * (count - 1) * (2 * count + 5) - ties) / 18
+    variance = _kendall_variance(values)
     if variance <= 0 or score == 0:
         return 0.0
     return (score - math.copysign(1, score)) / math.sqrt(variance)
@@ -105,20 +139,73 @@ def _mann_kendall(points: Sequence[Point]) -> float:
 
 def _drift(points: Sequence[Point]) -> float:
     """Normal score of the drift, taking the series as a random walk: is it more than its steps."""
+    rate, error, freedom = _random_walk(points)
+    if freedom < 1 or rate == 0:
+        return 0.0
+    sure = error <= 1e-6 * abs(rate)
+    return math.copysign(_score(1e6 if sure else abs(rate) / error, freedom), rate)
+
+
+def drift_interval(points: Sequence[Point]) -> Interval:
+    """The rates, 95%, that the readings allow if they are a random walk that drifts.
+
+    By Student's t around the rate from the first reading to the last. Of at least three points.
+    """
+    rate, error, freedom = _random_walk(points)
+    half = _t_of(_QUANTILE, freedom) * error
+    return rate - half, rate + half
+
+
+def steps_interval(points: Sequence[Point]) -> Interval:
+    """The rates, 95%, that the readings allow if their steps come at random and are kept.
+
+    The gamma interval of a weighted sum of Poisson counts (Fay and Feuer 1997), a step's height
+    being its weight; quantiles after Wilson and Hilferty (1931). It never reaches zero where the
+    series rises and hardly ever falls.
+    """
+    steps = [b[1] - a[1] for a, b in pairwise(points)]
+    length = points[-1][0] - points[0][0]
+    total, squares, highest = sum(steps), sum(s * s for s in steps), max(steps)
+    if total <= 0:
+        return total / length, total / length
+    more, more_squares = total + highest, squares + highest * highest
+    low = total * _gamma_quantile(total * total / squares, -_QUANTILE)
+    high = more * _gamma_quantile(more * more / more_squares, _QUANTILE)
+    return low / length, high / length
+
+
+def _gamma_quantile(shape: float, normal: float) -> float:
+    """The quantile of a gamma variable with mean 1, at that quantile of the normal distribution."""
+    root = 1 - 1 / (9 * shape) + normal / (3 * math.sqrt(shape))
+    return root * root * root
+
+
+def _kendall_variance(values: Sequence[float]) -> float:
+    """Of the pairs that rise less those that fall, if all orders are alike (Kendall 1975)."""
+    count = len(values)
+    ties = sum(t * (t - 1) * (2 * t + 5) for t in Counter(values).values())
+    return (count * (count - 1) * (2 * count + 5) - ties) / 18
+
+
+def _random_walk(points: Sequence[Point]) -> tuple[float, float, int]:
+    """(rate from end to end, its standard error by the scatter of the steps, their freedom)."""
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(points) if b[0] > a[0]]
     freedom = len(steps) - 1
     length = sum(n for n, _ in steps)
-    growth = sum(v for _, v in steps)
-    if freedom < 1 or growth == 0:
-        return 0.0
-    rate = growth / length
+    if freedom < 1:
+        return 0.0, 0.0, freedom
+    rate = sum(v for _, v in steps) / length
     variance = sum((v - rate * n) ** 2 / n for n, v in steps) / freedom
-    if variance <= 0 or rate * rate * length > 1e12 * variance:
-        return math.copysign(_score(1e6, freedom), growth)
-    return math.copysign(_score(abs(rate) * math.sqrt(length / variance), freedom), growth)
+    return rate, math.sqrt(variance / length), freedom
 
 
 def _score(t: float, freedom: int) -> float:
     """The normal score with about the same tail as Student's t (Wallace 1959)."""
     shrink = (8 * freedom + 1) / (8 * freedom + 3)
     return shrink * math.sqrt(freedom * math.log1p(t * t / freedom))
+
+
+def _t_of(score: float, freedom: int) -> float:
+    """The value of Student's t that has this normal score: the inverse of `_score`."""
+    shrink = (8 * freedom + 1) / (8 * freedom + 3)
+    return math.sqrt(freedom * math.expm1((score / shrink) ** 2 / freedom))

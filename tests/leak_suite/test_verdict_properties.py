@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leak_suite.result import Finding, Outcome, Series
-from leak_suite.verdict import Tolerance, judge, overall_outcome
+from leak_suite.verdict import Tolerance, judge, judge_all, overall_outcome
 from leak_suite.verdict.policy import noise_allowance
-from leak_suite.verdict.trend import sen_slope, thin, trend
+from leak_suite.verdict.shape import growth_of
+from leak_suite.verdict.trend import drift_interval, sen_slope, steps_interval, thin, trend
 
 BYTES = Tolerance(exact=False, unit="bytes", min_rate=1.0, minimum_growth=4096)
 COUNT = Tolerance(exact=True, unit="descriptors")
 
 levels = st.lists(st.integers(0, 10**8), min_size=6, max_size=60)
+
+# What may happen from one reading to the next: nothing, noise, a small step, a leap, a fall.
+steps = st.one_of(
+    st.just(0), st.integers(-3, 3), st.integers(0, 40), st.integers(0, 4_000), st.integers(-200, 0)
+)
+walks = st.lists(steps, min_size=6, max_size=80).map(lambda found: list(accumulate(found)))
 
 
 def series(values: list[float], unit: str = "bytes") -> Series:
@@ -112,6 +119,53 @@ def test_white_noise_is_not_growing(seed: int) -> None:
     source = random.Random(seed)
     values = [source.gauss(0, 1e5) for _ in range(60)]
     assert outcome(values, BYTES)[0] is not Outcome.GROWING
+
+
+@given(walks, st.integers(0, 60), st.sampled_from([1, 1000, 100_000]), st.booleans())
+def test_what_grows_has_an_interval_above_zero_with_its_rate_in_it(
+    values: list[int], slope: int, each: int, final: bool
+) -> None:
+    grown = [v + slope * k for k, v in enumerate(values)]
+    counted = tuple((each * k, float(v)) for k, v in enumerate(grown))
+    measured = tuple((n, 1e5 * v) for n, v in counted)
+    level = tuple((n, 1e6) for n, _ in counted)
+    series = [Series("fds", "descriptors", counted), Series("heap", "bytes", level)]
+    series += [Series("rss", "bytes", measured), Series("temp_bytes", "bytes", measured)]
+    allowed = {"fds": COUNT, "heap": BYTES, "rss": BYTES, "temp_bytes": BYTES}
+    for exhausted in (False, True):
+        verdict = judge_all(series, allowed, final=final, seconds=20, exhausted=exhausted)
+        for finding in verdict.findings:
+            if finding.outcome is Outcome.GROWING:
+                assert finding.rate is not None
+                assert finding.interval is not None
+                low, high = finding.interval
+                assert 0 < low <= finding.rate <= high, finding
+
+
+def test_stairs_that_are_kept_grow_though_they_are_far_from_a_line() -> None:
+    stairs = [0, 0, 1, 2, 2, 3, 3, 15, 15, 15, 27, 29, 35]
+    points = [(1000.0 * k, float(v)) for k, v in enumerate(stairs)]
+    assert trend(points).interval[0] < 0
+    rate, (low, high) = growth_of(points, trend(points))
+    assert 0 < low < rate < high
+    finding = judge(series([float(v) for v in stairs], "descriptors"), COUNT, final=True)
+    assert finding is not None
+    assert finding.outcome is Outcome.GROWING
+
+
+def test_the_interval_of_steps_is_that_of_a_poisson_count() -> None:
+    # Garwood's interval of a count of 10 is 4.795 to 18.39, that of Fay and Feuer with equal
+    # weights is the same.
+    low, high = steps_interval([(float(k), float(k)) for k in range(11)])
+    assert abs(10 * low - 4.795) < 0.03
+    assert abs(10 * high - 18.39) < 0.03
+
+
+def test_the_interval_of_a_drift_is_student_s() -> None:
+    # Steps 1, 2, 3, 4, 5: mean 3, standard error 0.7071; t of 4 degrees of freedom is 2.776.
+    low, high = drift_interval([(0, 0.0), (1, 1.0), (2, 3.0), (3, 6.0), (4, 10.0), (5, 15.0)])
+    assert abs(low - (3 - 2.776 * 0.7071)) < 0.06
+    assert abs(high - (3 + 2.776 * 0.7071)) < 0.06
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=50, max_size=300))

@@ -247,6 +247,14 @@ def test_a_peak_at_its_budget_is_within_it() -> None:
     assert within.outcome is Outcome.STABLE
 
 
+def test_resident_memory_over_its_budget_is_not_called_growing_while_it_is_level() -> None:
+    source = random.Random(2)
+    level: dict[str, Value] = {"rss": lambda _: 300 * MIB + source.gauss(0, 1e5)}
+    verdict = judged(40, level, final=True, budgets={"rss": 100 * MIB})
+    finding = next(f for f in verdict.findings if f.metric == "rss")
+    assert (finding.outcome, finding.cause) == (Outcome.OVER_BUDGET, Cause.PEAK)
+
+
 def test_a_budget_without_readings_is_not_passed_silently() -> None:
     verdict = judged(12, budgets={"peak": 400 * MIB})
     assert verdict.outcome is Outcome.INCONCLUSIVE
