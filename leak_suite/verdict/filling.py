@@ -141,7 +141,8 @@ def _is_leak(finding: Finding) -> bool:
 
 
 def _is_filling(container: GrowingContainer) -> bool:
-    return container.bound is not None and container.length < container.bound
+    """Whether it is no longer than its bound. One that is full by now was filling until then."""
+    return container.bound is not None and container.length <= container.bound
 
 
 def _is_passed(container: GrowingContainer) -> bool:
@@ -228,8 +229,10 @@ def _filled(
             of=first.bound,
             text=_filling_text(first),
         ),
-        Clause(ClauseKind.FULL_IN, iterations=iterations, seconds=iterations * pace),
     ]
+    if iterations > 0:
+        left = Clause(ClauseKind.FULL_IN, iterations=iterations, seconds=iterations * pace)
+        clauses.append(left)
     budget = budgets.get(finding.metric)
     if budget is None:
         within = size <= allowance

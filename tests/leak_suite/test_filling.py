@@ -69,6 +69,13 @@ def test_a_container_below_its_bound_is_filling_and_says_when_it_is_full_and_how
     assert "about 48.6 MiB, within the allowance of 512 MiB" in found.reason  # 510 B x 100,000
 
 
+def test_a_container_that_got_full_while_it_was_traced_was_filling() -> None:
+    found = judged(growing(container(length=100_000)))
+    assert (found.outcome, found.cause) == (Outcome.STABLE, Cause.FILLING)
+    assert "100,000 of 100,000 entries" in found.reason
+    assert "At this pace" not in found.reason
+
+
 def test_a_container_that_is_too_large_when_full_is_over_budget() -> None:
     found = judged(growing(container(bound=10_000_000)))
     assert (found.outcome, found.cause) == (Outcome.OVER_BUDGET, Cause.FILLING)
