@@ -150,8 +150,8 @@ def render_settings(output: Path | None = None) -> RenderSettings:
 
     root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
     if output is not None:
-        return RenderSettings(root=root)
-    return RenderSettings(width=terminal_width(), colour=_use_colour(), root=root)
+        return RenderSettings(root=root, folder=Path.cwd())
+    return RenderSettings(terminal_width(), _use_colour(), root, Path.cwd())
 
 
 def write_or_print(text: str, path: Path | None) -> None:

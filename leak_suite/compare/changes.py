@@ -30,6 +30,8 @@ _ASSUMED_RUNS = 4
 _RATE_SHARE = 0.1
 """A leak that was there before is worse once it grows by so much of itself faster."""
 _RATE_ERRORS = 4.0
+_PROOF = 0.1
+"""A leak is proved to be gone where so much of its rate would have been seen."""
 
 # Student's t, one-sided, 1 in 1000: by degrees of freedom. From any table of the distribution.
 _T_1_IN_1000 = {4: 7.173, 5: 5.893, 6: 5.208, 7: 4.785, 8: 4.501, 9: 4.297, 10: 4.144, 12: 3.930,
@@ -40,16 +42,22 @@ _T_1_IN_1000 = {4: 7.173, 5: 5.893, 6: 5.208, 7: 4.785, 8: 4.501, 9: 4.297, 10: 
 class MinRate:
     """Growth per iteration below which a metric's growth does not matter; `exact` ones are counted.
 
-    The probes have them; judging what changed does not know the probes.
+    One leak shows in all metrics of `memory`. The probes have these facts; judging what changed
+    does not know the probes.
     """
 
     rate: float
     exact: bool = False
+    memory: bool = False
 
 
 @dataclass(frozen=True)
 class Change:
-    """One measure of one workload. `min_detectable`: the smallest change that would count."""
+    """One measure of one workload. `min_detectable`: the smallest change that would count.
+
+    `would_see` is of growth that is gone: the share of the old rate that HEAD would have seen, 0.1
+    for a tenth. `site` is where growth of HEAD comes from, or where growth that is gone came from.
+    """
 
     workload: str
     measure: str
@@ -59,6 +67,8 @@ class Change:
     kind: Kind
     min_detectable: float | None = None
     reason: str = ""
+    would_see: float | None = None
+    site: str = ""
 
     @property
     def difference(self) -> float | None:
@@ -111,13 +121,55 @@ def compare(
         if what := difference(old[name].environment, new[name].environment):
             problems.append(f"{name}: BASE and HEAD are of different {what}; run both on one")
             continue
-        changes += _of_workload(name, old[name], new[name], min_rates or {})
+        found = _of_workload(name, old[name], new[name], min_rates or {})
         sides = (("BASE", old[name]), ("HEAD", new[name]))
         problems += [f"{name}: {side}: {one.unclear}" for side, one in sides if one.unclear]
-        notes += _small_print(name, old[name], new[name])
+        found, more, open_questions = _undecided(name, found, new[name], min_rates or {})
+        changes += found
+        notes += [*more, *_small_print(name, old[name], new[name])]
+        problems += open_questions
+        if old[name].undecided:
+            problems.append(f"{name}: BASE: too noisy to judge: {', '.join(old[name].undecided)}")
     if not old or not new:
         problems.append(f"{'HEAD' if old else 'BASE'} has no runs that could be compared")
     return Comparison(tuple(changes), tuple(sorted(problems)), tuple(sorted(notes)))
+
+
+def _undecided(
+    name: str, changes: list[Change], new: Profile, min_rates: Mapping[str, MinRate]
+) -> tuple[list[Change], list[str], list[str]]:
+    """(changes, notes, problems) in the light of metrics of HEAD that were too noisy to judge.
+
+    A leak that is proved to be gone by one metric of memory leaves nothing for another of them to
+    decide, so that what this one could not judge is a note.
+    """
+    if not new.undecided:
+        return changes, [], []
+    proved = [
+        metric
+        for change in changes
+        if change.kind == "improvement" and change.would_see is not None
+        if change.would_see <= _PROOF
+        if min_rates.get(metric := _metric(change), MinRate(0.0)).memory
+    ]
+    covered = {
+        metric for metric in new.undecided if proved and min_rates.get(metric, MinRate(0.0)).memory
+    }
+    notes = [
+        f"{name}: {metric} was too noisy to judge; {proved[0]} proves the fix"
+        for metric in new.undecided
+        if metric in covered
+    ]
+    still_open = [metric for metric in new.undecided if metric not in covered]
+    problems = [f"{name}: HEAD: too noisy to judge: {', '.join(still_open)}"] if still_open else []
+    kept = [c for c in changes if c.kind != "unknown" or _metric(c) not in covered]
+    return kept, notes, problems
+
+
+def _metric(change: Change) -> str:
+    """The metric whose growth is compared; empty for a level."""
+    metric = change.measure.removeprefix("growth of ")
+    return "" if metric == change.measure else metric
 
 
 def _small_print(name: str, old: Profile, new: Profile) -> list[str]:
@@ -202,15 +254,25 @@ def _growth_change(
             return None
         return Change(name, measure, before.unit, before.rate, None, "unknown",
                       reason="it grew in BASE, and HEAD could not judge it")  # fmt: skip
-    if after.outcome is Outcome.INCONCLUSIVE and not grew:
-        return Change(name, measure, after.unit, 0.0, None, "unknown",
-                      reason="it grew in some of HEAD's runs only; make more of them")  # fmt: skip
+    if after.outcome is Outcome.INCONCLUSIVE:
+        again = "it still grew" if grew else "it grew"
+        base = before.rate if grew and before is not None else 0.0
+        return Change(name, measure, after.unit, base, None, "unknown",
+                      reason=f"{again} in some of HEAD's runs only; make more of them")  # fmt: skip
     if not grew and not grows:
         return Change(name, measure, after.unit, 0.0, 0.0, "unchanged", min_rate.rate or None)
     old_rate = before.rate if grew and before is not None else 0.0
     new_rate = after.rate if grows else 0.0
     kind, min_detectable, reason = _faster(before, after, grew, grows, min_rate)
-    return Change(name, measure, after.unit, old_rate, new_rate, kind, min_detectable, reason)
+    would_see = None
+    if grew and not grows and old_rate and after.detectable_rate is not None:
+        would_see = after.detectable_rate / old_rate
+        if would_see > 1:
+            kind, reason = "unknown", "it grew, and HEAD's runs are too short to see that again"
+    site = after.site if grows or before is None else before.site
+    return Change(
+        name, measure, after.unit, old_rate, new_rate, kind, min_detectable, reason, would_see, site
+    )
 
 
 def _faster(

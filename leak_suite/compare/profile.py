@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leak_suite.errors import ConfigurationError
-from leak_suite.result import Finding, Outcome, RunResult, Series
+from leak_suite.result import Cause, Finding, Outcome, RunResult, Series
 
 __all__ = [
     "MEASURES",
@@ -45,18 +45,26 @@ class Level:
 class Growth:
     """What the verdicts on one metric came to: `outcome` and `rate` are those of most runs.
 
-    It is inconclusive where only some of the runs, and not most, saw it grow.
+    It is inconclusive where only some of the runs, and not most, saw it grow. `detectable_rate` is
+    what the least sensitive of the runs that did not see it grow would have seen; `site` is where
+    the growth of a run came from, as "file:line function".
     """
 
     unit: str
     outcome: Outcome
     rate: float | None = None
     error: float = 0.0
+    detectable_rate: float | None = None
+    site: str = ""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One workload, as `runs` runs have seen it. `unclear` says why its growth is not known."""
+    """One workload, as `runs` runs have seen it.
+
+    `undecided` are metrics that some of the runs read, and found too noisy to judge. `unclear` says
+    why growth is not known where it is for any other reason.
+    """
 
     subject: str
     environment: Mapping[str, Any]
@@ -64,6 +72,7 @@ class Profile:
     levels: Mapping[str, Level]
     growth: Mapping[str, Growth]
     unclear: str = ""
+    undecided: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,12 +134,28 @@ def profile(runs: Sequence[RunResult]) -> Profile:
     levels = {m.name: level for m in MEASURES if (level := _level(m, runs)) is not None}
     metrics = dict.fromkeys(finding.metric for run in runs for finding in run.findings)
     growth = {metric: found for metric in metrics if (found := _growth(metric, runs)) is not None}
-    unjudged = [run for run in runs if run.outcome is Outcome.INCONCLUSIVE]
+    noisy = [run for run in runs if _is_noisy(run)]
+    unjudged = [run for run in runs if run.outcome is Outcome.INCONCLUSIVE and run not in noisy]
+    undecided = dict.fromkeys(f.metric for run in noisy for f in _needed(run))
     unclear = ""
     if unjudged:
         unclear = f"{len(unjudged)} of {len(runs)} runs were inconclusive"
         unclear += f": {unjudged[0].reason}" if unjudged[0].reason else ""
-    return Profile(workload_of(first), first.environment, len(runs), levels, growth, unclear)
+    return Profile(
+        workload_of(first), first.environment, len(runs), levels, growth, unclear, tuple(undecided)
+    )
+
+
+def _is_noisy(run: RunResult) -> bool:
+    """Whether all that a run could not judge is metrics that it read, and that are too noisy."""
+    if run.outcome is not Outcome.INCONCLUSIVE or run.reason:
+        return False
+    needed = _needed(run)
+    return bool(needed) and all(f.cause in (Cause.NOISY, Cause.UNSETTLED) for f in needed)
+
+
+def _needed(run: RunResult) -> list[Finding]:
+    return [f for f in run.findings if f.required and f.outcome is Outcome.INCONCLUSIVE]
 
 
 def _level(measure: Measure, runs: Sequence[RunResult]) -> Level | None:
@@ -175,16 +200,27 @@ def _growth(metric: str, runs: Sequence[RunResult]) -> Growth | None:
     if not judged:
         return None
     grown = [f for f in judged if f.outcome is Outcome.GROWING]
+    smallest = [f.detectable_rate for f in judged if f.outcome is not Outcome.GROWING]
+    known = [rate for rate in smallest if rate is not None]
+    detectable = max(known) if known and len(known) == len(smallest) else None
     if not grown:
-        return Growth(judged[0].unit, Outcome.STABLE)
+        return Growth(judged[0].unit, Outcome.STABLE, detectable_rate=detectable)
     if 2 * len(grown) <= len(judged):
         return Growth(judged[0].unit, Outcome.INCONCLUSIVE)
     rates = [f.rate for f in grown if f.rate is not None]
     if not rates:
-        return Growth(grown[0].unit, Outcome.GROWING)
+        return Growth(grown[0].unit, Outcome.GROWING, site=_site(grown))
     between = statistics.stdev(rates) if len(rates) > 1 else 0.0
     error = max([between, *(_error(f) for f in grown)])
-    return Growth(grown[0].unit, Outcome.GROWING, statistics.fmean(rates), error)
+    return Growth(grown[0].unit, Outcome.GROWING, statistics.fmean(rates), error, site=_site(grown))
+
+
+def _site(grown: Sequence[Finding]) -> str:
+    """Where growth came from: the first site of the first run that knows one."""
+    for finding in grown:
+        for site in finding.sites[:1]:
+            return f"{site.file}:{site.line} {site.function}".rstrip() if site.file else ""
+    return ""
 
 
 def _error(finding: Finding) -> float:

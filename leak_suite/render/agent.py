@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
-from leak_suite.render.comparison import comparison_headline
+from leak_suite.render.comparison import change_reason, comparison_headline
 from leak_suite.render.document import Document, Lines, Table
 from leak_suite.render.problems import Judged, Problem, problems
 from leak_suite.render.renderer import Renderer, RenderSettings
@@ -76,7 +76,7 @@ class AgentRenderer(Renderer):
                 ("summary", sentence),
                 *_causes(comparison, settings),
                 *(
-                    ("better", f"{one.workload}: {one.measure}: {one.reason}".rstrip(": "))
+                    ("better", f"{one.workload}: {one.measure}: {change_reason(one)}".rstrip(": "))
                     for one in better
                 ),
                 *(("note", note) for note in comparison.notes),

@@ -6,9 +6,9 @@ import html
 from collections.abc import Sequence
 
 from leak_suite.compare import Change, Comparison
-from leak_suite.units import format_value
+from leak_suite.units import format_rate, format_value
 
-__all__ = ["comparison_console", "comparison_headline", "comparison_markdown"]
+__all__ = ["change_reason", "comparison_console", "comparison_headline", "comparison_markdown"]
 
 _ORDER = ("regression", "unknown", "improvement", "unchanged")
 _HEAD = ("", "measure", "base", "head", "change", "min. detectable")
@@ -26,9 +26,35 @@ def comparison_headline(comparison: Comparison) -> str:
         unknown = [f"{c.workload}: {c.measure}: {c.reason}" for c in comparison.of_kind("unknown")]
         reasons = [*comparison.problems, *unknown] or ["there was nothing to compare"]
         return f"{word}: {'; '.join(reasons)}"
+    if gone := [change for change in better if change.would_see is not None]:
+        return f"IMPROVED: {'; '.join(_gone(change) for change in gone)}"
     count = len(comparison.changes)
     more = f", {len(better)} improved" if better else ""
     return f"{word}: {count} measures compared{more}"
+
+
+def _gone(change: Change) -> str:
+    """Growth that is no longer there, in a few words."""
+    metric = change.measure.removeprefix("growth of ")
+    return f"{change.workload}: {metric} no longer grows by {format_rate(change.base, change.unit)}"
+
+
+def change_reason(change: Change) -> str:
+    """Why a change is what it is, with the place and the power of the runs that prove a fix."""
+    text = change.reason
+    if change.would_see is not None and change.kind == "improvement":
+        text += f"; {_share(change.would_see)} of it would have been seen"
+    if change.site:
+        verb = "at" if change.kind == "regression" else "it was at"
+        text += f"; {verb} {change.site}"
+    return text.removeprefix("; ")
+
+
+def _share(share: float) -> str:
+    """A share as people say it: `a tenth`, `2%`, `less than 1%`."""
+    if share < 0.01:
+        return "less than 1%"
+    return "a tenth" if 0.095 <= share < 0.105 else f"{share:.0%}"
 
 
 def comparison_console(comparison: Comparison) -> str:
@@ -108,8 +134,8 @@ def _change(change: Change) -> str:
 def _remarks(comparison: Comparison, mark: str) -> list[str]:
     lines = dict.fromkeys(comparison.problems)
     for change in comparison.changes:
-        if change.reason:
-            lines[f"{change.workload}: {change.measure}: {change.reason}"] = None
+        if reason := change_reason(change):
+            lines[f"{change.workload}: {change.measure}: {reason}"] = None
     lines |= dict.fromkeys(comparison.notes)
     return ["", *(f"{mark}{line}" for line in lines)] if lines else []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from leak_suite.compare import Change, Comparison
 from leak_suite.fit.result import FitResult
+from leak_suite.render.comparison import change_reason
 from leak_suite.render.document import Document
 from leak_suite.render.summary import (
     also_growing,
@@ -84,7 +85,7 @@ def problems(result: Judged, root: Path | None = None) -> tuple[Problem, ...]:
     the repository.
     """
     if isinstance(result, Comparison):
-        return _of_comparison(result)
+        return _of_comparison(result, root)
     if isinstance(result, Document):
         return () if result.outcome.status == 0 else (_of_document(result),)
     if isinstance(result, FitResult):
@@ -159,11 +160,15 @@ def _frames(site: Site) -> Iterator[Place]:
     if site.file:
         yield own
     for frame in site.stack:
-        found = re.match(r"(.+):(\d+)(?: (.*))?$", frame)
-        if found is not None:
-            place = Place(found[1], max(1, int(found[2])), found[3] or "")
-            if place != own:
-                yield place
+        place = _parsed(frame)
+        if place is not None and place != own:
+            yield place
+
+
+def _parsed(frame: str) -> Place | None:
+    """The place of "file:line function"."""
+    found = re.match(r"(.+):(\d+)(?: (.*))?$", frame)
+    return None if found is None else Place(found[1], max(1, int(found[2])), found[3] or "")
 
 
 def _in_repository(place: Place, root: Path | None) -> Place:
@@ -180,8 +185,8 @@ def _relative(file: str, root: Path) -> str | None:
     return path.relative_to(base).as_posix()
 
 
-def _of_comparison(comparison: Comparison) -> tuple[Problem, ...]:
-    found = [_of_changes(group) for group in _regressions(comparison)]
+def _of_comparison(comparison: Comparison, root: Path | None) -> tuple[Problem, ...]:
+    found = [_of_changes(group, root) for group in _regressions(comparison)]
     if not found and comparison.status == 2:
         unknown = [f"{c.workload}: {c.measure}: {c.reason}" for c in comparison.of_kind("unknown")]
         lines = [*comparison.problems, *unknown] or ["there was nothing to compare"]
@@ -203,7 +208,7 @@ def _regressions(comparison: Comparison) -> list[list[Change]]:
     return list(groups.values())
 
 
-def _of_changes(group: Sequence[Change]) -> Problem:
+def _of_changes(group: Sequence[Change], root: Path | None) -> Problem:
     first = group[0]
     measures = tuple(change.measure for change in group)
     return Problem(
@@ -212,11 +217,13 @@ def _of_changes(group: Sequence[Change]) -> Problem:
         first.workload,
         measures,
         tuple(map(_change_line, group)),
+        next((_in_repository(p, root) for c in group if (p := _parsed(c.site)) is not None), None),
     )
 
 
 def _change_line(change: Change) -> str:
     each = " per iteration" if change.measure.startswith("growth of ") else ""
     before, after = format_value(change.base, change.unit), format_value(change.head, change.unit)
-    reason = f" ({change.reason})" if change.reason else ""
+    why = change_reason(change)
+    reason = f" ({why})" if why else ""
     return f"{change.measure} was {before}{each} and is {after}{each}{reason}"

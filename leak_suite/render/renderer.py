@@ -24,11 +24,13 @@ class RenderSettings:
     """What a text is for: a terminal of `width` columns, with or without `colour`.
 
     Files under `root`, the folder of the repository, are named relative to it where that matters.
+    `folder` is where the command was started: what a user typed as a relative path starts there.
     """
 
     width: int = 80
     colour: bool = False
     root: Path | None = None
+    folder: Path | None = None
 
 
 class Renderer(ABC):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -88,7 +88,7 @@ def _log(
                 **({"toolExecutionNotifications": notifications} if notifications else {}),
             }
         ],
-        "results": [_result(one) for one in found],
+        "results": [_result(one, settings) for one in found],
         "columnKind": "unicodeCodePoints",
     }
     log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -112,9 +112,9 @@ def _rule(name: str, text: str) -> dict[str, Any]:
     }
 
 
-def _result(problem: Problem) -> dict[str, Any]:
+def _result(problem: Problem, settings: RenderSettings) -> dict[str, Any]:
     unknown = problem.place is None
-    place = problem.place or Place(_file_of(problem.subject), 1)
+    place = problem.place or Place(_file_of(problem.subject, settings), 1)
     text = f"{problem.title}: {problem.message}"
     if unknown:
         text += f"\nNo line is known; {place.file} stands for the whole workload."
@@ -153,11 +153,16 @@ def _artifact(file: str) -> Mapping[str, str]:
     return {"uri": quote(path.as_posix()), "uriBaseId": _ROOT_ID}
 
 
-def _file_of(subject: str) -> str:
+def _file_of(subject: str, settings: RenderSettings) -> str:
     """The file that a subject is named by, as `jobs.py:run`, the last one where there are more."""
-    files = re.findall(r"(?<![\w./-])([\w./-]+\.py)(?::|\s|$)", subject)
-    inside = [file for file in files if not file.startswith(("/", "..")) and "/../" not in file]
-    return inside[-1] if inside else _NO_LINE
+    root = (settings.root or Path()).resolve()
+    folder = (settings.folder or root).resolve()
+    files: list[str] = re.findall(r"(?<![\w./-])([\w./-]+\.py)(?::|\s|$)", subject)
+    for file in reversed(files):
+        path = (folder / file).resolve()
+        if path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    return _NO_LINE
 
 
 def _fingerprint(problem: Problem) -> str:

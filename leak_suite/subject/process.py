@@ -96,7 +96,10 @@ class AgentProcess:
     def _wait_until_ready(self) -> dict[str, Any]:
         answer = self._answer(_START_SECONDS)
         if "error" in answer:
-            raise SubjectError(f"the subject could not be loaded: {answer['error']}{self._log()}")
+            said = f"the subject could not be loaded: {answer['error']}"
+            if "ModuleNotFoundError" in answer["error"]:
+                said += f" (looked for by {self.python}; --python takes another)"
+            raise SubjectError(f"{said}{self._log()}")
         ready: dict[str, Any] = answer["ready"]
         return ready
 

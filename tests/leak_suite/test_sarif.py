@@ -119,6 +119,13 @@ def test_a_cause_without_a_line_is_on_the_file_of_its_workload_and_says_so(
     assert "No line is known" in found["message"]["text"]
 
 
+def test_the_file_of_a_workload_is_looked_for_where_the_command_was_started(tmp_path: Path) -> None:
+    died = RunResult("jobs.py:run", {}, Outcome.INCONCLUSIVE, 0, 0.0, reason="it died")
+    settings = RenderSettings(root=tmp_path, folder=tmp_path / "services" / "shop")
+    (found,) = json.loads(render(died, "sarif", settings))["runs"][0]["results"]
+    assert place(found)["artifactLocation"]["uri"] == "services/shop/jobs.py"
+
+
 def test_a_line_that_moved_keeps_its_fingerprint_and_another_leak_has_another() -> None:
     def fingerprint(site: Site) -> str:
         (found,) = results(replace(RESULT, findings=(replace(HEAP, sites=(site,)),)))

@@ -75,5 +75,6 @@ def _min_rates(found: tuple[Profile, ...]) -> dict[str, MinRate]:
             probe = metric_named(metric)
         except KeyError:
             continue
-        min_rates[metric] = MinRate(probe.min_rate, probe.exact)
+        memory = probe.live or probe.resident
+        min_rates[metric] = MinRate(probe.min_rate, probe.exact, memory)
     return min_rates
