@@ -17,7 +17,7 @@ def groups(*names: str) -> list[str]:
     return [word for name in names for word in ("--group", name)]
 
 
-EVERYTHING = ("test", "workers", "opencv", "analysis", "bench", "browser", "docs")
+EVERYTHING = ("test", "workers", "api", "opencv", "analysis", "bench", "browser", "docs")
 LOCKS = {
     "core": [],
     "core-tests": groups("test"),

@@ -40,7 +40,7 @@ def pytest_leak_check(spec, options):
     return RunResult(name, {}, found[0], 3, 0.1, series, (finding,))
 '''
 
-WITHOUT = [f"-pno:{plugin}" for plugin in ("cacheprovider", "locust", "benchmark")]
+WITHOUT = [f"-pno:{plugin}" for plugin in ("cacheprovider", "locust", "benchmark", "schemathesis")]
 
 
 def run(pytester: pytest.Pytester, text: str, *arguments: str) -> pytest.RunResult:

@@ -25,9 +25,13 @@ __all__ = ["router"]
 
 router = APIRouter()
 
+_WHOLE = {kind: {"schema": {"type": "string"}} for kind in ("video/mp4", "text/csv", "image/jpeg")}
 RESPONSES = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string"}}}},
-    206: {"description": "The part of it that was asked for."},
+    200: {"content": _WHOLE},
+    206: {
+        "description": "The parts of it that were asked for.",
+        "content": {**_WHOLE, "multipart/byteranges": {"schema": {"type": "string"}}},
+    },
     304: {"description": "The client has it already."},
     **problems(404, 409, 416),
 }
