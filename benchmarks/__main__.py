@@ -19,6 +19,7 @@ BENCHMARKS: Mapping[str, tuple[str, str]] = {
     "evidence": ("benchmarks.evidence", "what is too long for CI, resumable"),
     "leakbench": ("benchmarks.leakbench", "the harness and its peers on a folder of cases"),
     "pipeline": ("benchmarks/test_pipeline.py", "the pipeline against the bare work"),
+    "remedies": ("benchmarks.remedies", "programs with a planted kind of memory, explained"),
     "soak": ("gate.soak", "a mixed day's jobs on the service, for hours"),
 }
 """Name to the module (or the file for pytest) that is run, and what it measures."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from leak_suite.errors import LimitUnavailable
 from leak_suite.fit.cgroup import CgroupStats, CgroupV1, CgroupV2, MemoryCgroup
 
-__all__ = ["BACKENDS", "Backend", "CgroupFactory", "select_backend"]
+__all__ = ["BACKENDS", "Backend", "CgroupFactory", "group_of", "select_backend"]
 
 _TRY_SECONDS = 30.0
 
@@ -247,11 +247,12 @@ class DockerContainer:
             state = _docker("inspect", "--format", "{{json .State.Pid}}", self._container)
             pid = json.loads(state) if state else 0
             if pid:
-                self._group = _group_of(Path(f"/proc/{pid}"))
+                self._group = group_of(Path(f"/proc/{pid}"))
         return self._group
 
 
-def _group_of(proc: Path) -> MemoryCgroup | None:
+def group_of(proc: Path) -> MemoryCgroup | None:
+    """The memory control group of the process with the folder `proc`; None where there is none."""
     for controller in ("memory", ""):
         for folder in _parents(proc, controller)[:1]:
             if controller and (folder / "memory.limit_in_bytes").exists():

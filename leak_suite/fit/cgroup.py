@@ -30,6 +30,7 @@ class CgroupStats:
     file: int | None = None
     kernel: int | None = None
     shmem: int | None = None
+    mapped_file: int | None = None
     oom_kills: int | None = None
     limit_hits: int | None = None
     major_faults: int | None = None
@@ -165,6 +166,7 @@ class CgroupV2(_FolderCgroup):
             file=stat.get("file"),
             kernel=kernel,
             shmem=stat.get("shmem"),
+            mapped_file=stat.get("file_mapped"),
             oom_kills=events.get("oom_kill"),
             limit_hits=events.get("max"),
             major_faults=stat.get("pgmajfault"),
@@ -213,6 +215,7 @@ class CgroupV1(_FolderCgroup):
             file=stat.get("total_cache"),
             kernel=_number(self.folder / "memory.kmem.usage_in_bytes"),
             shmem=stat.get("total_shmem"),
+            mapped_file=stat.get("total_mapped_file"),
             oom_kills=_numbers(self.folder / "memory.oom_control").get("oom_kill"),
             limit_hits=self._limit_hits(),
             major_faults=stat.get("total_pgmajfault"),

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from leak_suite.compare import Comparison
 from leak_suite.errors import ConfigurationError
+from leak_suite.explain.result import Explanation
 from leak_suite.fit.result import FitResult
 from leak_suite.recycling import Advice
 from leak_suite.render.document import Document
@@ -16,7 +17,7 @@ from leak_suite.result import Outcome, RunResult
 
 __all__ = ["RenderSettings", "Renderable", "Renderer"]
 
-Renderable = RunResult | FitResult | Comparison | Advice
+Renderable = RunResult | FitResult | Comparison | Advice | Explanation
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,10 @@ class Renderer(ABC):
         return ConfigurationError(f"--format {self.name} does not show {what}")
 
 
-def _document(result: Advice) -> Document:
+def _document(result: Advice | Explanation) -> Document:
     from leak_suite.render.advice import advice_document
+    from leak_suite.render.explanation import explanation_document
 
+    if isinstance(result, Explanation):
+        return explanation_document(result)
     return advice_document(result)

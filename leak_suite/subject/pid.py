@@ -17,7 +17,7 @@ from leak_suite.subject.watched import WatchedSubject
 from leak_suite.subject.workload import needs_client
 
 if TYPE_CHECKING:
-    from leak_suite.subject.specs import PidSpec
+    from leak_suite.subject.specs import Extras, PidSpec
 
 __all__ = ["PidSubject"]
 
@@ -31,9 +31,10 @@ class PidSubject(WatchedSubject):
     A workload that takes a client finds its port.
     """
 
-    def __init__(self, spec: PidSpec) -> None:
+    def __init__(self, spec: PidSpec, extras: Extras) -> None:
         super().__init__(spec.workload, spec.request_seconds)
         self._spec = spec
+        self._undisturbed = extras.undisturbed
         self._hub = AgentHub()
         self._attachment = Attachment(self._hub)
 
@@ -61,7 +62,7 @@ class PidSubject(WatchedSubject):
                 self._workload = self._make_workload(base_url)
             self._wait_for_agents()
             if self._hub.links():
-                self._watch(tree, base_url, processes)
+                self._watch(tree, base_url, processes, undisturbed=self._undisturbed)
             else:  # as any program that no agent can be in
                 self._watch(tree, base_url)
                 self._say_why()

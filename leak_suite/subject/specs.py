@@ -219,11 +219,11 @@ class PidSpec(Spec):
     def __str__(self) -> str:
         return f"pid {self.pid}" + (f" under {self.workload}" if self.workload else "")
 
-    def open(self, _: Extras = NO_EXTRAS, /) -> Subject:
+    def open(self, extras: Extras = NO_EXTRAS, /) -> Subject:
         """See Spec."""
         from leak_suite.subject.pid import PidSubject
 
-        return PidSubject(self)
+        return PidSubject(self, extras)
 
     def command(self) -> list[str]:
         """See Spec."""

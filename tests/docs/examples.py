@@ -52,7 +52,9 @@ DOC_EXAMPLES = (
     DocExample("ci.md", "leak-suite", finds=_OWN, slow=True),
     DocExample("reading-a-report.md", "leak-suite", finds=_OWN),
     DocExample("baselines.md", "leak-suite"),
-    DocExample("it-grows.md", "leak-suite", finds=("leak-suite run",), slow=True),
+    DocExample(
+        "it-grows.md", "leak-suite", finds=("leak-suite run", "leak-suite explain"), slow=True
+    ),
     DocExample("flamegraphs.md", "leak-suite"),
     DocExample("before-you-deploy.md", "leak-suite fit", checkout=True, slow=True),
     # With a small clip the control fits; that it does not with its own is shown by the evidence.
@@ -127,6 +129,7 @@ NOT_RUN: Mapping[str, str] = {
     "python -m benchmarks catalogue workers": "takes an hour; tests/benchmarks runs one twin",
     "python -m benchmarks catalogue --verify": "takes ten minutes; tests/benchmarks proves a case",
     "python -m benchmarks evidence soak failing-calls": _LONG,
+    "python -m benchmarks remedies": "takes ten minutes; tests/leak_suite looks at each program",
     **{
         f"leak-suite run {begins}": "run by tests/examples/test_front_doors.py, twins and all"
         for begins in (

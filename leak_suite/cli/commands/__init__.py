@@ -8,6 +8,7 @@ from leak_suite.cli.command import Command
 from leak_suite.cli.commands.advise import AdviseCommand
 from leak_suite.cli.commands.baseline import BaselineCommand
 from leak_suite.cli.commands.compare import CompareCommand
+from leak_suite.cli.commands.explain import ExplainCommand
 from leak_suite.cli.commands.fit import FitCommand
 from leak_suite.cli.commands.flamegraph import FlamegraphCommand
 from leak_suite.cli.commands.init import InitCommand
@@ -20,6 +21,7 @@ __all__ = ["COMMANDS"]
 COMMANDS: Sequence[Command] = (
     InitCommand(),
     RunCommand(),
+    ExplainCommand(),
     FitCommand(),
     AdviseCommand(),
     ShowCommand(),

@@ -24,7 +24,7 @@ from leak_suite.errors import ConfigurationError
 from leak_suite.options import Options, resolve
 from leak_suite.units import format_value, parse_duration
 
-__all__ = ["RunCommand"]
+__all__ = ["RunCommand", "add_limit_flags", "add_subject_flags", "option_flags"]
 
 
 class RunCommand(Command):
@@ -41,7 +41,7 @@ class RunCommand(Command):
     def prepare_parser(self, parser: ArgumentParser) -> None:
         """See Command."""
         add_subject_flags(parser)
-        _add_limit_flags(parser)
+        add_limit_flags(parser)
         output = add_output_flags(parser)
         output.add_argument(
             "--flamegraph",
@@ -53,7 +53,7 @@ class RunCommand(Command):
     def run(self, arguments: Namespace) -> int:
         """See Command."""
         options = resolve(
-            _option_flags(arguments),
+            option_flags(arguments),
             Path.cwd(),
             workload=arguments.target or arguments.workload or "",
         )
@@ -87,7 +87,7 @@ def _default_check() -> CheckFunction:
     return check
 
 
-def _add_limit_flags(parser: ArgumentParser) -> None:
+def add_limit_flags(parser: ArgumentParser) -> None:
     """Flags default to None, so that one which was not given never hides a configured value."""
     group = parser.add_argument_group("limits and extra metrics")
     largest = format_value(Options.max_growth_bytes, "bytes")
@@ -134,7 +134,7 @@ def _add_limit_flags(parser: ArgumentParser) -> None:
     )
 
 
-def _option_flags(arguments: Namespace) -> Mapping[str, Any]:
+def option_flags(arguments: Namespace) -> Mapping[str, Any]:
     """The flags that are fields of Options, by field name."""
     names = {item.name for item in fields(Options)}
     flags = {name: value for name, value in vars(arguments).items() if name in names}

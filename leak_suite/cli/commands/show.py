@@ -15,7 +15,7 @@ from leak_suite.cli.output import (
 )
 from leak_suite.errors import ConfigurationError
 from leak_suite.fit.result import FitResult
-from leak_suite.result_file import read_result
+from leak_suite.result_file import read_explanation, read_result
 
 __all__ = ["ShowCommand"]
 
@@ -53,6 +53,11 @@ class ShowCommand(Command):
             if arguments.report:
                 raise ConfigurationError("--report is of one run file; give it instead of a folder")
             return renderer.write_pages(arguments.file, arguments.output).status
+        explanation = read_explanation(arguments.file)
+        if explanation is not None:
+            text = renderer.render(explanation, render_settings(arguments.output))
+            write_or_print(text, arguments.output)
+            return explanation.outcome.status
         result = read_result(arguments.file)
         is_fit = isinstance(result, FitResult)
         reports = parse_reports(arguments.report, lambda one: one.shows_fits or not is_fit)

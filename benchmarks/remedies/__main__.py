@@ -1,0 +1,101 @@
+"""Explains each planted program several times: `python -m benchmarks remedies`."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from leak_suite.explain import Explanation
+from leak_suite.result_file import read_explanation
+
+__all__ = ["PLANTED", "Planted", "main"]
+
+_HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A program, the word that it must get, and what the remedy must say."""
+
+    name: str
+    words: tuple[str, ...]
+    word: str
+    remedy: str
+
+
+def _job(name: str) -> tuple[str, ...]:
+    return (f"{_HERE / name}.py:job",)
+
+
+PLANTED: Sequence[Planted] = (
+    Planted("arenas", _job("arenas"), "allocator", "MALLOC_ARENA_MAX=2"),
+    Planted(
+        "fork_copies",
+        (
+            *("--workload", f"{_HERE / 'workload.py'}:ask", "--"),
+            *(sys.executable, str(_HERE / "fork_copies.py"), "{port}"),
+        ),
+        "fork copies",
+        "gc.freeze()",
+    ),
+    Planted("page_cache", _job("page_cache"), "page cache", "posix_fadvise"),
+    Planted("native", _job("native"), "leak", "native.py:15"),
+    Planted("steady", _job("steady"), "steady", ""),
+)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """0 if each program got its word and its remedy each time, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks remedies", description=__doc__)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--only", choices=[one.name for one in PLANTED])
+    parser.add_argument("--max-seconds", default="30", help="of the verdict of each")
+    arguments = parser.parse_args(words)
+    right = True
+    print(f"{'program':<12} {'word':<26} {'remedy':<22} growth")
+    for planted in PLANTED:
+        if arguments.only not in (None, planted.name):
+            continue
+        found = list(_explanations(planted, arguments.repeat, arguments.max_seconds))
+        named = sum(one is not None and one.word.value == planted.word for one in found)
+        helped = sum(one is not None and planted.remedy in _remedy_text(one) for one in found)
+        right = right and named == helped == len(found)
+        growth = [
+            f"{(one.readings[-1].total - one.readings[0].total) / 2**20:.0f}"
+            for one in found
+            if one is not None
+        ]
+        print(
+            f"{planted.name:<12} {f'{planted.word} {named} of {len(found)}':<26} "
+            f"{f'{helped} of {len(found)}':<22} {', '.join(growth)} MiB",
+            flush=True,
+        )
+        others = {one.word.value for one in found if one is not None} - {planted.word}
+        if others or None in found:
+            print(f"  also called: {', '.join(sorted(others)) or 'not explained'}", flush=True)
+    return 0 if right else 1
+
+
+def _remedy_text(found: Explanation) -> str:
+    return "\n".join([found.remedy, *found.remedy_lines])
+
+
+def _explanations(planted: Planted, repeat: int, seconds: str) -> Iterator[Explanation | None]:
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(repeat):
+            path = Path(folder) / f"{number}.json"
+            own = ("--quiet", "--max-seconds", seconds, "-o", str(path))
+            command = (sys.executable, "-m", "leak_suite", "explain", *own, *planted.words)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 2:
+                print(done.stderr.strip() or done.stdout.strip(), file=sys.stderr)
+            yield read_explanation(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

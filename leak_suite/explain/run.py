@@ -1,0 +1,91 @@
+"""Explains one subject: its verdict first, then what its memory is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from leak_suite.checks import check
+from leak_suite.clauses import Part
+from leak_suite.environment import environment
+from leak_suite.errors import ConfigurationError
+from leak_suite.explain.advice import remedy
+from leak_suite.explain.observe import observe
+from leak_suite.explain.result import Explanation
+from leak_suite.explain.word import answer
+from leak_suite.options import Options
+from leak_suite.result import Cause, Finding, Outcome, RunResult
+from leak_suite.subject import Extras, PidSpec, Spec, UrlSpec
+from leak_suite.units import MIB
+
+__all__ = ["explain"]
+
+_SHARE, _LEAST_SECONDS, _MOST_SECONDS = 0.25, 2.0, 8.0
+"""The look at what memory is made of takes this share of the time given, within these bounds."""
+_MOST_GROWTH = 256.0 * MIB
+"""What grows by so much has shown what it is made of."""
+
+
+def explain(
+    spec: Spec, options: Options, *, on_progress: Callable[[object], None] = lambda _: None
+) -> Explanation:
+    """What the memory of the subject of `spec` is made of, which part grows, and what helps.
+
+    Raises:
+        ConfigurationError: nothing of the subject but a number can be seen.
+        SubjectError: it cannot be started.
+    """
+    if isinstance(spec, UrlSpec):
+        raise ConfigurationError("a URL shows numbers only: explain needs the process itself")
+    seconds = min(_MOST_SECONDS, max(_LEAST_SECONDS, _SHARE * options.max_seconds))
+    verdict = check(spec, options, on_progress=on_progress)
+    seen = observe(
+        spec,
+        seconds,
+        max_growth=min(float(options.max_growth_bytes), _MOST_GROWTH),
+        extras=Extras(undisturbed=True),
+        may_make_group=not isinstance(spec, PidSpec),
+        on_progress=on_progress,
+    )
+    found = answer(verdict, seen.readings)
+    line = _line(verdict)
+    helps, lines = remedy(found, line)
+    notes = [*seen.notes, *([seen.error] if seen.error else [])]
+    if seen.group.error:
+        notes.append(f"page cache and kernel memory: {seen.group.error}")
+    elif not seen.group.own:
+        notes.append(
+            "page cache and kernel memory are those of the whole control group that the subject is "
+            "in: other programs may have caused them"
+        )
+    return Explanation(
+        subject=str(spec),
+        environment=verdict.environment or environment({}),
+        word=found.word,
+        why=found.why,
+        verdict=_headline(verdict),
+        line=line,
+        remedy=helps,
+        remedy_lines=lines,
+        readings=seen.readings,
+        group=seen.group,
+        notes=tuple(notes),
+        over_budget=verdict.outcome is Outcome.OVER_BUDGET,
+    )
+
+
+def _headline(verdict: RunResult) -> str:
+    worst = [f for f in verdict.findings if f.outcome is verdict.outcome]
+    reason = worst[0].reason_of(Part.VERDICT) if worst else ""
+    return f"{verdict.outcome.value}: {reason or verdict.reason or 'nothing was judged'}"
+
+
+def _line(verdict: RunResult) -> str:
+    """The first place that a finding of growth, or of filling, came from."""
+
+    def is_meant(finding: Finding) -> bool:
+        return finding.outcome is Outcome.GROWING or finding.cause is Cause.FILLING
+
+    for finding in verdict.findings:
+        for site in finding.sites if is_meant(finding) else ():
+            return f"{site.file}:{site.line}" if site.file else site.function
+    return ""
