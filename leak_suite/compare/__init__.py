@@ -5,6 +5,7 @@ from __future__ import annotations
 from leak_suite.compare.changes import Change, Comparison, MinRate, compare
 from leak_suite.compare.files import profiles, read_runs, update_baselines
 from leak_suite.compare.profile import Profile, profile
+from leak_suite.compare.proof import unproved
 
 __all__ = [
     "Change",
@@ -15,5 +16,6 @@ __all__ = [
     "profile",
     "profiles",
     "read_runs",
+    "unproved",
     "update_baselines",
 ]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from leak_suite.compare.profile import MEASURES, Growth, Level, Profile, difference
+from leak_suite.compare.proof import PROOF_SHARE
 from leak_suite.result import Outcome
 
 __all__ = ["Change", "Comparison", "MinRate", "compare"]
@@ -30,8 +31,6 @@ _ASSUMED_RUNS = 4
 _RATE_SHARE = 0.1
 """A leak that was there before is worse once it grows by so much of itself faster."""
 _RATE_ERRORS = 4.0
-_PROOF = 0.1
-"""A leak is proved to be gone where so much of its rate would have been seen."""
 
 # Student's t, one-sided, 1 in 1000: by degrees of freedom. From any table of the distribution.
 _T_1_IN_1000 = {4: 7.173, 5: 5.893, 6: 5.208, 7: 4.785, 8: 4.501, 9: 4.297, 10: 4.144, 12: 3.930,
@@ -149,7 +148,7 @@ def _undecided(
         metric
         for change in changes
         if change.kind == "improvement" and change.would_see is not None
-        if change.would_see <= _PROOF
+        if change.would_see <= PROOF_SHARE
         if min_rates.get(metric := _metric(change), MinRate(0.0)).memory
     ]
     covered = {
