@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 BENCHMARKS: Mapping[str, tuple[str, str]] = {
     "agent": ("benchmarks.agent_overhead", "what the agent costs each worker"),
+    "before": ("benchmarks.pipeline_before", "the pipeline against that of an earlier commit"),
     "catalogue": ("benchmarks.catalogue", "the gate on web applications and workers"),
     "defects": ("fixtures.defects", "every seeded defect against the gate, as a table"),
     "evidence": ("benchmarks.evidence", "what is too long for CI, resumable"),

@@ -65,6 +65,7 @@ def write_outcome(
         "rounds": session.round + 1,
         "seconds": round(session.seconds, 1),
         "checks": as_json(checks),
+        "figures": session.log.figures,
         "broken": sorted(set(broken)),
     }
     session.plan.folder.mkdir(parents=True, exist_ok=True)

@@ -1,15 +1,15 @@
-"""Uploads that no HTTP library sends: declared and not sent, endless, cut off half-way."""
+"""Uploads that no HTTP library sends: declared and not sent, endless, cut off, or trickling."""
 
 from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-__all__ = ["RawResponse", "send_chunked", "send_declared", "send_half"]
+__all__ = ["RawResponse", "send_chunked", "send_declared", "send_half", "trickle"]
 
 _BOUNDARY = "load-boundary"
 _HEAD = (
@@ -19,6 +19,8 @@ _HEAD = (
 ).encode()
 _PIECE = 64 * 1024
 _TIMEOUT_SECONDS = 5.0
+_TRICKLE_BYTES = 1_000_000
+_TRICKLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -101,3 +103,14 @@ def send_half(host: str, content: bytes) -> None:
         connection.send(content[: len(content) // 2])
         # Long enough for the service to have read it, so that there is something to clean up.
         time.sleep(0.1)
+
+
+def trickle(host: str, goes_on: Callable[[], bool]) -> None:
+    """Declare an upload of a megabyte and send a byte a second; begin anew whenever it is ended."""
+    while goes_on():
+        with closing(_connect(host)) as connection, suppress(OSError):
+            _begin(connection, host, _TRICKLE_BYTES)
+            connection.send(_HEAD)
+            while goes_on():
+                time.sleep(_TRICKLE_SECONDS)
+                connection.send(b"x")

@@ -183,6 +183,7 @@ def _table(outcome: Mapping[str, Any]) -> str:
         seen = f"{check['seen']:>6}" if check["seen"] else "     -"
         lines.append(f"  {check['name']:<{width}} {seen}  {check['state']}")
         lines += [f"      {detail}" for detail in check["details"]]
+    lines += [f"  {figure}" for figure in outcome.get("figures", ())]
     lines += [f"  broken: {reason}" for reason in outcome["broken"]]
     return "\n".join(lines)
 

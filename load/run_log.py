@@ -81,6 +81,7 @@ class RunLog:
 
     `on_check(invariant, error)` is called at every check of an invariant; `error` is empty where it
     holds. `broken`: failures of the load itself. `skipped`: invariant to why it cannot be judged.
+    `figures`: what was measured, in words.
     """
 
     def __init__(self, on_check: Callable[[str, str], None]) -> None:
@@ -89,6 +90,7 @@ class RunLog:
         self.uploads = 0
         self.skipped: dict[str, str] = {}
         self.broken: list[str] = []
+        self.figures: list[str] = []
         self._on_check = on_check
         self._seen: dict[str, int] = {}
         self._errors: dict[str, list[str]] = {}

@@ -59,6 +59,8 @@ class LoadSession:
         self.health: dict[str, Any] | None = None
         self.began = self.last_sign = time.monotonic()
         self.seconds = 0.0
+        #: Jobs a second, round by round, where a scenario compares them.
+        self.rates: list[float] = []
         self._user_count = 0
         self._barrier = _Barrier()
         self._latches: dict[str, gevent.event.Event] = {}

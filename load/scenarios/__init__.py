@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from load.scenarios import abort, cancel, concurrency, hostile, rejection, traffic
+from load.scenarios import abort, cancel, concurrency, hostile, rejection, slow_clients, traffic
 from load.scenarios.registry import SCENARIOS
 
-__all__ = ["SCENARIOS", "abort", "cancel", "concurrency", "hostile", "rejection", "traffic"]
+__all__ = [
+    "SCENARIOS",
+    "abort",
+    "cancel",
+    "concurrency",
+    "hostile",
+    "rejection",
+    "slow_clients",
+    "traffic",
+]
