@@ -19,12 +19,13 @@ __all__ = ["Follower", "follow_forks", "soon"]
 class Follower:
     """The fork hooks of this process. Python cannot take them away; with no resident they idle."""
 
-    __slots__ = ("_mark", "_running", "resident")
+    __slots__ = ("_is_last", "_mark", "_running", "resident")
 
     def __init__(self) -> None:
         self._mark = os.register_at_fork  # by which it is found again
         self.resident: Resident | None = None
         self._running = False
+        self._is_last = False
 
     def before(self) -> None:
         """End the thread of the resident."""
@@ -40,8 +41,22 @@ class Follower:
             running = self._running
             _quietly(lambda: resident.after_in_parent(running))
 
+    def come_last(self) -> None:
+        """Have children begin after all hooks that are registered by now.
+
+        While memray traces, its own has to come before: until then it takes a thread that starts
+        in the child for the parent's, and writes into the parent's record.
+        """
+        if not self._is_last:
+            self._is_last = True
+            os.register_at_fork(after_in_child=self._begin_in_child)
+
     def in_child(self) -> None:
-        """Have the resident begin anew."""
+        """Have the resident begin anew, unless that is done later."""
+        if not self._is_last:
+            self._begin_in_child()
+
+    def _begin_in_child(self) -> None:
         resident = self.resident
         if resident is not None:
             _quietly(resident.after_in_child)

@@ -294,7 +294,7 @@ def join() -> None:
         return
     resident = Resident(address, token)
     _found.append(resident)
-    follow_forks(resident)
+    resident.follower = follow_forks(resident)
     if not _is_driver():
         resident.start()
 

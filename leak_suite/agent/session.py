@@ -12,6 +12,7 @@ from .details import describe
 from .growth_guard import GrowthGuard
 from .loop import Loop, describe_error
 from .metric_reader import MetricReader
+from .resident import in_this_process
 from .selfcheck import check_probes
 from .tracked import Counter, track
 
@@ -118,6 +119,9 @@ class Session:
             self._tracing = Tracing()
         self.meter.thaw()  # what the collector does not see has no referrers
         started: dict[str, Any] = self._tracing.begin(plan)
+        resident = in_this_process()
+        if resident is not None and resident.follower is not None:
+            resident.follower.come_last()
         return started
 
     def mark_trace(self) -> dict[str, Any]:

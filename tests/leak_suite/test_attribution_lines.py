@@ -322,3 +322,26 @@ def test_the_first_site_is_the_marked_line(case: str, tmp_path: Path) -> None:
         assert found.sites, f"{found.metric}: {found.reason}"
         assert named_lines(found.sites[0]) & marked_lines(source), f"{found.metric}: {found.sites}"
         assert found.sites[0].file == str(tmp_path / "subject.py")
+
+
+@pytest.mark.slow  # pools take long to end
+def test_the_line_is_named_in_a_process_that_forks_while_it_is_traced(tmp_path: Path) -> None:
+    source = """
+        from multiprocessing import get_context
+        KEPT = []
+
+        def job():
+            KEPT.append(bytes(20_000))  # LEAK
+            with get_context("fork").Pool(2) as pool:
+                pool.map(abs, range(4))
+        """
+    path = tmp_path / "subject.py"
+    path.write_text(textwrap.dedent(source))
+    (found,) = attribute_afresh(
+        CallableSpec(f"{path}:job"),
+        [Finding("heap", "bytes", Outcome.GROWING, Cause.LEAK, rate=20_000.0)],
+        iterations=12,
+        warm_up=2,
+        options=Options(max_seconds=10),
+    )
+    assert [site.line for site in found.sites][:1] == sorted(marked_lines(source)), found.reason
