@@ -1,35 +1,17 @@
-"""The requests that are safe to repeat, from an application's own OpenAPI description."""
+"""The requests that are safe to repeat, of what an application says of its routes."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from leak_suite.errors import ConfigurationError
+__all__ = ["Routes", "routes_of_openapi", "routes_of_table"]
 
-__all__ = ["Routes", "described", "safe_routes"]
-
-_SECONDS = 60.0
-_CHANGING = ("post", "put", "patch", "delete")
-_MARK = "leak-suite-openapi:"
-# Runs in the application's own interpreter, which need not have leak-suite.
-_ASK = """
-import importlib, json, os, sys
-sys.path.insert(0, os.getcwd())
-place, _, name = sys.argv[1].rpartition(":")
-if place.endswith(".py"):
-    sys.path.insert(0, os.path.dirname(os.path.abspath(place)))
-    place = os.path.basename(place)[:-3]
-found = importlib.import_module(place)
-for part in name.split("."):
-    found = getattr(found, part)
-print("\\n" + sys.argv[2] + json.dumps(found.openapi()))
-"""
+_CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+_CHANGES = "may change something"
+_UNKNOWN = "needs a value that only you know"
 
 
 @dataclass(frozen=True)
@@ -41,34 +23,33 @@ class Routes:
     left_out: tuple[tuple[str, str, str], ...]
 
 
-def described(app: str, root: Path, python: Path | None = None) -> dict[str, Any]:
-    """The OpenAPI description of `app`, asked for in a fresh interpreter started in `root`."""
-    command = [str(python or sys.executable), "-c", _ASK, app, _MARK]
-    try:
-        done = subprocess.run(
-            command, cwd=root, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigurationError(f"{app} cannot be loaded: {error}") from error
-    for line in reversed(done.stdout.splitlines()):
-        if line.startswith(_MARK):
-            description: dict[str, Any] = json.loads(line[len(_MARK) :])
-            return description
-    message = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
-    raise ConfigurationError(
-        f"{app} cannot be loaded: {message}. Run this where the application starts, with its "
-        "interpreter as --python and its settings in the environment"
-    )
+def routes_of_table(table: Iterable[tuple[str, str]]) -> Routes:
+    """GET routes only, of pairs as the agent's `routes_of` gives them; numbers are made up."""
+    plain, made_up, left_out = [], [], []
+    for method, path in table:
+        if method not in ("", "GET"):
+            why = _CHANGES if method in _CHANGING else "is no request"
+            left_out.append((method, path, why))
+            continue
+        if not method and path.endswith("{path:path}"):
+            left_out.append((method, path, "an application of its own"))
+            continue
+        filled = re.sub(r"{[^{}]*:(?:int|integer|float)}", "1", path)
+        if "{" in filled:
+            left_out.append((method, path, _UNKNOWN))
+        elif filled == path:
+            plain.append(path)
+        else:
+            made_up.append(filled)
+    return Routes(tuple(plain), tuple(made_up), tuple(left_out))
 
 
-def safe_routes(description: Mapping[str, Any]) -> Routes:
+def routes_of_openapi(description: Mapping[str, Any]) -> Routes:
     """GET routes only. Parameters get a value where the description makes one plain."""
     plain, made_up, left_out = [], [], []
     for path, operations in sorted(description.get("paths", {}).items()):
         left_out += [
-            (method.upper(), path, "may change something")
-            for method in operations
-            if method in _CHANGING
+            (method.upper(), path, _CHANGES) for method in operations if method.upper() in _CHANGING
         ]
         operation = operations.get("get")
         if operation is None:
@@ -80,12 +61,14 @@ def safe_routes(description: Mapping[str, Any]) -> Routes:
         ]
         if _is_stream(operation):
             left_out.append(("GET", path, "an event stream may never end"))
+        elif operation.get("security", description.get("security")):
+            left_out.append(("GET", path, "needs a login"))
         elif not required:
             plain.append(path)
         elif any(parameter["in"] not in ("path", "query") for parameter in required):
             left_out.append(("GET", path, "needs a header or a cookie"))
         elif (filled := _filled(path, required)) is None:
-            left_out.append(("GET", path, "needs a value that only you know"))
+            left_out.append(("GET", path, _UNKNOWN))
         else:
             made_up.append(filled)
     return Routes(tuple(plain), tuple(made_up), tuple(left_out))

@@ -15,7 +15,7 @@ _TOLD = {"output", "quiet", "json", "python", "attribution"}
 
 
 class InitCommand(Command):
-    """Write a first workload, test and configuration for the FastAPI app of this folder."""
+    """Write a first workload, test and configuration for the application of this folder."""
 
     name = "init"
     statuses = "status: 0 written, 2 could not (nothing is written then)"
@@ -47,9 +47,9 @@ class InitCommand(Command):
         if arguments.output is not None:
             raise ConfigurationError("-o is of the test that --from RUN.JSON writes")
         if arguments.app is not None:
-            validate_target(arguments.app, "--app")
+            validate_target(arguments.app.removesuffix("()"), "--app")
         started = start(Path.cwd(), app=arguments.app, python=arguments.python)
-        print(f"application: {started.app}")
+        print(f"application: {started.app} ({started.framework})")
         if started.others:
             print(f"also found:  {', '.join(started.others)} (choose with --app)")
         for name in started.written:
