@@ -1,13 +1,16 @@
-"""`python -m reference_app`: serve, with the address from the command line or the environment."""
+"""`python -m reference_app`: the role that ROLE names, or `migrate`.
+
+Every worker process imports this file again, so nothing is imported here that it has no use for.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+from typing import TYPE_CHECKING
 
-import uvicorn
-
-from reference_app.main import app
+if TYPE_CHECKING:
+    from reference_app.settings import Settings
 
 __all__ = ["main"]
 
@@ -16,25 +19,64 @@ KEEP_ALIVE_SECONDS = 75
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve until SIGTERM or Ctrl-C, in one process: limits are of one process tree."""
+    """Serve or do jobs until SIGTERM or Ctrl-C, or bring the database's tables up to date."""
     parser = argparse.ArgumentParser("python -m reference_app", description=__doc__)
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["start", "migrate"],
+        default="start",
+        help="start the role that ROLE names (the default), or bring DATABASE_URL up to date",
+    )
     parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
     parser.add_argument("--port", default=os.environ.get("PORT", "8000"))
     options = parser.parse_args(arguments)
-    if not options.port.isdecimal() or not 0 < int(options.port) < 65536:
-        raise SystemExit(
-            f"reference_app does not start: PORT: a number from 1 to 65535 is needed "
-            f"(given: {options.port!r})"
+    from reference_app.settings import read_settings
+
+    settings = read_settings()
+    if options.command == "migrate":
+        _migrate(settings)
+    elif settings.role == "worker":
+        from reference_app import worker_service
+
+        worker_service.run(settings)
+    else:
+        if not options.port.isdecimal() or not 0 < int(options.port) < 65536:
+            raise SystemExit(
+                f"reference_app does not start: PORT: a number from 1 to 65535 is needed "
+                f"(given: {options.port!r})"
+            )
+        import uvicorn
+
+        from reference_app.app import create_app
+
+        uvicorn.run(
+            create_app(settings),
+            host=options.host,
+            port=int(options.port),
+            # WEB_CONCURRENCY would be taken in its place, as some platforms set it.
+            workers=1,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            access_log=False,
         )
-    uvicorn.run(
-        app,
-        host=options.host,
-        port=int(options.port),
-        # WEB_CONCURRENCY would be taken in its place, as some platforms set it.
-        workers=1,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        access_log=False,
-    )
+
+
+def _migrate(settings: Settings) -> None:
+    import asyncio
+
+    from reference_app.errors import StartupError
+
+    if settings.database_url is None:
+        raise SystemExit("there is nothing to migrate: DATABASE_URL is not set")
+    try:
+        from reference_app.jobs.postgres_store import migrate
+
+        before, after = asyncio.run(migrate(settings.database_url.get_secret_value()))
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"DATABASE_URL needs the extra `scale`: {error}") from None
+    except StartupError as error:
+        raise SystemExit(f"not migrated: {error}") from None
+    print(f"the tables have version {after}" + (f" (before: {before})" if before != after else ""))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any
@@ -87,38 +87,18 @@ def _begin_drain(container: ServiceContainer, connections: ConnectionGuard) -> N
 async def _background(
     container: ServiceContainer, connections: ConnectionGuard
 ) -> AsyncIterator[None]:
-    """Expiry, and the watch over memory and connections, until the block ends."""
-    settings = container.settings
+    """The container's background work, and the watch over connections, until the block ends."""
 
     async def sweep() -> None:
         connections.sweep()
 
-    tasks = [
-        asyncio.create_task(_every(CONNECTIONS_SECONDS, sweep, container)),
-        asyncio.create_task(_every(settings.expiry_interval_seconds, container.expire, container)),
-        asyncio.create_task(
-            _every(settings.memory_interval_seconds, container.guard.watch, container)
-        ),
-    ]
+    sweeping = asyncio.create_task(container.every(CONNECTIONS_SECONDS, sweep))
     try:
-        yield
+        async with container.background():
+            yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-
-
-async def _every(
-    seconds: float, action: Callable[[], Awaitable[None]], container: ServiceContainer
-) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await action()
-        except Exception as error:
-            # One bad turn must not end all later ones.
-            container.log.error("background work failed", error=repr(error))
-            container.note_error("background work failed", repr(error))
+        sweeping.cancel()
+        await asyncio.wait({sweeping})
 
 
 @contextmanager

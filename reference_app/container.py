@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
 from reference_app.errors import StartupError
 from reference_app.factories import ServiceFactories
+from reference_app.jobs.instances import Instance
 from reference_app.jobs.journal import JobJournal
+from reference_app.jobs.model import State
 from reference_app.jobs.runner import JobRunner
 from reference_app.jobs.service import JobService
+from reference_app.jobs.store import Change
 from reference_app.logs import Logger, make_logger
 from reference_app.metrics import Metrics
 from reference_app.recent_errors import RecentErrors
@@ -22,7 +28,13 @@ from reference_app.storage.instance import InstanceFolder, is_in_memory
 from reference_app.storage.scratch import Scratch
 from reference_app.workers.process import can_start_workers, warm_up
 
+if TYPE_CHECKING:
+    from reference_app.http.upload_handler import UploadHandler
+
 __all__ = ["ServiceContainer"]
+
+# A process that has the turn to tidy up keeps it for so many intervals after it was last heard of.
+_TURNS = 2
 
 
 class ServiceContainer:
@@ -80,10 +92,18 @@ class ServiceContainer:
             guard=self.guard,
             estimated_wait=self.jobs.estimated_wait,
         )
-        self.upload_handler = factories.upload_handler(
-            settings, self.scratch, self.admission, self.jobs.accept
+        self.upload_handler: UploadHandler | None = (
+            None
+            if settings.role == "worker"
+            else factories.upload_handler(settings, self.scratch, self.admission, self.jobs.accept)
         )
+        #: The processes of the service, as they last reported themselves.
+        self.instances: list[Instance] = []
+        self._owner = owner
+        self._started_at = self.clock.wall()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._drain_ends = float("inf")
+        self.store.watch(self._heard)
 
     @classmethod
     @asynccontextmanager
@@ -114,13 +134,19 @@ class ServiceContainer:
         await anyio.to_thread.run_sync(self.scratch.open)
         await self.objects.open()
         await self.store.open()
-        await self.jobs.recover()
-        await self.jobs.expire()
-        if self.settings.workers == "process":
-            await anyio.to_thread.run_sync(warm_up)
-        self.runner.open()
-        await self.queue.put("")
+        await self.beat()
+        await self._expire_jobs()
+        if self.does_jobs:
+            if self.settings.workers == "process":
+                await anyio.to_thread.run_sync(warm_up)
+            self.runner.open()
+            await self.queue.put("")
         self._report_start()
+
+    @property
+    def does_jobs(self) -> bool:
+        """Whether this process has workers."""
+        return self.settings.role != "api"
 
     def begin_drain(self) -> None:
         """Take nothing new, end uploads and event streams; what runs goes on. Safe to repeat."""
@@ -130,29 +156,90 @@ class ServiceContainer:
         self.runner.halt()
         self.log.info("draining", running=self.runner.running)
         self._drain_ends = self.clock.monotonic() + self.settings.drain_seconds
-        self.upload_handler.end_all()
+        if self.upload_handler is not None:
+            self.upload_handler.end_all()
         self.broadcaster.close()
 
     async def close(self) -> None:
         """Drain; leave no process, and no file but those of jobs that are still recorded."""
         self.begin_drain()
         await self.runner.drain(max(0.0, self._drain_ends - self.clock.monotonic()))
+        for task in tuple(self._tasks):
+            task.cancel()
         left = await self._jobs_left()
+        try:
+            await self.store.leave(self._owner)
+        except Exception as error:
+            # The others find out when the lease ends.
+            self.log.warning("the others were not told of the end", error=repr(error))
         await self.store.close()
         await self.objects.close()
-        await anyio.to_thread.run_sync(lambda: self.instance.close(remove=left == 0))
+        # Where jobs and objects lie elsewhere, the folder holds nothing that is needed again.
+        remove = left == 0 or self.settings.scaled
+        await anyio.to_thread.run_sync(lambda: self.instance.close(remove=remove))
         self.log.info("service stopped", jobs_left=left)
+
+    async def beat(self) -> None:
+        """Tell the others that this process lives, see who else does, take up what nobody does."""
+        reading = self.guard.latest or await self.guard.read()
+        me = Instance(
+            owner=self._owner,
+            role=self.settings.role,
+            host=socket.gethostname(),
+            started_at=self._started_at,
+            running=self.runner.running,
+            slots=self.runner.slots,
+            memory_bytes=reading.tree.pss,
+            resting_bytes=reading.resting,
+            limit_bytes=self.guard.limit.bytes,
+        )
+        await self.store.beat(me, tuple(self.admission.held))
+        self.instances = await self.store.instances()
+        await self.jobs.recover()
 
     async def expire(self) -> None:
         """One turn of tidying up: jobs, objects, scratch files, folders that nobody holds."""
         await self.jobs.recover()
-        await self.jobs.expire()
+        await self._expire_jobs()
         await self.scratch.sweep()
         removed = await anyio.to_thread.run_sync(
             self.instance.remove_abandoned, self.settings.job_ttl_seconds
         )
         if removed:
             self.log.info("removed abandoned folders", folders=[path.name for path in removed])
+
+    @asynccontextmanager
+    async def background(self) -> AsyncIterator[None]:
+        """Signs of life, expiry and the watch over memory, until the block ends."""
+        settings = self.settings
+        work = [
+            (settings.job_beat_seconds, self.beat),
+            (settings.expiry_interval_seconds, self.expire),
+            (settings.memory_interval_seconds, self.guard.watch),
+        ]
+        tasks = [asyncio.create_task(self.every(seconds, action)) for seconds, action in work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+        """Do something again and again; one bad turn does not end all later ones."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await action()
+            except Exception as error:
+                self.log.error("background work failed", error=repr(error))
+                self.note_error("background work failed", repr(error))
+
+    async def _expire_jobs(self) -> None:
+        """What belongs to the whole service is tidied up by one process at a time."""
+        turn = _TURNS * self.settings.expiry_interval_seconds
+        if await self.store.take_turn("expire", self._owner, turn):
+            await self.jobs.expire()
 
     async def failing(self) -> list[str]:
         """What keeps the service from taking and doing a job; empty where nothing does."""
@@ -168,13 +255,35 @@ class ServiceContainer:
         except Exception as error:
             self.log.error("the jobs could not be counted", error=repr(error))
             found.append("the records of jobs cannot be read")
-        if self.settings.workers == "process" and not can_start_workers():
+        if self.does_jobs and self.settings.workers == "process" and not can_start_workers():
             found.append("the process that starts workers is gone")
         return found
 
     def note_error(self, kind: str, text: str) -> None:
         """Remember, for people, that something went wrong."""
         self.journal.failed(kind, text)
+
+    def _heard(self, change: Change | None) -> None:
+        """Somebody changed a record, or may have: pass it on to whom it concerns here."""
+        self.runner.heard(change)
+        task = asyncio.get_running_loop().create_task(self._pass_on(change))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _pass_on(self, change: Change | None) -> None:
+        try:
+            if change is None or change.status != State.PROCESSING.value:
+                # A job that waits, or a place that has become free.
+                await self.queue.put("" if change is None else change.job_id)
+            for job_id in self.broadcaster.job_ids:
+                if change is None or change.job_id == job_id:
+                    job = await self.store.get(job_id)
+                    if job is not None:
+                        waits = job.status is State.PENDING
+                        place = await self.store.position(job_id) if waits else None
+                        self.journal.progressed(job, place)
+        except Exception as error:
+            self.log.error("a change was not passed on", error=repr(error))
 
     async def _jobs_left(self) -> int:
         """How many jobs the next start will find; -1 where nobody can tell."""
@@ -191,7 +300,9 @@ class ServiceContainer:
             memory_limit_source=self.guard.limit.source,
             job_memory_bytes=self.runner.job_memory_bytes,
             folder=str(self.instance.root),
-            **self.settings.model_dump(mode="json", include={"workers", "spool_dir"}),
+            **self.settings.model_dump(
+                mode="json", include={"role", "workers", "spool_dir", "storage_url"}
+            ),
         )
         if is_in_memory(self.settings.spool_dir):
             self.log.warning(

@@ -16,10 +16,15 @@ __all__ = [
     "TooLarge",
     "TooManyRequests",
     "Unauthorized",
+    "Unavailable",
     "Unreadable",
     "UploadTimeout",
     "WrongType",
 ]
+
+
+# A server that is restarted is back by then.
+_AGAIN_SECONDS = 5
 
 
 class StartupError(Exception):
@@ -145,3 +150,15 @@ class Busy(Problem):
     def headers(self) -> dict[str, str]:
         """As for every problem, and when to come back."""
         return {**super().headers, "Retry-After": str(self.retry_after_seconds)}
+
+
+class Unavailable(Busy):
+    """Something that the service keeps its jobs in, on another machine, does not answer."""
+
+    def __init__(self, detail: str, *, reason: str, cause: str = "") -> None:
+        super().__init__(detail, reason=reason, retry_after_seconds=_AGAIN_SECONDS)
+        # For the log alone: it may name hosts.
+        self.cause = cause
+
+    def __repr__(self) -> str:
+        return f"Unavailable({self.detail!r}, {self.cause})"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import anyio
 
 from reference_app.clock import Clock, SystemClock
-from reference_app.http.upload_handler import Accept, UploadHandler
+from reference_app.errors import StartupError
 from reference_app.jobs.admission import Admission
 from reference_app.jobs.events import JobEvents
 from reference_app.jobs.queue import JobQueue, LocalJobQueue
@@ -29,24 +29,54 @@ from reference_app.settings import MIB, Settings
 from reference_app.storage.instance import InstanceFolder
 from reference_app.storage.local import LocalObjectStore
 from reference_app.storage.objects import ObjectStore
-from reference_app.storage.scratch import Scratch
 from reference_app.workers.child_main import Engine, pipeline_engine
 from reference_app.workers.process import ProcessWorker
 from reference_app.workers.thread import ThreadWorker
+
+if TYPE_CHECKING:
+    from reference_app.http.upload_handler import UploadHandler
 
 __all__ = ["ServiceFactories", "WorkerFactory"]
 
 
 def make_store(settings: Settings, clock: Clock, instance: InstanceFolder) -> JobStore:
-    """Jobs in a file of this service's folder."""
-    del settings
-    return SqliteJobStore(instance.database, clock)
+    """Jobs in the database that all processes share, or in a file of this service's folder.
+
+    Raises `StartupError` where the database's client is not installed.
+    """
+    if settings.database_url is None:
+        return SqliteJobStore(instance.database, clock)
+    try:
+        # Only who uses it pays for it.
+        from reference_app.jobs.postgres_store import PostgresJobStore
+    except ModuleNotFoundError as error:
+        raise StartupError(f"DATABASE_URL needs the extra `scale`: {error}") from error
+    return PostgresJobStore(
+        settings.database_url.get_secret_value(),
+        lease_seconds=settings.job_lease_seconds,
+        connections=settings.database_connections,
+    )
 
 
 def make_objects(settings: Settings, instance: InstanceFolder) -> ObjectStore:
-    """Objects as files of this service's folder."""
-    del settings
-    return LocalObjectStore(instance.root / "objects")
+    """Objects in the store that all processes share, or as files of this service's folder.
+
+    Raises `StartupError` where the store's client is not installed.
+    """
+    if settings.storage_url is None:
+        return LocalObjectStore(instance.root / "objects")
+    try:
+        from reference_app.storage.s3 import S3ObjectStore
+    except ModuleNotFoundError as error:
+        raise StartupError(f"STORAGE_URL needs the extra `scale`: {error}") from error
+    return S3ObjectStore(settings.storage_url)
+
+
+def make_upload_handler(*arguments: Any) -> UploadHandler:
+    """What takes uploads in; only a process that does so loads the web framework for it."""
+    from reference_app.http.upload_handler import UploadHandler
+
+    return UploadHandler(*arguments)
 
 
 def make_guard(
@@ -62,7 +92,7 @@ def make_guard(
 def make_worker_factory(settings: Settings, engine: Engine) -> WorkerFactory:
     """Workers as processes, or as threads where the settings say so."""
     if settings.workers == "thread":
-        limiter = anyio.CapacityLimiter(settings.max_processing)
+        limiter = anyio.CapacityLimiter(max(1, settings.slots))
         return lambda task: ThreadWorker(engine, task, limiter)
     return lambda task: ProcessWorker(engine, task, niceness=settings.worker_niceness)
 
@@ -82,7 +112,8 @@ class ServiceFactories:
     runner: Callable[..., JobRunner] = JobRunner
     jobs: Callable[..., JobService] = JobService
     admission: Callable[..., Admission] = Admission
-    upload_handler: Callable[[Settings, Scratch, Admission, Accept], UploadHandler] = UploadHandler
+    # Takes the arguments of `UploadHandler`.
+    upload_handler: Callable[..., UploadHandler] = make_upload_handler
     workers: Callable[[Settings, Engine], WorkerFactory] = make_worker_factory
     broadcaster: Callable[[], JobEvents] = JobEvents
     pipeline: PipelineFactories = field(default_factory=PipelineFactories)

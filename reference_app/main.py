@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
-
 from reference_app.app import create_app
-from reference_app.settings import Settings, describe
+from reference_app.settings import read_settings
 
 __all__ = ["app"]
 
-try:
-    settings = Settings()
-except ValidationError as error:
-    # Of no use to whoever mistyped a variable: where in the code that was noticed.
-    raise SystemExit(f"reference_app does not start: {describe(error)}") from None
+settings = read_settings()
+if settings.role == "worker":
+    raise SystemExit("ROLE=worker serves nothing: start it with `python -m reference_app`")
 
 app = create_app(settings)

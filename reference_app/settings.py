@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["MIB", "MULTIPART_ALLOWANCE_BYTES", "Settings", "describe"]
+__all__ = ["MIB", "MULTIPART_ALLOWANCE_BYTES", "Settings", "describe", "read_settings"]
 
 MIB = 1024 * 1024
 # Boundaries, part headers and small fields around the one file of an upload.
@@ -38,8 +38,22 @@ class Settings(BaseSettings):
     batch_frames: int = Field(default=30, ge=1)
     batch_format: Literal["jpg", "png"] = "jpg"
 
+    # Which part of the service this process is: takes uploads in, does jobs, or both.
+    role: Literal["all", "api", "worker"] = "all"
+    # postgresql://…: where jobs are recorded when more than one process shares them, and
+    # s3://bucket/prefix: where their files are; both or neither.
+    database_url: SecretStr | None = None
+    storage_url: str | None = None
+    database_connections: int = Field(default=5, ge=1)
+    # Results are streamed through the API, or fetched from the store by a link that expires.
+    downloads: Literal["stream", "redirect"] = "stream"
+    download_link_seconds: int = Field(default=300, ge=1, le=604_800)
+
+    # Jobs at once and jobs waiting, over all machines of the service.
     max_processing: int = Field(default=2, ge=1)
     max_pending: int = Field(default=10, ge=1)
+    # Jobs at once of this process; by default as many as of the service.
+    worker_slots: int | None = Field(default=None, ge=1)
     workers: Literal["process", "thread"] = "process"
     # Below the API's own priority, so that /health stays quick while the workers compute.
     worker_niceness: int = Field(default=5, ge=0, le=19)
@@ -49,6 +63,8 @@ class Settings(BaseSettings):
     # A running job belongs to its service for so long after the last beat.
     job_lease_seconds: float = Field(default=30.0, gt=0)
     job_beat_seconds: float = Field(default=5.0, gt=0)
+    # Progress is recorded so often at most; by default at once, in a shared database every 0.5 s.
+    job_progress_seconds: float | None = Field(default=None, ge=0)
     # How often the queue is looked at without a hint, and the pause where work may not start yet.
     queue_poll_seconds: float = Field(default=5.0, gt=0)
     queue_pause_seconds: float = Field(default=0.5, gt=0)
@@ -105,7 +121,38 @@ class Settings(BaseSettings):
             raise ValueError("MEMORY_SOFT_MB is above MEMORY_HARD_MB; give a soft limit below it")
         if self.job_beat_seconds >= self.job_lease_seconds:
             raise ValueError("JOB_BEAT_SECONDS is not below JOB_LEASE_SECONDS; beat more often")
+        if (self.database_url is None) != (self.storage_url is None):
+            raise ValueError(
+                "DATABASE_URL and STORAGE_URL belong together: a job that is recorded for all "
+                "machines needs files that all of them reach; set both or neither"
+            )
+        if self.role != "all" and self.database_url is None:
+            raise ValueError(
+                f"ROLE={self.role} needs DATABASE_URL and STORAGE_URL; without them one process "
+                "does everything"
+            )
+        if self.downloads == "redirect" and self.storage_url is None:
+            raise ValueError("DOWNLOADS=redirect needs STORAGE_URL")
         return self
+
+    @property
+    def scaled(self) -> bool:
+        """Whether jobs and files are kept where other processes share them."""
+        return self.database_url is not None
+
+    @property
+    def slots(self) -> int:
+        """Jobs at once of this process."""
+        if self.role == "api":
+            return 0
+        return min(self.worker_slots or self.max_processing, self.max_processing)
+
+    @property
+    def progress_seconds(self) -> float:
+        """The least time between two records of a job's progress."""
+        if self.job_progress_seconds is not None:
+            return self.job_progress_seconds
+        return 0.5 if self.scaled else 0.0
 
     @property
     def allowed_origin_list(self) -> list[str]:
@@ -116,7 +163,7 @@ class Settings(BaseSettings):
         """What one job may allocate where this is the limit of the whole service."""
         if self.job_memory_mb is not None:
             return self.job_memory_mb * MIB
-        share = (limit_bytes - _RESERVED_MB * MIB) // self.max_processing
+        share = (limit_bytes - _RESERVED_MB * MIB) // max(1, self.slots)
         return max(_LEAST_JOB_MB * MIB, share)
 
     @property
@@ -130,12 +177,22 @@ class Settings(BaseSettings):
         return self.max_upload_bytes + MULTIPART_ALLOWANCE_BYTES
 
 
+def read_settings() -> Settings:
+    """The settings that the environment gives; `SystemExit` with what is wrong with them."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        # Of no use to whoever mistyped a variable: where in the code that was noticed.
+        raise SystemExit(f"reference_app does not start: {describe(error)}") from None
+
+
 def describe(error: ValidationError) -> str:
     """What is wrong with which variables, in one line; a value is shown unless it is a key."""
     found = []
     for item in error.errors():
         name = "_".join(str(part) for part in item["loc"]).upper()
-        given = "" if not name or name.endswith("_KEY") else f" (given: {item['input']!r})"
+        secret = name.endswith("_KEY") or name == "DATABASE_URL"
+        given = "" if not name or secret else f" (given: {item['input']!r})"
         found.append(f"{name}: {item['msg']}{given}" if name else item["msg"])
     return "; ".join(found)
 

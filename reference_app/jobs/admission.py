@@ -30,7 +30,8 @@ class Admission:
         estimated_wait: Callable[[], Awaitable[int]],
     ) -> None:
         self.uploading = 0
-        self.places_held = 0
+        #: The uploads that hold a place in the queue.
+        self.held: set[str] = set()
         self.closed = False
         self._settings = settings
         self._owner = owner
@@ -59,7 +60,7 @@ class Admission:
         # Taken before the memory is read: that takes a moment, in which others may come.
         if not await self._store.reserve(job_id, self._owner, self._settings.max_pending):
             raise await self._queue_full()
-        self.places_held += 1
+        self.held.add(job_id)
         try:
             await self._check_memory()
             self.check_open()
@@ -69,7 +70,7 @@ class Admission:
                 await self._store.unreserve(job_id)
             raise
         finally:
-            self.places_held -= 1
+            self.held.discard(job_id)
 
     async def _queue_full(self) -> Busy:
         return Busy(

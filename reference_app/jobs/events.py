@@ -47,6 +47,11 @@ class JobEvents:
     def __len__(self) -> int:
         return sum(len(group) for group in self._subscriptions.values())
 
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """The jobs that somebody listens to."""
+        return tuple(self._subscriptions)
+
     @contextmanager
     def subscribe(self, job_id: str) -> Iterator[Subscription]:
         """Listen to one job for as long as the block lasts."""

@@ -15,9 +15,9 @@ from typing import TypeVar
 import anyio
 
 from reference_app.jobs.journal import JobJournal
-from reference_app.jobs.model import Job, object_prefix
+from reference_app.jobs.model import Job, State, object_prefix
 from reference_app.jobs.queue import JobQueue
-from reference_app.jobs.store import JobStore, update
+from reference_app.jobs.store import Change, JobStore, update
 from reference_app.logs import Logger
 from reference_app.memory.guard import MemoryGuard
 from reference_app.pipeline.errors import JobFailed
@@ -63,6 +63,16 @@ class Run:
     memory_before_bytes: int | None = None
     # Set when there is something to write into the record before the next beat is due.
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    # When the progress was recorded last, on the loop's clock, and when it will be again.
+    recorded_at: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+
+    def recorded(self) -> None:
+        """The progress so far is being recorded."""
+        self.recorded_at = asyncio.get_running_loop().time()
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def end(self, reason: _Stop) -> None:
         """Stop the worker, for the first reason that is given."""
@@ -96,6 +106,7 @@ class JobRunner:
         self.job_memory_bytes = (
             settings.job_memory_bytes(guard.limit.bytes) if settings.workers == "process" else None
         )
+        self.slots = settings.slots
         self._settings = settings
         self._owner = owner
         self._store = store
@@ -122,12 +133,17 @@ class JobRunner:
         return len(self._runs)
 
     @property
-    def usual_seconds(self) -> float:
-        """How long a job takes: the longest of the last ones, or what is assumed at first.
+    def job_ids(self) -> frozenset[str]:
+        """The jobs that are on their way here."""
+        return frozenset(self._runs)
+
+    @property
+    def usual_seconds(self) -> float | None:
+        """How long a job takes: the longest of the last ones here; None before the first.
 
         The longest, because a client that comes back too early is refused again.
         """
-        return max(self._recent_seconds, default=self._settings.assumed_job_seconds)
+        return max(self._recent_seconds, default=None)
 
     def worker_pids(self) -> tuple[int, ...]:
         """The processes that work right now."""
@@ -140,6 +156,15 @@ class JobRunner:
             run.end(_Stop.CANCEL)
             if run.task is not None:
                 await asyncio.wait({run.task})
+
+    def heard(self, change: Change | None) -> None:
+        """Look at the record of a run that somebody else may have ended; None is any of them."""
+        for job_id, run in self._runs.items():
+            told = change is not None and job_id == change.job_id
+            if change is None or (
+                told and (change.cancel_requested or change.status != State.PROCESSING.value)
+            ):
+                run.changed.set()
 
     def halt(self) -> None:
         """Take nothing more; what runs goes on."""
@@ -201,7 +226,7 @@ class JobRunner:
         return True
 
     def _may_start(self) -> bool:
-        return not self._halted and len(self._runs) < self._settings.max_processing
+        return not self._halted and len(self._runs) < self.slots
 
     # -- one job
 
@@ -239,6 +264,7 @@ class JobRunner:
             error = _reason(failure)
         finally:
             beating.cancel()
+            run.recorded()
             await asyncio.wait({beating})
             await self._scratch.discard(_scratch_name(job))
         if run.stop is _Stop.LATE:
@@ -262,7 +288,7 @@ class JobRunner:
             self._settings.max_job_seconds, run.end, _Stop.LATE
         )
         try:
-            summary = await run.worker.run(lambda progress: _note(run, progress))
+            summary = await run.worker.run(lambda progress: self._note(run, progress))
         finally:
             timer.cancel()
         for name in summary.files.values():
@@ -270,6 +296,16 @@ class JobRunner:
                 object_prefix(job.job_id, job.attempt) + name, folder / name
             )
         return summary
+
+    def _note(self, run: Run, progress: Progress) -> None:
+        """Remember the progress; it is recorded at once, or when that is due again."""
+        run.progress = progress
+        loop = asyncio.get_running_loop()
+        wait = run.recorded_at + self._settings.progress_seconds - loop.time()
+        if wait <= 0:
+            run.changed.set()
+        elif run.timer is None:
+            run.timer = loop.call_later(wait, run.changed.set)
 
     def _task(self, folder: Path) -> Task:
         settings = self._settings
@@ -296,6 +332,7 @@ class JobRunner:
                 async with asyncio.timeout(settings.job_beat_seconds):
                     await run.changed.wait()
             run.changed.clear()
+            run.recorded()
             progress = run.progress
             reported = None if progress is None else (progress.fraction, progress.message)
             try:
@@ -337,8 +374,14 @@ class JobRunner:
             lambda: update(
                 self._store,
                 job.job_id,
-                lambda one, now: one.published(
-                    job.attempt, now, settings.job_ttl_seconds, values, files, memory
+                # A commit whose answer was lost may have taken effect; only this attempt can
+                # have made it.
+                lambda one, now: (
+                    one
+                    if one.status is State.COMPLETED and one.attempt == job.attempt
+                    else one.published(
+                        job.attempt, now, settings.job_ttl_seconds, values, files, memory
+                    )
                 ),
             ),
             _raise,
@@ -447,8 +490,3 @@ async def _raise(error: Exception) -> None:
 
 def _scratch_name(job: Job) -> str:
     return f"{job.job_id}-{job.attempt}"
-
-
-def _note(run: Run, progress: Progress) -> None:
-    run.progress = progress
-    run.changed.set()

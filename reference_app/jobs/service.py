@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 
-from reference_app.errors import NotFound
+from reference_app.errors import Busy, NotFound
 from reference_app.jobs.journal import JobJournal
 from reference_app.jobs.model import Job, State, object_prefix
 from reference_app.jobs.queue import JobQueue
 from reference_app.jobs.retry_after import estimated_wait_seconds
 from reference_app.jobs.runner import INPUT_NAME, JobRunner
-from reference_app.jobs.store import JobStore, update
+from reference_app.jobs.store import JobStore, PlaceLost, update
 from reference_app.logs import Logger
 from reference_app.metrics import Metrics
 from reference_app.settings import Settings
 from reference_app.storage.objects import ObjectStore
 
 __all__ = ["JobService"]
+
+_RECENT_JOBS = 20
+# A process that runs a job on another machine is told of a cancel at once; where it is not heard
+# of for so long, the answer says that the job still runs.
+_CANCEL_SECONDS = 5.0
+_CANCEL_LOOK_SECONDS = 0.1
 
 
 class JobService:
@@ -60,7 +68,14 @@ class JobService:
         try:
             await self._objects.put_file(object_prefix(job_id, 0) + INPUT_NAME, source)
             async with self._journal.in_order:
-                job = await self._store.add(job_id, filename, size_bytes)
+                try:
+                    job = await self._store.add(job_id, filename, size_bytes)
+                except PlaceLost:
+                    raise Busy(
+                        "The upload lost its place in the queue; send it again.",
+                        reason="place lost",
+                        retry_after_seconds=1,
+                    ) from None
                 pending = (await self._store.count())["pending"]
                 self.peak_pending = max(self.peak_pending, pending)
                 position = await self._store.position(job_id)
@@ -105,7 +120,14 @@ class JobService:
         now = await self._store.now()
         jobs = await self._store.all()
         running = [job.pace(now) for job in jobs if job.status is State.PROCESSING]
-        return estimated_wait_seconds(running, self._runner.usual_seconds)
+        return estimated_wait_seconds(running, self._runner.usual_seconds or self._usual(jobs))
+
+    def _usual(self, jobs: list[Job]) -> float:
+        """How long jobs that others did have taken, the longest of the last ones."""
+        ended = [(job.finished_at, job.started_at) for job in jobs if job.status is State.COMPLETED]
+        ended = sorted(ended, key=lambda pair: pair[0] or 0.0)[-_RECENT_JOBS:]
+        taken = [end - start for end, start in ended if end is not None and start is not None]
+        return max(taken, default=self._settings.assumed_job_seconds)
 
     async def cancel(self, job_id: str) -> Job:
         """End a job in whatever state it is, and give back all that it holds; gives its record.
@@ -137,7 +159,7 @@ class JobService:
     async def recover(self) -> None:
         """Put jobs that nobody works on any more back into their place in the queue."""
         settings = self._settings
-        for lapsed in await self._store.lapsed(self._owner):
+        for lapsed in await self._store.lapsed(self._owner, self._runner.job_ids):
             job = await update(
                 self._store,
                 lapsed.job_id,
@@ -185,7 +207,19 @@ class JobService:
         # A job that has just been claimed is known to the runner when this lock is free.
         async with self._journal.in_order:
             pass
-        await self._runner.stop(job_id)
+        if job_id in self._runner.job_ids:
+            await self._runner.stop(job_id)
+        elif self._settings.scaled:
+            await self._until_stopped(job_id)
+
+    async def _until_stopped(self, job_id: str) -> None:
+        """Wait until another process has stopped a job that was cancelled."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                while (job := await self._store.get(job_id)) is not None:
+                    if job.status is not State.PROCESSING:
+                        return
+                    await asyncio.sleep(_CANCEL_LOOK_SECONDS)
 
     async def _delete(self, job_id: str, attempt: int | None = None) -> None:
         """Delete objects; what cannot be deleted now is found by the sweep."""

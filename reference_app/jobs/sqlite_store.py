@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -21,7 +21,9 @@ import anyio.to_thread
 
 from reference_app.clock import Clock
 from reference_app.errors import StartupError
+from reference_app.jobs.instances import Instance
 from reference_app.jobs.model import Job, State
+from reference_app.jobs.store import Heard, PlaceLost
 
 __all__ = ["FILE_SUFFIXES", "RESERVE_BYTES", "SCHEMA_VERSION", "SqliteJobStore"]
 
@@ -98,6 +100,7 @@ class SqliteJobStore:
         self._clock = clock
         self._offset = clock.wall() - clock.monotonic()
         self._opened: sqlite3.Connection | None = None
+        self._instances: dict[str, Instance] = {}
         # Statements run in a thread, for a disk can make them wait: one thread, and in turn. A task
         # that is cancelled does not wait for its thread, so only a lock in the thread is safe.
         self._limiter = anyio.CapacityLimiter(1)
@@ -113,8 +116,11 @@ class SqliteJobStore:
             await self._read(sqlite3.Connection.close)
             self._opened = None
 
+    def watch(self, heard: Heard) -> None:
+        """The file belongs to one process: nobody else changes anything."""
+
     async def now(self) -> float:
-        """See `JobStore`."""
+        """See `JobStore`; it never steps back."""
         return self._now()
 
     async def reserve(self, job_id: str, owner: str, max_pending: int) -> bool:
@@ -143,8 +149,10 @@ class SqliteJobStore:
         def run(db: sqlite3.Connection) -> Job:
             now = self._now()
             job = Job(job_id, filename, size_bytes, created_at=now, state_changed_at=now)
+            held = db.execute("DELETE FROM uploads WHERE job_id = ?", (job_id,))
+            if not held.rowcount:
+                raise PlaceLost(job_id)
             db.execute(f"INSERT INTO jobs ({_NAMES}) VALUES ({_SLOTS})", _row(job))  # noqa: S608
-            db.execute("DELETE FROM uploads WHERE job_id = ?", (job_id,))
             return job
 
         return await self._write_new(run)
@@ -213,16 +221,33 @@ class SqliteJobStore:
         removed = await self._write(lambda db: _delete(db, "WHERE job_id = ?", job_id))
         return removed[0] if removed else None
 
-    async def lapsed(self, owner: str) -> list[Job]:
+    async def lapsed(self, owner: str, running: Collection[str] = ()) -> list[Job]:
         """See `JobStore`."""
-        return await self._jobs(
-            "WHERE status = 'processing' AND owner <> ? AND lease_until <= now() ORDER BY seq",
-            owner,
-        )
+        over = await self._jobs("WHERE status = 'processing' AND lease_until <= now() ORDER BY seq")
+        return [job for job in over if not (job.owner == owner and job.job_id in running)]
 
     async def remove_expired(self) -> list[Job]:
         """See `JobStore`."""
         return await self._write(lambda db: _delete(db, "WHERE expires_at <= now()"))
+
+    async def beat(self, instance: Instance, uploads: Collection[str] = ()) -> None:
+        """See `JobStore`; kept in memory, for nobody else reads the file."""
+        del uploads
+        self._instances[instance.owner] = instance
+
+    async def leave(self, owner: str) -> None:
+        """See `JobStore`."""
+        self._instances.pop(owner, None)
+        await self._write(lambda db: db.execute("DELETE FROM uploads WHERE owner = ?", (owner,)))
+
+    async def instances(self) -> list[Instance]:
+        """See `JobStore`."""
+        return list(self._instances.values())
+
+    async def take_turn(self, name: str, owner: str, seconds: float) -> bool:
+        """There is nobody else."""
+        del name, owner, seconds
+        return True
 
     def all_now(self) -> list[Job]:
         """`all` for a caller that cannot wait in the service's loop, from any thread."""

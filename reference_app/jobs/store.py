@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Protocol
 
 from reference_app.clock import Clock
+from reference_app.jobs.instances import Instance
 from reference_app.jobs.model import Job, State
 
-__all__ = ["JobStore", "MemoryJobStore", "update"]
+__all__ = ["Change", "Heard", "JobStore", "MemoryJobStore", "PlaceLost", "update"]
+
+
+class PlaceLost(Exception):
+    """An upload has no place in the queue any more: its service gave no sign of life too long."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is told of a job's record that has just changed."""
+
+    job_id: str
+    #: The state that it has now, or `removed`.
+    status: str
+    cancel_requested: bool
+
+
+#: Called with every change of a record; with None where some may have been missed.
+Heard = Callable[[Change | None], None]
 
 
 class JobStore(Protocol):
@@ -25,8 +45,14 @@ class JobStore(Protocol):
     async def close(self) -> None:
         """Give back what it holds; a second call does nothing."""
 
+    def watch(self, heard: Heard) -> None:
+        """Call this from `open` on with every change of a record, whoever makes it.
+
+        A store that only this process changes need not: who changes a record tells the others.
+        """
+
     async def now(self) -> float:
-        """Seconds since the epoch on the store's clock, which never steps back."""
+        """Seconds since the epoch on the store's clock, the only one that counts."""
 
     async def reserve(self, job_id: str, owner: str, max_pending: int) -> bool:
         """Take a place in the queue for an upload under way; False where the queue is full.
@@ -38,7 +64,10 @@ class JobStore(Protocol):
         """Give the place of an upload back, if it still has one."""
 
     async def add(self, job_id: str, filename: str, size_bytes: int) -> Job:
-        """Queue a new job at the end; it takes the place that was reserved under its id."""
+        """Queue a new job at the end; it takes the place that was reserved under its id.
+
+        Raises `PlaceLost` where there is no such place.
+        """
 
     async def get(self, job_id: str) -> Job | None:
         """The record of that id; None where there is none, or its time is over."""
@@ -67,11 +96,23 @@ class JobStore(Protocol):
     async def remove(self, job_id: str) -> Job | None:
         """Forget a record; gives what it was, or None where there was none."""
 
-    async def lapsed(self, owner: str) -> list[Job]:
-        """Running jobs of others than this owner whose lease ran out: nobody works on them."""
+    async def lapsed(self, owner: str, running: Collection[str] = ()) -> list[Job]:
+        """Running jobs whose lease ran out, without those that this owner is working on itself."""
 
     async def remove_expired(self) -> list[Job]:
         """Forget the records whose time is over; gives what they were."""
+
+    async def beat(self, instance: Instance, uploads: Collection[str] = ()) -> None:
+        """Note that this process lives, and that these uploads of it are under way."""
+
+    async def leave(self, owner: str) -> None:
+        """Forget a process that ends, and the places of its uploads."""
+
+    async def instances(self) -> list[Instance]:
+        """The processes of the service that gave a sign of life lately."""
+
+    async def take_turn(self, name: str, owner: str, seconds: float) -> bool:
+        """Whether this owner may do what only one does at a time; others may not for so long."""
 
 
 async def update(
@@ -96,12 +137,16 @@ class MemoryJobStore:
         self._clock = clock
         self._jobs: dict[str, Job] = {}
         self._reservations: dict[str, str] = {}
+        self._instances: dict[str, Instance] = {}
 
     async def open(self) -> None:
         """Nothing has to be made ready."""
 
     async def close(self) -> None:
         """Nothing is held."""
+
+    def watch(self, heard: Heard) -> None:
+        """Only this process changes anything."""
 
     async def now(self) -> float:
         """The clock that never jumps, set to the time of day at the start."""
@@ -120,10 +165,11 @@ class MemoryJobStore:
 
     async def add(self, job_id: str, filename: str, size_bytes: int) -> Job:
         """See `JobStore`."""
+        if self._reservations.pop(job_id, None) is None:
+            raise PlaceLost(job_id)
         now = self._now()
         job = Job(job_id, filename, size_bytes, created_at=now, state_changed_at=now)
         self._jobs[job_id] = job
-        self._reservations.pop(job_id, None)
         return job
 
     async def get(self, job_id: str) -> Job | None:
@@ -176,14 +222,14 @@ class MemoryJobStore:
         """See `JobStore`."""
         return self._jobs.pop(job_id, None)
 
-    async def lapsed(self, owner: str) -> list[Job]:
+    async def lapsed(self, owner: str, running: Collection[str] = ()) -> list[Job]:
         """See `JobStore`."""
         now = self._now()
         return [
             job
             for job in self._jobs.values()
             if job.status is State.PROCESSING
-            and job.owner != owner
+            and not (job.owner == owner and job.job_id in running)
             and job.lease_until is not None
             and job.lease_until <= now
         ]
@@ -194,6 +240,27 @@ class MemoryJobStore:
         for job in over:
             del self._jobs[job.job_id]
         return over
+
+    async def beat(self, instance: Instance, uploads: Collection[str] = ()) -> None:
+        """See `JobStore`."""
+        del uploads
+        self._instances[instance.owner] = instance
+
+    async def leave(self, owner: str) -> None:
+        """See `JobStore`."""
+        self._instances.pop(owner, None)
+        for job_id, holder in tuple(self._reservations.items()):
+            if holder == owner:
+                del self._reservations[job_id]
+
+    async def instances(self) -> list[Instance]:
+        """See `JobStore`."""
+        return list(self._instances.values())
+
+    async def take_turn(self, name: str, owner: str, seconds: float) -> bool:
+        """There is nobody else."""
+        del name, owner, seconds
+        return True
 
     def _now(self) -> float:
         return self._offset + self._clock.monotonic()

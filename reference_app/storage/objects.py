@@ -58,8 +58,11 @@ class ObjectStore(Protocol):
     async def open_object(self, key: str) -> StoredObject | None:
         """The object, to be read; None where there is none (any more)."""
 
+    async def link(self, key: str, seconds: int) -> str | None:
+        """An address where anybody may fetch the object for so long; None where there is none."""
+
     async def keys(self, prefix: str) -> list[str]:
-        """The keys that begin with this."""
+        """The keys that begin with this, which ends in a slash."""
 
     async def delete_prefix(self, prefix: str) -> None:
         """Delete the objects whose keys begin with this, which ends in a slash; none is fine."""
@@ -94,6 +97,11 @@ class MemoryObjectStore:
         """See `ObjectStore`."""
         content = self._objects.get(key)
         return None if content is None else _InMemory(content)
+
+    async def link(self, key: str, seconds: int) -> str | None:
+        """Only this process reaches its memory."""
+        del key, seconds
+        return None
 
     async def keys(self, prefix: str) -> list[str]:
         """See `ObjectStore`."""

@@ -28,6 +28,8 @@ from reference_app.container import ServiceContainer
 from reference_app.factories import ServiceFactories
 from reference_app.jobs.model import Job
 from reference_app.settings import Settings
+from tests.reference_app.postgres import PostgresServer, postgres_server
+from tests.reference_app.s3 import S3Server, s3_server
 from tests.reference_app.stand_in import RELEASE, clip, make_engine
 
 ROOT = Path(__file__).parents[2]
@@ -245,6 +247,20 @@ def served(
                 tree = server.tree() if process.alive else []
                 server.kill()
                 psutil.wait_procs(tree, 10)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests of this process; each makes databases of its own."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One S3 server for all tests of this process; each takes a prefix of its own."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -116,7 +116,7 @@ def test_uploads_under_way_count_towards_the_queue(serve: Callable[..., Running]
     threads = [threading.Thread(target=send) for _ in range(3)]
     for thread in threads:
         thread.start()
-    until(lambda: service.container.admission.places_held == 3)
+    until(lambda: len(service.container.admission.held) == 3)
     assert service.memory()["jobs"]["uploading"] == 3
     assert service.upload().status_code == 503
     gate.set()
@@ -143,7 +143,7 @@ def test_uploads_that_trickle_keep_nobody_out(serve: Callable[..., Running]) -> 
     for thread in threads:
         thread.start()
     until(lambda: service.container.admission.uploading == 50)
-    assert service.container.admission.places_held == 0
+    assert service.container.admission.held == set()
     for _ in range(10):
         answer = service.upload()
         assert answer.status_code == 202, answer.text

@@ -7,7 +7,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +17,12 @@ import pytest
 
 from reference_app.errors import StartupError
 from reference_app.jobs import sqlite_store
+from reference_app.jobs.instances import Instance
 from reference_app.jobs.model import Job, State
 from reference_app.jobs.sqlite_store import RESERVE_BYTES, SqliteJobStore
-from reference_app.jobs.store import JobStore, MemoryJobStore, update
+from reference_app.jobs.store import JobStore, MemoryJobStore, PlaceLost, update
 from tests.reference_app.conftest import HandClock
+from tests.reference_app.postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio
 TTL = 3600.0
@@ -32,20 +34,65 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+class DatabaseClock(HandClock):
+    """A hand on the clock of a database."""
+
+    def __init__(self, server: PostgresServer, database: str) -> None:
+        self._server, self._database = server, database
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "monotonic_ahead":
+            ahead = f"extract(epoch FROM clock_timestamp())::double precision + {value}"
+            self._server.sql(
+                "CREATE OR REPLACE FUNCTION reference_app.now_seconds() RETURNS double precision"
+                f" LANGUAGE sql VOLATILE AS 'SELECT {ahead}'",
+                self._database,
+            )
+
+
+@pytest.fixture(scope="module")
+def database(postgres: PostgresServer) -> Iterator[str]:
+    from reference_app.jobs.postgres_store import migrate
+
+    name = f"contract_{os.getpid()}"
+    assert asyncio.run(migrate(postgres.create(name)))[0] == 0
+    yield name
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock(kind: str, request: pytest.FixtureRequest) -> HandClock:
+    if kind != "postgres":
+        return HandClock()
+    server = request.getfixturevalue("postgres")
+    database = request.getfixturevalue("database")
+    tables = ("jobs", "uploads", "instances", "turns")
+    server.sql(f"TRUNCATE {', '.join('reference_app.' + one for one in tables)}", database)
+    clock = DatabaseClock(server, database)
+    clock.monotonic_ahead = 0.0
+    return clock
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture
 async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: HandClock
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, clock: HandClock
 ) -> AsyncIterator[JobStore]:
-    made: JobStore = (
-        MemoryJobStore(clock)
-        if request.param == "memory"
-        else SqliteJobStore(tmp_path / "jobs.sqlite3", clock)
-    )
+    made: JobStore
+    if kind == "postgres":
+        from reference_app.jobs.postgres_store import PostgresJobStore
+
+        server, name = request.getfixturevalue("postgres"), request.getfixturevalue("database")
+        made = PostgresJobStore(server.url(name), lease_seconds=LEASE, connections=5)
+    elif kind == "memory":
+        made = MemoryJobStore(clock)
+    else:
+        made = SqliteJobStore(tmp_path / "jobs.sqlite3", clock)
     await made.open()
     yield made
     await made.close()
@@ -53,6 +100,7 @@ async def store(
 
 async def add(store: JobStore, *ids: str) -> None:
     for job_id in ids:
+        await store.reserve(job_id, "me", 99)
         await store.add(job_id, f"{job_id}.mp4", 7)
 
 
@@ -197,7 +245,7 @@ async def test_a_job_is_never_tried_more_often_than_allowed(store: JobStore) -> 
     assert await claim(store) is None
 
 
-async def test_only_a_lease_of_others_that_ran_out_has_lapsed(
+async def test_only_a_lease_that_ran_out_and_that_nobody_works_under_has_lapsed(
     store: JobStore, clock: HandClock
 ) -> None:
     await add(store, "a")
@@ -209,7 +257,8 @@ async def test_only_a_lease_of_others_that_ran_out_has_lapsed(
     assert await store.lapsed("other") == []
     clock.monotonic_ahead += 2
     assert [one.job_id for one in await store.lapsed("other")] == [job.job_id]
-    assert await store.lapsed("me") == []
+    assert await store.lapsed("me", {"a"}) == []
+    assert await store.lapsed("me", {"b"}) != [], "nor by its owner, whose claim got no answer"
 
 
 async def test_a_cancel_of_a_running_job_is_told_to_its_owner_and_wins(store: JobStore) -> None:
@@ -250,7 +299,9 @@ async def test_places_are_reserved_within_the_limit_and_pass_to_the_job(store: J
     assert await store.reserve("a", "me", 2)
     assert await store.reserve("b", "me", 2)
     assert not await store.reserve("c", "me", 2)
-    await add(store, "a")
+    await store.add("a", "a.mp4", 7)
+    with pytest.raises(PlaceLost):
+        await store.add("a", "a.mp4", 7)
     assert await store.reservations() == {"b"}
     assert not await store.reserve("c", "me", 2)
     await store.unreserve("b")
@@ -264,7 +315,7 @@ async def test_uploads_that_come_at_once_never_overfill_the_queue(store: JobStor
     async def upload(job_id: str) -> bool:
         if not await store.reserve(job_id, "me", 5):
             return False
-        await add(store, job_id)
+        await store.add(job_id, "a.mp4", 7)
         return True
 
     taken = await asyncio.gather(*(upload(f"job-{number}") for number in range(20)))
@@ -311,6 +362,56 @@ async def test_a_removed_job_is_unknown(store: JobStore) -> None:
     assert await store.remove("a") is None
     assert await store.get("a") is None
     assert await cancel(store, "a") is None
+
+
+# -- what only a store that others may share has to promise
+
+
+def instance(owner: str, running: int = 0) -> Instance:
+    return Instance(owner, "worker", "here", 1.0, running, 2, 100, 50, 512)
+
+
+async def test_a_process_is_known_by_its_last_report_until_it_leaves(store: JobStore) -> None:
+    await store.beat(instance("a", running=1))
+    await store.beat(instance("a", running=2))
+    assert await store.instances() == [instance("a", running=2)]
+    await store.reserve("x", "a", 9)
+    await store.leave("a")
+    assert await store.instances() == []
+    assert await store.reservations() == set()
+
+
+@pytest.mark.parametrize("kind", ["postgres"], indirect=True)
+async def test_who_gives_no_sign_of_life_is_forgotten_with_its_uploads(
+    store: JobStore, clock: HandClock
+) -> None:
+    await store.beat(instance("a"))
+    for job_id in ("alive", "dead"):
+        assert await store.reserve(job_id, "a", 2)
+    clock.monotonic_ahead = LEASE - 1
+    await store.beat(instance("a"), {"alive"})
+    clock.monotonic_ahead = LEASE + 1
+    assert await store.reservations() == {"alive"}
+    with pytest.raises(PlaceLost):
+        await store.add("dead", "a.mp4", 7)
+    # What was lost stays lost: its objects may have been deleted.
+    await store.beat(instance("a"), {"alive", "dead"})
+    assert await store.reservations() == {"alive"}
+    assert await store.reserve("another", "b", 2)
+    clock.monotonic_ahead = 3 * LEASE
+    assert await store.instances() == []
+
+
+@pytest.mark.parametrize("kind", ["postgres"], indirect=True)
+async def test_one_has_the_turn_at_a_time(store: JobStore, clock: HandClock) -> None:
+    taken = await asyncio.gather(*(store.take_turn("sweep", f"o{n}", 60) for n in range(10)))
+    assert sum(taken) == 1
+    holder = f"o{taken.index(True)}"
+    assert await store.take_turn("sweep", holder, 60)
+    assert not await store.take_turn("sweep", "other", 60)
+    assert await store.take_turn("another thing", "other", 60)
+    clock.monotonic_ahead = 61
+    assert await store.take_turn("sweep", "other", 60)
 
 
 # -- what only a store that lasts can promise
@@ -385,6 +486,7 @@ async def test_a_cancelled_question_does_not_disturb_the_next(tmp_path: Path) ->
             return super().monotonic()
 
     async with opened(tmp_path / "jobs.sqlite3", SlowDisk()) as store:
+        await store.reserve("given up", "me", 9)
         begun.clear()
         task = asyncio.create_task(store.add("given up", "a.mp4", 1))
         await asyncio.to_thread(begun.wait)
@@ -421,10 +523,11 @@ async def test_on_a_full_disk_jobs_still_change_their_state_and_nothing_new_is_t
     reserve = path.with_name("jobs.sqlite3-reserve")
     async with opened(path) as store:
         await add(store, "a")
+        await store.reserve("refused", "me", 9)
         assert reserve.stat().st_blocks * 512 >= RESERVE_BYTES
         async with full_disk(store, monkeypatch):
             with pytest.raises(OSError, match="full"):
-                await add(store, "refused")
+                await store.add("refused", "a.mp4", 7)
             job = await claimed(store)
             assert not reserve.exists()
             await publish(store, job)

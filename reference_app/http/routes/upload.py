@@ -71,6 +71,7 @@ _ACCEPTED = {
 )
 async def upload(request: Request, container: Container) -> JSONResponse:
     """Take a video in; the job's status tells what becomes of it."""
+    assert container.upload_handler is not None, "a worker has no routes"
     try:
         view = await container.upload_handler.receive(request)
     except Problem as problem:
