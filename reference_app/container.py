@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from reference_app.errors import StartupError
 from reference_app.factories import ServiceFactories
-from reference_app.jobs.instances import Instance
+from reference_app.instances import Instance
 from reference_app.jobs.journal import JobJournal
 from reference_app.jobs.model import State
 from reference_app.jobs.runner import JobRunner

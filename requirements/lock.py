@@ -17,11 +17,9 @@ def groups(*names: str) -> list[str]:
     return [word for name in names for word in ("--group", name)]
 
 
-<<<<<<< HEAD
-EVERYTHING = ("test", "workers", "api", "opencv", "analysis", "bench", "browser", "docs")
-=======
-EVERYTHING = ("test", "workers", "servers", "opencv", "analysis", "bench", "browser", "docs")
->>>>>>> f6e2405 (Record jobs in PostgreSQL and keep their files in S3 where the settings say so; roles and migrations)
+EVERYTHING = (
+    "test", "workers", "servers", "api", "opencv", "analysis", "bench", "browser", "docs",
+)  # fmt: skip
 LOCKS = {
     "core": [],
     "core-tests": groups("test"),

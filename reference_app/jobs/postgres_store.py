@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from reference_app.errors import StartupError, Unavailable
-from reference_app.jobs.instances import Instance
+from reference_app.instances import Instance
 from reference_app.jobs.model import Job, State
 from reference_app.jobs.postgres_schema import CHANNEL, MIGRATIONS, SCHEMA, SCHEMA_VERSION
 from reference_app.jobs.store import Change, Heard, PlaceLost

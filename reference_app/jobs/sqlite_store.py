@@ -21,7 +21,7 @@ import anyio.to_thread
 
 from reference_app.clock import Clock
 from reference_app.errors import StartupError
-from reference_app.jobs.instances import Instance
+from reference_app.instances import Instance
 from reference_app.jobs.model import Job, State
 from reference_app.jobs.store import Heard, PlaceLost
 

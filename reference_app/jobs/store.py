@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from reference_app.clock import Clock
-from reference_app.jobs.instances import Instance
+from reference_app.instances import Instance
 from reference_app.jobs.model import Job, State
 
 __all__ = ["Change", "Heard", "JobStore", "MemoryJobStore", "PlaceLost", "update"]

@@ -249,16 +249,17 @@ def served(
                 psutil.wait_procs(tree, 10)
 
 
-@pytest.fixture(scope="session")
+# Not for longer than a file: their memory counts as that of a service in this process.
+@pytest.fixture(scope="module")
 def postgres() -> Iterator[PostgresServer]:
-    """One PostgreSQL for all tests of this process; each makes databases of its own."""
+    """One PostgreSQL for all tests of a file; each makes databases of its own."""
     with postgres_server() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """One S3 server for all tests of this process; each takes a prefix of its own."""
+    """One S3 server for all tests of a file; each takes a prefix of its own."""
     with s3_server(tmp_path_factory.mktemp("s3")) as server:
         yield server
 

@@ -63,7 +63,8 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     words = [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3"]
     words += [f"-{name}.port={port}" for name, port in ports.items()]
     words += [f"-{name}.port.grpc={port}" for name, port in zip(ports, _free_ports(4), strict=True)]
-    words += [f"-s3.config={folder / 's3.json'}", "-volume.max=20", "-master.volumeSizeLimitMB=64"]
+    words += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={folder / 's3.json'}"]
+    words += ["-volume.max=20", "-master.volumeSizeLimitMB=64"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(words, stdout=log, stderr=log, cwd=folder)
     server = S3Server(f"http://127.0.0.1:{ports['s3']}", process)

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from reference_app.errors import StartupError
+from reference_app.instances import Instance
 from reference_app.jobs import sqlite_store
-from reference_app.jobs.instances import Instance
 from reference_app.jobs.model import Job, State
 from reference_app.jobs.sqlite_store import RESERVE_BYTES, SqliteJobStore
 from reference_app.jobs.store import JobStore, MemoryJobStore, PlaceLost, update

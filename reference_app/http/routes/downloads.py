@@ -10,7 +10,7 @@ from http import HTTPStatus
 from mimetypes import guess_type
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
@@ -33,6 +33,7 @@ RESPONSES = {
         "content": {**_WHOLE, "multipart/byteranges": {"schema": {"type": "string"}}},
     },
     304: {"description": "The client has it already."},
+    307: {"description": "Where it can be had for a while, with DOWNLOADS=redirect."},
     **problems(404, 409, 416),
 }
 _RANGE = re.compile(r"(\d{1,18})-(\d{0,18})|()-(\d{1,18})")
@@ -121,11 +122,19 @@ def _is_range(asked: str) -> bool:
     responses=RESPONSES,
 )
 async def download(job_id: str, kind: str, container: Container) -> Response:
-    """One result: `video`, `csv`, `preview` or `thumbnail`."""
+    """One result: `video`, `csv`, `preview` or `thumbnail`; itself, or where it can be had."""
     job = await _completed(container, job_id)
     if kind not in job.files:
         raise NotFound(f"A job has no '{kind}'; it has {', '.join(job.files)}.")
-    return await _open(container, job, job.files[kind], "attachment")
+    name = job.files[kind]
+    if container.settings.downloads == "redirect":
+        key = object_prefix(job.job_id, job.attempt) + name
+        link = await container.objects.link(key, container.settings.download_link_seconds)
+        if link is not None:
+            # Not to be kept: the link expires.
+            headers = {"Cache-Control": "no-store"}
+            return RedirectResponse(link, HTTPStatus.TEMPORARY_REDIRECT, headers)
+    return await _open(container, job, name, "attachment")
 
 
 @get(

@@ -23,9 +23,15 @@ NOT_READY_RETRY_SECONDS = 5
 
 
 @get(router, "/health")
-async def health() -> dict[str, str]:
-    """Alive. A full queue is no illness, so this never says 503."""
-    return {"status": "ok"}
+async def health(container: Container) -> dict[str, Any]:
+    """Alive. A full queue is no illness, so this never says 503.
+
+    Of a service on more than one machine it says how many processes did jobs when last asked.
+    """
+    if not container.settings.scaled:
+        return {"status": "ok"}
+    workers = sum(instance.works for instance in container.instances)
+    return {"status": "ok", "role": container.settings.role, "workers": workers}
 
 
 @get(router, "/ready", responses=problems(503))
@@ -46,7 +52,10 @@ async def ready(container: Container) -> dict[str, str]:
 
 @get(router, "/health/memory")
 async def memory(container: Container) -> dict[str, Any]:
-    """Memory of the process tree against the limit, jobs by state, peaks since the start."""
+    """Memory of the process tree against the limit, jobs by state, peaks since the start.
+
+    The jobs are those of the whole service, and `instances` are all its processes.
+    """
     reading = await container.guard.read()
     return {
         "status": container.guard.status(reading),
@@ -60,6 +69,7 @@ async def memory(container: Container) -> dict[str, Any]:
             "resting_bytes": container.guard.peak_resting_bytes,
         },
         "limits": _limits(container),
+        "instances": [instance.view() for instance in await container.store.instances()],
     }
 
 
@@ -74,7 +84,13 @@ async def metrics(container: Container) -> Response:
     """The same for Prometheus."""
     reading = await container.guard.read()
     jobs = await container.jobs.count()
-    page = container.metrics.page(jobs, reading, container.guard, len(container.broadcaster))
+    page = container.metrics.page(
+        jobs,
+        reading,
+        container.guard,
+        len(container.broadcaster),
+        await container.store.instances(),
+    )
     return Response(page, media_type=CONTENT_TYPE_LATEST)
 
 

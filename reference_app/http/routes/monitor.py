@@ -54,7 +54,10 @@ async def data(container: Container, since: float = 0.0) -> dict[str, Any]:
         "status": guard.status(reading),
         "memory": _memory(container, reading),
         "jobs": jobs,
-        "queue": _queue(container, jobs["pending"]),
+        "queue": _queue(container, jobs),
+        "instances": [
+            instance.view(private=True) for instance in await container.store.instances()
+        ],
         "errors": [
             {"at": iso(entry.at), "kind": entry.kind, "text": entry.text}
             for entry in container.errors.entries()
@@ -90,11 +93,11 @@ def _memory(container: ServiceContainer, reading: Reading) -> dict[str, Any]:
     }
 
 
-def _queue(container: ServiceContainer, waiting: int) -> dict[str, int]:
+def _queue(container: ServiceContainer, jobs: dict[str, int]) -> dict[str, int]:
     return {
-        "running": container.runner.running,
+        "running": jobs["processing"] if container.settings.scaled else container.runner.running,
         "slots": container.settings.max_processing,
-        "waiting": waiting,
+        "waiting": jobs["pending"],
         "capacity": container.settings.max_pending,
         "uploading": container.admission.uploading,
     }

@@ -104,6 +104,10 @@ function tell(data) {
   measured("queue", queue.waiting, queue.capacity,
     `${queue.waiting} waiting, room for ${queue.capacity}; ${queue.uploading} uploading`);
   listed(data.errors);
+  // One process is what all the rest of the page is about.
+  element("instances-shown").hidden = data.instances.length < 2;
+  filled("instances", data.instances.map((one) => [one.role, one.host, `${one.running} of ${one.slots}`,
+    mib(one.memory_bytes), mib(one.resting_bytes), mib(one.limit_bytes)]));
 }
 
 function measured(id, value, most, said) {
@@ -115,11 +119,13 @@ function measured(id, value, most, said) {
 function listed(errors) {
   element("no-errors").hidden = errors.length > 0;
   element("errors").hidden = errors.length === 0;
-  element("errors").tBodies[0].replaceChildren(...errors.map((error) => {
+  filled("errors", errors.map((error) => [clock(new Date(error.at)), error.kind, error.text]));
+}
+
+function filled(id, lines) {
+  element(id).tBodies[0].replaceChildren(...lines.map((line) => {
     const row = document.createElement("tr");
-    for (const text of [clock(new Date(error.at)), error.kind, error.text]) {
-      row.append(Object.assign(document.createElement("td"), { textContent: text }));
-    }
+    for (const text of line) row.append(Object.assign(document.createElement("td"), { textContent: text }));
     return row;
   }));
 }

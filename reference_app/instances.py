@@ -29,6 +29,7 @@ class Instance:
         """Whether it does jobs."""
         return self.role != "api"
 
-    def view(self) -> dict[str, Any]:
-        """What an operator reads about it."""
-        return asdict(self)
+    def view(self, *, private: bool = False) -> dict[str, Any]:
+        """What anybody may read about it; `private`, for an operator, also which it is."""
+        hidden = set() if private else {"owner", "host"}
+        return {name: value for name, value in asdict(self).items() if name not in hidden}
