@@ -67,7 +67,7 @@ class Cluster:
             spool.mkdir(exist_ok=True)
             (spool / RELEASE).touch()
 
-    def keys(self) -> set[str]:
+    def object_keys(self) -> set[str]:
         """The keys of all objects."""
         from reference_app.storage.s3 import S3ObjectStore
 

@@ -79,13 +79,10 @@ class PostgresServer:
         """Remove a database, whoever is still connected to it."""
         self.sql(f'DROP DATABASE "{database}" WITH (FORCE)')
 
-    def sql(self, statement: str, database: str = "postgres") -> None:
-        """Run a statement by another way than that of the service."""
-        subprocess.run(
-            [_needed("psql"), "-X", "-q", "-c", statement, self.url(database)],
-            check=True,
-            capture_output=True,
-        )
+    def sql(self, statement: str, database: str = "postgres") -> str:
+        """Run a statement by another way than that of the service; gives rows as `a|b` lines."""
+        words = [_needed("psql"), "-X", "-q", "-A", "-t", "-c", statement, self.url(database)]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
     def _answers(self) -> bool:
         words = [_needed("psql"), "-X", "-q", "-c", "SELECT 1", self.url()]
