@@ -19,7 +19,7 @@ from reference_app.jobs.journal import JobJournal
 from reference_app.jobs.model import State
 from reference_app.jobs.runner import JobRunner
 from reference_app.jobs.service import JobService
-from reference_app.jobs.store import Change
+from reference_app.jobs.store import JobChange
 from reference_app.logs import Logger, make_logger
 from reference_app.metrics import Metrics
 from reference_app.recent_errors import RecentErrors
@@ -263,14 +263,14 @@ class ServiceContainer:
         """Remember, for people, that something went wrong."""
         self.journal.failed(kind, text)
 
-    def _heard(self, change: Change | None) -> None:
+    def _heard(self, change: JobChange | None) -> None:
         """Somebody changed a record, or may have: pass it on to whom it concerns here."""
         self.runner.heard(change)
         task = asyncio.get_running_loop().create_task(self._pass_on(change))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _pass_on(self, change: Change | None) -> None:
+    async def _pass_on(self, change: JobChange | None) -> None:
         try:
             if change is None or change.status != State.PROCESSING.value:
                 # A job that waits, or a place that has become free.

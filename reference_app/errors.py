@@ -13,10 +13,10 @@ __all__ = [
     "NotFound",
     "Problem",
     "StartupError",
+    "StoreUnavailable",
     "TooLarge",
     "TooManyRequests",
     "Unauthorized",
-    "Unavailable",
     "Unreadable",
     "UploadTimeout",
     "WrongType",
@@ -152,7 +152,7 @@ class Busy(Problem):
         return {**super().headers, "Retry-After": str(self.retry_after_seconds)}
 
 
-class Unavailable(Busy):
+class StoreUnavailable(Busy):
     """Something that the service keeps its jobs in, on another machine, does not answer."""
 
     def __init__(self, detail: str, *, reason: str, cause: str = "") -> None:
@@ -161,4 +161,4 @@ class Unavailable(Busy):
         self.cause = cause
 
     def __repr__(self) -> str:
-        return f"Unavailable({self.detail!r}, {self.cause})"
+        return f"StoreUnavailable({self.detail!r}, {self.cause})"

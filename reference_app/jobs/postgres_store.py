@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from reference_app.errors import StartupError, Unavailable
+from reference_app.errors import StartupError, StoreUnavailable
 from reference_app.instances import Instance
 from reference_app.jobs.model import Job, State
 from reference_app.jobs.postgres_schema import CHANNEL, MIGRATIONS, SCHEMA, SCHEMA_VERSION
-from reference_app.jobs.store import Change, Heard, PlaceLost
+from reference_app.jobs.store import Heard, JobChange, PlaceLost
 
 __all__ = ["PostgresJobStore", "migrate"]
 
@@ -66,7 +66,7 @@ Result = TypeVar("Result")
 
 
 class PostgresJobStore:
-    """Records in a database that many processes share; what does not answer is `Unavailable`.
+    """Records in a database that many processes share; what does not answer is `StoreUnavailable`.
 
     A commit whose answer was lost counts as failed here, and may have taken effect there.
     """
@@ -406,15 +406,15 @@ async def migrate(url: str) -> tuple[int, int]:
     return before, SCHEMA_VERSION
 
 
-def _unavailable(error: BaseException) -> Unavailable:
-    return Unavailable(
+def _unavailable(error: BaseException) -> StoreUnavailable:
+    return StoreUnavailable(
         "The record of jobs cannot be reached.", reason="database", cause=repr(error)
     )
 
 
-def _change(told: Any) -> Change:
+def _change(told: Any) -> JobChange:
     job_id, status, cancelled = str(told).split(" ")
-    return Change(job_id, status, cancelled == "t")
+    return JobChange(job_id, status, cancelled == "t")
 
 
 def _row(job: Job) -> list[Any]:

@@ -17,7 +17,7 @@ import anyio
 from reference_app.jobs.journal import JobJournal
 from reference_app.jobs.model import Job, State, object_prefix
 from reference_app.jobs.queue import JobQueue
-from reference_app.jobs.store import Change, JobStore, update
+from reference_app.jobs.store import JobChange, JobStore, update
 from reference_app.logs import Logger
 from reference_app.memory.guard import MemoryGuard
 from reference_app.pipeline.errors import JobFailed
@@ -157,7 +157,7 @@ class JobRunner:
             if run.task is not None:
                 await asyncio.wait({run.task})
 
-    def heard(self, change: Change | None) -> None:
+    def heard(self, change: JobChange | None) -> None:
         """Look at the record of a run that somebody else may have ended; None is any of them."""
         for job_id, run in self._runs.items():
             told = change is not None and job_id == change.job_id

@@ -11,7 +11,7 @@ from reference_app.clock import Clock
 from reference_app.instances import Instance
 from reference_app.jobs.model import Job, State
 
-__all__ = ["Change", "Heard", "JobStore", "MemoryJobStore", "PlaceLost", "update"]
+__all__ = ["Heard", "JobChange", "JobStore", "MemoryJobStore", "PlaceLost", "update"]
 
 
 class PlaceLost(Exception):
@@ -19,7 +19,7 @@ class PlaceLost(Exception):
 
 
 @dataclass(frozen=True)
-class Change:
+class JobChange:
     """What is told of a job's record that has just changed."""
 
     job_id: str
@@ -29,7 +29,7 @@ class Change:
 
 
 #: Called with every change of a record; with None where some may have been missed.
-Heard = Callable[[Change | None], None]
+Heard = Callable[[JobChange | None], None]
 
 
 class JobStore(Protocol):
@@ -118,7 +118,7 @@ class JobStore(Protocol):
 async def update(
     store: JobStore, job_id: str, change: Callable[[Job, float], Job | None]
 ) -> Job | None:
-    """Change a record by compare-and-set; None where there is none, or `change` gives None.
+    """JobChange a record by compare-and-set; None where there is none, or `change` gives None.
 
     `change(record, now)` may be called again, with a newer record.
     """
