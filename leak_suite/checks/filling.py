@@ -38,6 +38,7 @@ def settled(
     had stopped the run is then judged.
     """
     pace = runner.seconds / max(1, runner.iterations - runner.warm_up_iterations)
+    findings = _still_growing(findings, runner, judge, on_round)
     held = emptied_at_times(findings)
     leaks = [f for f in findings if f.metric in held]
     if held and _is_worth_watching(leaks, held, runner, options, pace):
@@ -50,6 +51,62 @@ def settled(
     if not any(f.cause is Cause.STOPPED_EARLY for f in findings):
         return tuple(findings)
     return _rest_judged(findings, runner, judge, on_round)
+
+
+def _still_growing(
+    findings: Sequence[Finding], runner: Runner, judge: Judge, on_round: Callable[[], None]
+) -> tuple[Finding, ...]:
+    """The findings; judged anew where growth had stopped by the time that it was traced.
+
+    A container that got full just before the trace does not get longer in it: its bound is not
+    seen, but the readings after the trace no longer rise.
+    """
+    doubtful = [
+        f
+        for f in findings
+        if f.outcome is Outcome.GROWING
+        and f.cause is Cause.LEAK
+        and _is_live(f.metric)
+        and not f.containers
+    ]
+    if not doubtful:
+        return tuple(findings)
+    judged = runner.iterations - runner.warm_up_iterations
+    most = max(1, round(thresholds.STILL_GROWING_SHARE * judged))
+    before = {(one.metric, one.process): len(one.samples) for one in runner.series}
+    since = runner.iterations
+    while runner.stop is None and runner.iterations < since + most:
+        # The first of them starts where tracing has left the subject.
+        runner.advance(max(1, most // 2))
+        on_round()
+    later = {
+        (one.metric, one.process): one.samples[before.get((one.metric, one.process), 0) :]
+        for one in runner.series
+    }
+    if all(
+        _rose(finding, later.get((finding.metric, finding.process), ())) for finding in doubtful
+    ):
+        return tuple(findings)
+    verdict = judge(runner.stop is not None, frozenset())
+    while not verdict.done:
+        runner.advance(verdict.more_iterations)
+        on_round()
+        verdict = judge(runner.stop is not None, frozenset())
+    # What grows still keeps the lines that the trace found.
+    traced = {(f.metric, f.process): f for f in findings if f.outcome is Outcome.GROWING}
+    return tuple(
+        traced.get((f.metric, f.process), f) if f.outcome is Outcome.GROWING else f
+        for f in verdict.findings
+    )
+
+
+def _rose(finding: Finding, samples: Sequence[tuple[int, float | None]]) -> bool:
+    """Whether the readings rise at a good part of the finding's rate, or are too few to say."""
+    known = [(n, value) for n, value in samples if value is not None]
+    if len(known) < thresholds.STILL_GROWING_READINGS or known[-1][0] == known[0][0]:
+        return True
+    pace = (known[-1][1] - known[0][1]) / (known[-1][0] - known[0][0])
+    return pace >= thresholds.STILL_GROWING_PACE * (finding.rate or 0.0)
 
 
 def _is_worth_watching(

@@ -188,6 +188,9 @@ FILLING_ALLOWANCE = 512.0 * MIB
 by default. An option, `filling_allowance`."""
 EMPTIED_SHARE = 0.5
 """A container was emptied if this share of all growth was given back."""
+STILL_GROWING_SHARE, STILL_GROWING_PACE, STILL_GROWING_READINGS = 0.1, 0.25, 2
+"""After a trace that found no container, the run goes on for this share of its iterations: less
+than this part of the rate between at least so many readings means that growth had stopped."""
 READINGS_A_TOOTH = 16
 """So often a container is read until it must have been emptied."""
 EMPTIED_LATE = 1.25

@@ -6,12 +6,15 @@ import collections
 import functools
 import queue
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from leak_suite.checks import check
+from leak_suite.checks.filling import settled
 from leak_suite.clauses import ClauseKind
 from leak_suite.options import Options
 from leak_suite.result import (
@@ -28,6 +31,7 @@ from leak_suite.subject import CallableSpec
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.units import MIB
 from leak_suite.verdict.filling import emptied_at_times, fell, judged_filling
+from leak_suite.verdict.reconcile import Verdict
 
 Bounds = agent_module("tracing.bounds").Bounds
 
@@ -270,6 +274,56 @@ def test_an_unbounded_cache_has_no_bound() -> None:
     squared(3)
     table = next(one for one in __import__("gc").get_referents(squared) if type(one) is dict)
     assert bound_of(table) == (None, "")
+
+
+# -- growth that stops before it is traced
+
+
+class Readings:
+    """A runner with made-up readings of blocks: a thousand iterations are done."""
+
+    def __init__(self, value: Callable[[int], float]) -> None:
+        self._value = value
+        self.iterations, self.warm_up_iterations, self.stop = 0, 0, None
+        self.series = (Series("blocks", "blocks"),)
+        while self.iterations < 1_000:
+            self.advance()
+
+    @property
+    def seconds(self) -> float:
+        return 0.001 * self.iterations
+
+    def advance(self, more: int | None = None) -> None:
+        self.iterations += min(more or 100, 100)
+        sample = (self.iterations, self._value(self.iterations))
+        known = self.series[0]
+        self.series = (replace(known, samples=(*known.samples, sample)),)
+
+
+def settled_after(value: Callable[[int], float], *later: Finding) -> tuple[Finding, Finding]:
+    """(the finding of growth by four blocks, what it is after the trace)"""
+    found = growing(metric="blocks", rate=4.0)
+    verdict = Verdict(later, Outcome.STABLE, done=True)
+    runner: Any = Readings(value)
+    (after,) = settled([found], runner, Options(), lambda *_: verdict, lambda: None)
+    return found, after
+
+
+def test_growth_that_had_stopped_by_the_time_of_its_trace_is_judged_anew() -> None:
+    still = Finding("blocks", "blocks", Outcome.STABLE)
+    _, after = settled_after(lambda n: 4.0 * min(n, 1_000), still)
+    assert after == still
+
+
+def test_growth_that_goes_on_after_its_trace_needs_no_other_verdict() -> None:
+    found, after = settled_after(lambda n: 4.0 * n)
+    assert after == found
+
+
+def test_growth_that_is_seen_again_keeps_the_lines_that_were_traced() -> None:
+    again = growing(metric="blocks", rate=3.0, sites=())
+    found, after = settled_after(lambda n: 4.0 * min(n, 1_000), again)
+    assert after == found
 
 
 # -- whole runs
