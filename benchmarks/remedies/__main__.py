@@ -51,11 +51,7 @@ PLANTED: Sequence[Planted] = (
 
 def main(words: Sequence[str] | None = None) -> int:
     """0 if each program got its word and its remedy each time, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks remedies", description=__doc__)
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--only", choices=[one.name for one in PLANTED])
-    parser.add_argument("--max-seconds", default="30", help="of the verdict of each")
-    arguments = parser.parse_args(words)
+    arguments = _parser().parse_args(words)
     right = True
     print(f"{'program':<12} {'word':<26} {'remedy':<22} growth")
     for planted in PLANTED:
@@ -79,6 +75,14 @@ def main(words: Sequence[str] | None = None) -> int:
         if others or None in found:
             print(f"  also called: {', '.join(sorted(others)) or 'not explained'}", flush=True)
     return 0 if right else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks remedies", description=__doc__)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--only", choices=[one.name for one in PLANTED])
+    parser.add_argument("--max-seconds", default="30", help="of the verdict of each")
+    return parser
 
 
 def _remedy_text(found: Explanation) -> str:

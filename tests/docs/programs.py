@@ -12,6 +12,7 @@ from benchmarks.catalogue import command as catalogue
 from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence.studies import STUDIES
 from benchmarks.leakbench import command as leakbench
+from benchmarks.remedies import __main__ as remedies
 from fixtures.defects import __main__ as defects
 from leak_suite.cli.parser import parse
 from load import run as load
@@ -66,6 +67,7 @@ _MODULES: dict[str, Callable[[Sequence[str]], object]] = {
     "benchmarks.catalogue": lambda words: catalogue._parser().parse_args(words),
     "benchmarks.leakbench": lambda words: leakbench._parser().parse_args(words),
     "benchmarks.evidence": _evidence,
+    "benchmarks.remedies": lambda words: remedies._parser().parse_args(words),
     "benchmarks": lambda words: understood(["python", "-m", BENCHMARKS[words[0]][0], *words[1:]]),
     "gate.soak": _soak,
     "uvicorn": lambda _: None,
