@@ -24,6 +24,8 @@ __all__ = ["HIGH_FD", "OWN_FDS", "VARIABLE", "Resident", "enter", "in_this_proce
 
 VARIABLE = "LEAK_SUITE_AGENT"
 """`NAME TOKEN`: the abstract Unix socket that the host listens on, and what proves us to it."""
+COLLECTOR = "LEAK_SUITE_COLLECTOR"
+"""How the collector of each process is to be set; absent where it is to be left alone."""
 HIGH_FD = 200
 """Our descriptors are moved above this number where they can: programs count on low ones."""
 OWN_FDS = 3
@@ -292,6 +294,8 @@ def join() -> None:
     address, _, token = os.environ[VARIABLE].partition(" ")
     if _is_helper():
         return
+    if COLLECTOR in os.environ:
+        _set_collector(os.environ[COLLECTOR])
     resident = Resident(address, token)
     _found.append(resident)
     resident.follower = follow_forks(resident)
@@ -308,6 +312,17 @@ def enter(address: str, token: str) -> None:
         return
     _found.append(resident)
     resident.follower = follow_forks(resident)
+
+
+def _set_collector(wish: str) -> None:
+    """What a trial of a remedy wants: "freeze" before each fork, or thresholds like "700,10,10"."""
+    import gc
+
+    if wish == "freeze":
+        os.register_at_fork(before=gc.freeze)
+        os.register_at_fork(before=gc.collect)  # the last that is registered runs first
+    else:
+        gc.set_threshold(*(int(word) for word in wish.split(",")))
 
 
 def in_this_process() -> Resident | None:

@@ -22,12 +22,16 @@ _LATEST = 4.0
 
 @dataclass(frozen=True)
 class Observation:
-    """The readings, the group that was read, and what could not be; `error` ended it early."""
+    """The readings, the group that was read, and what could not be; `error` ended it early.
+
+    `foreign_allocator`: a process allocates by another library than the C library.
+    """
 
     readings: tuple[MemoryReading, ...]
     group: GroupInfo
     notes: tuple[str, ...] = ()
     error: str = ""
+    foreign_allocator: bool = False
 
 
 def observe(
@@ -80,7 +84,7 @@ def _observed(
         if readings[-1].total - readings[0].total > max_growth:
             break
     notes: Iterable[str] = sorted(reader.notes)
-    return Observation(tuple(readings), group.info, tuple(notes), error)
+    return Observation(tuple(readings), group.info, tuple(notes), error, reader.foreign_allocator)
 
 
 def _reading(
@@ -89,8 +93,9 @@ def _reading(
     processes = subject.composition()
     if not processes:
         raise SubjectError("none of the subject's processes can be looked at")
-    parts, copies, arenas = reader.read(processes)
+    parts, copies, arenas, peak = reader.read(processes)
     of_group = group.parts()
     # Shared memory that is mapped is charged to the group too: the larger figure holds both.
     shared = max(parts.get("shared", 0.0), of_group.pop("shared", 0.0))
-    return MemoryReading(done, spent, {**parts, "shared": shared, **of_group}, copies, arenas)
+    parts = {**parts, "shared": shared, **of_group}
+    return MemoryReading(done, spent, parts, copies, arenas, peak)

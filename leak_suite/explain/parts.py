@@ -32,14 +32,18 @@ class PartsReader:
         self._inherited: dict[int, Inherited] = {}
         self._first: dict[int, Mapping[str, int | None]] = {}
         self.notes: set[str] = set()
+        self.foreign_allocator = False
 
     def read(
         self, processes: Mapping[int, ProcessComposition]
-    ) -> tuple[dict[str, float], dict[str, float], int]:
-        """(bytes by part, copied bytes by process, arenas of the C library) of all `processes`."""
+    ) -> tuple[dict[str, float], dict[str, float], int, float]:
+        """Of all `processes`: (bytes by part, copied bytes by process, arenas, highest resident).
+
+        The last adds up the highest resident memory that each of them had.
+        """
         total: Counter[str] = Counter()
         copies: dict[str, float] = {}
-        arenas = 0
+        arenas, peak = 0, 0.0
         for pid, process in processes.items():
             parts = self._parts(pid, process, forked=self._is_forked(process, processes))
             for name, value in parts.items():
@@ -47,7 +51,8 @@ class PartsReader:
             if "copies" in parts:
                 copies[f"{process.group} (pid {pid})"] = parts["copies"]
             arenas += process.inside.get("arenas") or 0
-        return dict(total), copies, arenas
+            peak += proc_bytes(_text(self._proc / str(pid) / "status"), "VmHWM") or 0.0
+        return dict(total), copies, arenas, peak
 
     def _is_forked(
         self, process: ProcessComposition, processes: Mapping[int, ProcessComposition]
@@ -66,6 +71,7 @@ class PartsReader:
         if not process.inside:
             self.notes.add(f"{process.group}: no agent, so its allocators are not told apart")
         elif process.inside.get("malloc_used") is None:
+            self.foreign_allocator = True
             self.notes.add(
                 f"{process.group}: not the C library's malloc, so its memory is not told apart"
             )

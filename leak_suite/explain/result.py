@@ -19,6 +19,7 @@ __all__ = [
     "Explanation",
     "GroupInfo",
     "MemoryReading",
+    "RemedyTrial",
     "Word",
     "is_explanation_data",
 ]
@@ -58,7 +59,8 @@ class MemoryReading:
     """One reading after so many `iterations` and `seconds` of work, in bytes by part.
 
     A part that cannot be read is missing. `copies` are the copied bytes of each forked process by
-    its label. `arenas` are those of the C library in all processes.
+    its label. `arenas` are those of the C library in all processes. `peak` adds up the highest
+    resident memory that each process had by then.
     """
 
     iterations: int
@@ -66,6 +68,13 @@ class MemoryReading:
     parts: Mapping[str, float]
     copies: Mapping[str, float] = field(default_factory=dict)
     arenas: int = 0
+    peak: float = 0.0
+
+    @property
+    def of_processes(self) -> float:
+        """What the processes hold themselves, in bytes."""
+        group = ("page_cache", "kernel")
+        return sum(value for name, value in self.parts.items() if name not in group)
 
     @property
     def total(self) -> float:
@@ -87,12 +96,34 @@ class GroupInfo:
 
 
 @dataclass(frozen=True)
+class RemedyTrial:
+    """The workload under one remedy, or under none: bytes that the processes hold.
+
+    `growth` is from before the first iteration to the end, `late_growth` that of the second half
+    and `slope` the same per iteration. `per_second` counts iterations. `not_tried` and `failed`
+    say why there are no figures.
+    """
+
+    name: str
+    growth: float | None = None
+    slope: float | None = None
+    late_growth: float | None = None
+    level: float | None = None
+    peak: float | None = None
+    per_second: float | None = None
+    works: bool = False
+    not_tried: str = ""
+    failed: str = ""
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What one subject's memory is made of while its workload is repeated.
 
     `verdict` is the headline of the run that judged it, and `line` the first place that it named.
     `remedy` says what helps, and `remedy_lines` are to be copied. `notes` say what could not be
-    read. The first reading was taken before the first iteration.
+    read. The first reading was taken before the first iteration. `trials` are of remedies, where
+    they were tried, and `best` the name of the one to take.
     """
 
     subject: str
@@ -107,6 +138,8 @@ class Explanation:
     group: GroupInfo = GroupInfo()
     notes: tuple[str, ...] = ()
     over_budget: bool = False
+    trials: tuple[RemedyTrial, ...] = ()
+    best: str = ""
     command: tuple[str, ...] = ()
 
     @property
@@ -153,6 +186,7 @@ class Explanation:
                     "word": Word(data["word"]),
                     "readings": tuple(MemoryReading(**one) for one in data["readings"]),
                     "group": GroupInfo(**data["group"]),
+                    "trials": tuple(RemedyTrial(**one) for one in data["trials"]),
                     **{name: tuple(data[name]) for name in ("remedy_lines", "notes", "command")},
                 }
             )

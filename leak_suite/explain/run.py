@@ -10,7 +10,8 @@ from leak_suite.environment import environment
 from leak_suite.errors import ConfigurationError
 from leak_suite.explain.advice import remedy
 from leak_suite.explain.observe import observe
-from leak_suite.explain.result import Explanation
+from leak_suite.explain.result import Explanation, RemedyTrial
+from leak_suite.explain.trials import best_of, try_remedies
 from leak_suite.explain.word import answer
 from leak_suite.options import Options
 from leak_suite.result import Cause, Finding, Outcome, RunResult
@@ -26,9 +27,15 @@ _MOST_GROWTH = 256.0 * MIB
 
 
 def explain(
-    spec: Spec, options: Options, *, on_progress: Callable[[object], None] = lambda _: None
+    spec: Spec,
+    options: Options,
+    *,
+    with_trials: bool = False,
+    on_progress: Callable[[object], None] = lambda _: None,
 ) -> Explanation:
     """What the memory of the subject of `spec` is made of, which part grows, and what helps.
+
+    `with_trials` tries the remedies too, each in a fresh subject.
 
     Raises:
         ConfigurationError: nothing of the subject but a number can be seen.
@@ -36,6 +43,10 @@ def explain(
     """
     if isinstance(spec, UrlSpec):
         raise ConfigurationError("a URL shows numbers only: explain needs the process itself")
+    if with_trials and isinstance(spec, PidSpec):
+        raise ConfigurationError(
+            "--try-remedies starts the program anew under each: give the command after --"
+        )
     seconds = min(_MOST_SECONDS, max(_LEAST_SECONDS, _SHARE * options.max_seconds))
     verdict = check(spec, options, on_progress=on_progress)
     seen = observe(
@@ -47,6 +58,13 @@ def explain(
         on_progress=on_progress,
     )
     found = answer(verdict, seen.readings)
+    trials: tuple[RemedyTrial, ...] = ()
+    if with_trials:
+        python = str(verdict.environment.get("python", ""))
+        trials = try_remedies(
+            spec, seen, seconds, python, max_growth=_MOST_GROWTH, on_progress=on_progress
+        )
+    best = best_of(trials)
     line = _line(verdict)
     helps, lines = remedy(found, line)
     notes = [*seen.notes, *([seen.error] if seen.error else [])]
@@ -70,6 +88,8 @@ def explain(
         group=seen.group,
         notes=tuple(notes),
         over_budget=verdict.outcome is Outcome.OVER_BUDGET,
+        trials=trials,
+        best="" if best is None else best.name,
     )
 
 

@@ -18,6 +18,9 @@ _GROUPS: Mapping[Word, tuple[str, ...]] = {
     Word.FORK_COPIES: ("copies",),
     Word.PAGE_CACHE: ("page_cache",),
 }
+_IN_USE = ("python_used", "native_used", "other_anon")
+_LITTLE = 1.0 * MIB
+"""Less growth of what is in use is no sign of a leak in the half of a short look."""
 _LEAST_GROWTH = 12.0 * MIB
 """What first use of an interpreter and of its libraries may add to any of them."""
 _MOST_OF_IT = 0.5
@@ -49,7 +52,10 @@ def answer(verdict: RunResult, readings: Sequence[MemoryReading]) -> Answer:
     first, last = readings[0], readings[-1]
     middle = readings[len(readings) // 2]
     if growing:  # resident memory alone: what of it goes on growing?
-        return _dominant(middle, last) or Answer(Word.LEAK, _said(growing[0]), _most(middle, last))
+        found = _dominant(middle, last)
+        if found is None and _growth(middle, last, _IN_USE) < _LITTLE:
+            found = _dominant(first, last)
+        return found or Answer(Word.LEAK, _said(growing[0]), _most(middle, last))
     found = _dominant(first, last) or _kept(last)
     if found is not None:
         return found

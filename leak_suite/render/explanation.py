@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from leak_suite.explain.remedies import REMEDIES, setting_lines
 from leak_suite.explain.result import PARTS, Explanation, MemoryReading
 from leak_suite.render.document import Bar, Document, Lines, Part, Picture, Table
-from leak_suite.units import format_duration, format_value
+from leak_suite.units import format_duration, format_number, format_value
 
 __all__ = ["explanation_document"]
 
@@ -22,7 +23,12 @@ def explanation_document(result: Explanation) -> Document:
         parts.append(_picture(result.readings))
     if copies := _copies(result.readings):
         parts.append(copies)
-    if result.remedy_lines:
+    if result.trials:
+        parts.append(_trials(result))
+    best = next((one for one in REMEDIES if one.name == result.best), None)
+    if best is not None:
+        parts += [Lines(f"{best.name}: {where}", text) for where, text in setting_lines(best)]
+    elif result.remedy_lines:
         parts.append(Lines("What helps", result.remedy_lines))
     return Document(
         subject=result.subject,
@@ -35,6 +41,8 @@ def explanation_document(result: Explanation) -> Document:
 
 
 def _sentences(result: Explanation) -> Iterator[str]:
+    if result.trials:
+        yield _tried(result)
     if result.remedy:
         yield result.remedy
     yield f"The verdict: {result.verdict}"
@@ -92,6 +100,33 @@ def _copies(readings: tuple[MemoryReading, ...]) -> Table | None:
         for process, value in readings[-1].copies.items()
     )
     return Table("Copied by each forked process", ("", "when first seen", "at the end"), rows)
+
+
+def _trials(result: Explanation) -> Table:
+    rows = []
+    for one in result.trials:
+        if one.not_tried or one.failed:
+            why = one.not_tried or f"failed: {one.failed}"
+            rows.append((one.name, "", "", "", "", why))
+            continue
+        said = "works" if one.works else ""
+        pace = "?" if one.per_second is None else format_number(one.per_second)
+        slope = _bytes(None if one.slope is None else max(0.0, one.slope))
+        rows.append((one.name, slope, _bytes(one.level), _bytes(one.peak), pace, said))
+    head = ("", "growth an iteration", "level", "peak", "iterations a second", "")
+    return Table("Remedies that were tried", head, tuple(rows))
+
+
+def _tried(result: Explanation) -> str:
+    if not result.best:
+        return "None of the remedies that could be tried takes half of the growth away."
+    best = next(one for one in result.trials if one.name == result.best)
+    none = result.trials[0]
+    level = f"{_bytes(best.level)} instead of {_bytes(none.level)}"
+    if not best.per_second or not none.per_second:
+        return f"{result.best} works: {level} in the end."
+    pace = best.per_second / none.per_second
+    return f"{result.best} works: {level} in the end, at {pace:.0%} of the pace."
 
 
 def _bytes(value: float | None) -> str:

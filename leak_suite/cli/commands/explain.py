@@ -37,6 +37,11 @@ class ExplainCommand(Command):
 
         add_subject_flags(parser)
         add_limit_flags(parser)
+        parser.add_argument(
+            "--try-remedies",
+            action="store_true",
+            help="repeat the workload under each remedy, and say which one works",
+        )
         output = parser.add_argument_group("output")
         output.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the run file")
         output.add_argument(
@@ -62,7 +67,10 @@ class ExplainCommand(Command):
         spec = build_spec(arguments, options.python)
         with show_progress(quiet=options.quiet) as on_progress:
             result = (self._explain or explain)(
-                spec, options, on_progress=on_progress or (lambda _: None)
+                spec,
+                options,
+                with_trials=arguments.try_remedies,
+                on_progress=on_progress or (lambda _: None),
             )
         result = replace(result, command=("leak-suite", *arguments.words))
         if options.quiet:
