@@ -102,8 +102,8 @@ def _explanations(planted: Planted, arguments: argparse.Namespace) -> Iterator[E
     with tempfile.TemporaryDirectory() as folder:
         for number in range(arguments.repeat):
             path = Path(folder) / f"{number}.json"
-            own = ("--quiet", "--max-seconds", arguments.max_seconds, "-o", str(path))
-            own += ("--try-remedies",) if arguments.tried else ()
+            own = ["--quiet", "--max-seconds", arguments.max_seconds, "-o", str(path)]
+            own += ["--try-remedies"] if arguments.tried else []
             command = (sys.executable, "-m", "leak_suite", "explain", *own, *planted.words)
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode == 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from leak_suite.errors import LeakSuiteError
 from leak_suite.explain.observe import Observation, observe
@@ -11,7 +12,7 @@ from leak_suite.explain.result import MemoryReading, RemedyTrial
 from leak_suite.subject import Extras, Spec
 from leak_suite.units import MIB
 
-__all__ = ["best_of", "try_remedies"]
+__all__ = ["best_of", "judge_trial", "try_remedies"]
 
 NONE = "none"
 _OWN_ALLOCATOR = "the subject did not take it up"
@@ -40,8 +41,7 @@ def try_remedies(
     `python` is the version that the subject runs on.
     """
     forks = any(reading.copies for reading in base.readings)
-    none = _trial(NONE, base.readings)
-    trials = [none]
+    trials = [_trial(NONE, base.readings)]
     for remedy in remedies:
         why = remedy.unavailable(python, forks=forks)
         if why:
@@ -54,17 +54,18 @@ def try_remedies(
         except LeakSuiteError as error:
             trials.append(RemedyTrial(remedy.name, failed=_first_line(error)))
             continue
-        trials.append(_judged(remedy, seen, base, none))
+        trials.append(judge_trial(remedy, seen, base))
     return tuple(trials)
 
 
-def _judged(remedy: Remedy, seen: Observation, base: Observation, none: RemedyTrial) -> RemedyTrial:
+def judge_trial(remedy: Remedy, seen: Observation, base: Observation) -> RemedyTrial:
+    """What was seen under the remedy, and whether it works, against what was seen under none."""
     if seen.error and not base.error:
         return RemedyTrial(remedy.name, failed=seen.error)
     if remedy.preload is not None and not seen.foreign_allocator:
         return RemedyTrial(remedy.name, failed=_OWN_ALLOCATOR)
-    trial = _trial(remedy.name, seen.readings)
-    return trial if not _works(trial, none) else RemedyTrial(**{**vars(trial), "works": True})
+    trial, none = _trial(remedy.name, seen.readings), _trial(NONE, base.readings)
+    return replace(trial, works=_works(trial, none))
 
 
 def _trial(name: str, readings: Sequence[MemoryReading]) -> RemedyTrial:

@@ -129,7 +129,7 @@ NOT_RUN: Mapping[str, str] = {
     "python -m benchmarks catalogue workers": "takes an hour; tests/benchmarks runs one twin",
     "python -m benchmarks catalogue --verify": "takes ten minutes; tests/benchmarks proves a case",
     "python -m benchmarks evidence soak failing-calls": _LONG,
-    "python -m benchmarks remedies": "takes ten minutes; tests/leak_suite looks at each program",
+    "python -m benchmarks remedies --tried": "takes half an hour; tests/leak_suite looks at each",
     **{
         f"leak-suite run {begins}": "run by tests/examples/test_front_doors.py, twins and all"
         for begins in (

@@ -178,7 +178,7 @@ def test_copies_that_the_kernel_does_not_tell_of_are_said_and_not_zero(tmp_path:
         (tmp_path / pid / "status").write_text("RssAnon:\t 100 kB\nRssFile:\t 8 kB\n")
     forked = ProcessComposition("forked from app.py", 6, {"python_used": 5, "malloc_used": 5})
     parent = ProcessComposition("main process", 1, {})
-    parts, copies, _ = reader.read({6: parent, 7: forked})
+    parts, copies, *_ = reader.read({6: parent, 7: forked})
     assert copies == {}
     assert "copies" not in parts
     assert "forked from app.py: the kernel does not tell which pages were copied" in reader.notes
