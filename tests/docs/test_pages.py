@@ -68,7 +68,9 @@ def test_every_file_of_ours_that_a_sentence_names_exists() -> None:
     ours = [(page, word) for page, word in named if word.partition("/")[0] in folders]
     assert len(ours) > 20
     made = ("reports/out",)
-    lost = [one for one in ours if not (ROOT / one[1]).exists() and not one[1].startswith(made)]
+    # `NEW.py` is a file to be written; its folder is there.
+    places = [(page, word.removesuffix("NEW.py")) for page, word in ours]
+    lost = [one for one in places if not (ROOT / one[1]).exists() and not one[1].startswith(made)]
     assert lost == []
 
 
