@@ -214,14 +214,14 @@ def _without_growth(result: RunResult, known: Advice) -> Advice:
             "advise from"
         )
     headroom = known.limit - (known.base or 0.0) - known.transient
-    unseen = [
+    unknown = [
         f.detectable_rate
         for f in result.findings
         if f.metric in (*_RESIDENT, "heap") and f.detectable_rate
     ]
     reason = "no memory of this run grows, so no worker needs to be recycled"
-    if unseen:
-        rate = min(unseen)
+    if unknown:
+        rate = min(unknown)
         count = format_value(float(int(headroom / rate)), "")
         reason += (
             f"; growth below {format_rate(rate, 'bytes')}, which it would not have seen, takes "

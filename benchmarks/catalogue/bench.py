@@ -60,7 +60,7 @@ def run_twin(
                 left=tuple(used["left"]),
                 note=ended.stopped,
             )
-            if not judged.right or judged.left or (judged.leaks and not judged.line_named):
+            if not judged.as_expected or judged.left or (judged.leaks and not judged.line_named):
                 _keep(judged, ended, report, keep)
             return judged
     except NoRedisError as error:

@@ -114,7 +114,7 @@ def _run(wanted: Sequence[tuple[str, Case]], options: argparse.Namespace, consol
                     _report(runs, options)
     for catalogue, its in runs.items():
         console.print(f"\n{catalogue}\n{markdown(_SCORES, score(its).rows())}", markup=False)
-    return 0 if all(run.right for its in runs.values() for run in its) else 1
+    return 0 if all(run.as_expected for its in runs.values() for run in its) else 1
 
 
 _SCORES = ("", "runs", "95%")
@@ -136,7 +136,7 @@ def _row(run: TwinRun) -> tuple[str, ...]:
     return (
         run.case,
         run.twin,
-        run.outcome if run.right else f"{run.outcome} ✗",
+        run.outcome if run.as_expected else f"{run.outcome} ✗",
         " ".join(run.metrics),
         " ".join(dict.fromkeys(run.first_sites)),
         line,

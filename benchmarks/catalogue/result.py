@@ -63,7 +63,7 @@ class TwinRun:
         return self.leaks and self.outcome == STABLE
 
     @property
-    def right(self) -> bool:
+    def as_expected(self) -> bool:
         """Whether it says of the twin what is true, and leaves nothing behind."""
         return (self.caught if self.leaks else self.outcome == STABLE) and not self.left
 

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 write(_known(options.out))
     known = _known(options.out)
     write(known)
-    right = [sum(done.right for done in known.get(study.name, ())) for study in chosen]
+    right = [sum(done.as_expected for done in known.get(study.name, ())) for study in chosen]
     complete = right == [study.repetitions for study in chosen]
     print(f"figures: {DATA.relative_to(ROOT)}; {'all' if complete else 'NOT ALL'} as claimed")
     return 0 if complete else 1
@@ -61,7 +61,7 @@ def _in_turn(studies: Sequence[Study]) -> Iterator[tuple[Study, int]]:
 def _once(study: Study, number: int, folder: Path) -> None:
     done = run_once(study, number, folder)
     (folder / _DONE).write_text(json.dumps(done.to_data(), indent=1), encoding="utf-8")
-    word = "as claimed" if done.right else f"NOT AS CLAIMED ({done.why})"
+    word = "as claimed" if done.as_expected else f"NOT AS CLAIMED ({done.why})"
     print(f"{study.name} {number + 1}/{study.repetitions}: {word}, {done.seconds} s", flush=True)
 
 

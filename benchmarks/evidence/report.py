@@ -52,8 +52,8 @@ def _entry(study: Study, done: Sequence[Done]) -> dict[str, Any]:
         "claim": study.claim,
         "wanted": study.repetitions,
         "done": len(done),
-        "as_claimed": sum(one.right for one in done),
-        "not_as_claimed": [f"{one.number}: {one.why}" for one in done if not one.right],
+        "as_claimed": sum(one.as_expected for one in done),
+        "not_as_claimed": [f"{one.number}: {one.why}" for one in done if not one.as_expected],
         "seeds": [one.seed for one in done],
         "dates": [min(one.date for one in done), max(one.date for one in done)],
         "commits": sorted({one.commit for one in done}),
@@ -65,10 +65,10 @@ def _entry(study: Study, done: Sequence[Done]) -> dict[str, Any]:
 
 def _figures(done: Sequence[Done]) -> dict[str, dict[str, float]]:
     """Least, median and most of every figure, over the runs that spoke for the claim."""
-    names = list(dict.fromkeys(name for one in done if one.right for name in one.figures))
+    names = list(dict.fromkeys(name for one in done if one.as_expected for name in one.figures))
     found: dict[str, dict[str, float]] = {}
     for name in names:
-        values = [one.figures[name] for one in done if one.right and name in one.figures]
+        values = [one.figures[name] for one in done if one.as_expected and name in one.figures]
         found[name] = {
             "least": _rounded(min(values)),
             "median": _rounded(statistics.median(values)),

@@ -54,7 +54,7 @@ class Done:
     why: str = ""
 
     @property
-    def right(self) -> bool:
+    def as_expected(self) -> bool:
         """Whether it speaks for the claim."""
         return not self.why
 

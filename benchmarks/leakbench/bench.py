@@ -118,7 +118,7 @@ class Bench:
     def _keep(self, finished: ScoredRun, report: Path, output: str) -> None:
         """Of what went wrong, and of wrong lines, the evidence is kept."""
         if (
-            finished.right
+            finished.as_expected
             and finished.right_metric is not False
             and finished.right_site
             in (

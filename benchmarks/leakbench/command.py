@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = _with_progress(bench, plan, console, quiet=options.quiet)
     _present(runs, options)
     gate = [run for run in runs if run.tool == options.tools[0] and not run.below_bar]
-    return 0 if all(run.right for run in gate) else 1
+    return 0 if all(run.as_expected for run in gate) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,7 +115,7 @@ def _with_progress(
 
         def on_run(run: ScoredRun) -> None:
             progress.advance(task)
-            if not run.right:
+            if not run.as_expected:
                 console.print(f"{run.tool} {run.case}/{run.variant} #{run.repeat}: {run.outcome}")
 
         return bench.carry_out(plan, on_run)

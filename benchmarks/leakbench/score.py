@@ -51,7 +51,7 @@ class ScoredRun:
     repeat: int
     seed: int
     outcome: str
-    right: bool
+    as_expected: bool
     metrics: tuple[str, ...]
     right_metric: bool | None
     strict_metric: bool | None
@@ -102,7 +102,7 @@ def scored(
         repeat=repeat,
         seed=seed,
         outcome=outcome,
-        right=outcome == (GROWING if case.leaks else STABLE),
+        as_expected=outcome == (GROWING if case.leaks else STABLE),
         metrics=reading.metrics,
         right_metric=bool(grown & true) if judge_metric else None,
         strict_metric=case.surest in reading.metrics if judge_metric else None,

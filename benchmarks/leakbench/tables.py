@@ -62,7 +62,7 @@ def case_rows(runs: Sequence[ScoredRun]) -> list[tuple[str, ...]]:
 
 def _case_row(case: str, runs: Sequence[ScoredRun]) -> tuple[str, ...]:
     outcomes = Counter(run.outcome for run in runs)
-    wrong = "" if all(run.right for run in runs) else " ✗"
+    wrong = "" if all(run.as_expected for run in runs) else " ✗"
     words = ", ".join(f"{outcome} {count}" for outcome, count in outcomes.most_common())
     metrics = Counter(metric for run in runs for metric in run.metrics)
     judged = [run.right_metric for run in runs if run.right_metric is not None]

@@ -25,7 +25,7 @@ def answer(session: Session, words: list[str], alive: Callable[[], bool]) -> dic
         if command == "read":
             return session.read()
         if command == "quick_sample":
-            return {"quick_sample": session.meter.quick_sample()}
+            return {"quick_sample": session.reader.quick_sample()}
         if command == "peak":
             return {"peak": session.peak()}
         if command == "describe":

@@ -35,7 +35,7 @@ def serve(application: Any, port: int, wire: Wire, session: Session, about: dict
     config = uvicorn.Config(
         application, log_level="warning", access_log=False, lifespan="auto", timeout_keep_alive=3600
     )
-    session.meter.max_wait = 0.5
+    session.reader.max_wait = 0.5
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: Any = None) -> None:
@@ -48,8 +48,8 @@ def serve(application: Any, port: int, wire: Wire, session: Session, about: dict
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        session.meter.tasks.loops.append(loop)
-        session.meter.spin = lambda: _turn(loop)
+        session.reader.tasks.loops.append(loop)
+        session.reader.spin = lambda: _turn(loop)
         await server.serve(sockets=[listener])
 
     if not hasattr(config, "get_loop_factory"):  # before uvicorn 0.36

@@ -20,11 +20,11 @@ _MOST = 200
 _COUNTED = 200_000  # objects that can be looked at in some hundredths of a second
 
 
-def _fds(meter: MetricReader) -> list[Any]:
-    return meter.proc.open_files()[:1000]
+def _fds(reader: MetricReader) -> list[Any]:
+    return reader.proc.open_files()[:1000]
 
 
-def _threads(meter: MetricReader) -> list[Any]:
+def _threads(reader: MetricReader) -> list[Any]:
     threading = sys.modules.get("threading")
     known = {}
     if threading is not None:
@@ -32,7 +32,7 @@ def _threads(meter: MetricReader) -> list[Any]:
             known[thread.native_id] = thread
     frames = sys._current_frames()
     return [
-        (tid, name, *_thread(known.get(tid), frames)) for tid, name in meter.proc.thread_names()
+        (tid, name, *_thread(known.get(tid), frames)) for tid, name in reader.proc.thread_names()
     ][:_MOST]
 
 
@@ -47,9 +47,9 @@ def _thread(thread: Any, frames: Any) -> tuple[str, str, str]:
     return (thread.name, target, now)
 
 
-def _gc_objects(meter: MetricReader) -> list[Any]:
+def _gc_objects(reader: MetricReader) -> list[Any]:
     """How many of each type, most frequent first; estimated where there are very many objects."""
-    meter.thaw()
+    reader.thaw()
     counts: dict[type, int] = {}
     with Undisturbed():
         objects = gc.get_objects()
@@ -62,13 +62,13 @@ def _gc_objects(meter: MetricReader) -> list[Any]:
     return sorted(rows, key=lambda row: -row[1])[:_MOST]
 
 
-def _tasks(meter: MetricReader) -> list[Any]:
-    return meter.tasks.describe()
+def _tasks(reader: MetricReader) -> list[Any]:
+    return reader.tasks.describe()
 
 
-def _lru_caches(meter: MetricReader) -> list[Any]:
+def _lru_caches(reader: MetricReader) -> list[Any]:
     """(function, file:line, entries, most entries or None) of each functools cache."""
-    meter.thaw()
+    reader.thaw()
     found: list[Any] = []
     functools = sys.modules.get("functools")
     if functools is None:
@@ -84,13 +84,13 @@ def _lru_caches(meter: MetricReader) -> list[Any]:
     return found[:_MOST]
 
 
-def _temp_files(meter: MetricReader) -> list[Any]:
-    return sorted(meter.temp_names())[:1000]
+def _temp_files(reader: MetricReader) -> list[Any]:
+    return sorted(reader.temp_names())[:1000]
 
 
-def _children(meter: MetricReader) -> list[Any]:
+def _children(reader: MetricReader) -> list[Any]:
     found: list[Any] = []
-    for pid in meter.proc.child_pids() or []:
+    for pid in reader.proc.child_pids() or []:
         try:
             with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
                 text = file.read()
@@ -105,8 +105,8 @@ def _garbage(_: MetricReader) -> list[Any]:
     return [repr(type(item)) for item in gc.garbage[:_MOST]]
 
 
-def _tracked(meter: MetricReader) -> list[Any]:
-    return [row for tracked in meter.tracked for row in tracked.describe()]
+def _tracked(reader: MetricReader) -> list[Any]:
+    return [row for tracked in reader.tracked for row in tracked.describe()]
 
 
 def _modules(_: MetricReader) -> list[Any]:
@@ -129,7 +129,7 @@ DETAILS: dict[str, Callable[[MetricReader], list[Any]]] = {
 }
 
 
-def describe(meter: MetricReader, kind: str) -> list[Any]:
+def describe(reader: MetricReader, kind: str) -> list[Any]:
     """The rows behind `kind`; an empty list for what has none."""
     rows = DETAILS.get(kind.partition(":")[0])
-    return [] if rows is None else rows(meter)
+    return [] if rows is None else rows(reader)

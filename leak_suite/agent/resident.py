@@ -226,7 +226,7 @@ class Resident:
 
             self.session = Session("", own_fds=OWN_FDS, own_threads=1)
             if self._inherits_frozen:
-                self.session.meter.adopt_frozen()
+                self.session.reader.adopt_frozen()
         if words[0] == "prewarm":
             # Until what reading itself keeps is there: its caches, the bins of the C library.
             for _ in range(PREWARM_READS):
@@ -234,7 +234,7 @@ class Resident:
             return {"read": PREWARM_READS}
         if words[0] == "self_check":
             checks = self.session.self_check(memory_only=True)
-            about = {**self.session.about(), "blind": dict(self.session.meter.blind)}
+            about = {**self.session.about(), "blind": dict(self.session.reader.blind)}
             return {"self_check": checks, **about}
         if words[0] == "stop":
             if self.on_stop is not None:
@@ -277,7 +277,7 @@ class Resident:
         self._running = None
         session, self.session = self.session, None
         if session is not None:
-            self._inherits_frozen = bool(session.meter.frozen)
+            self._inherits_frozen = bool(session.reader.frozen)
             session.forget()
         self.main_thread = _thread.get_ident()
         self._forked = True

@@ -22,36 +22,36 @@ _KIB, _MIB = 1024, 1 << 20
 
 
 def check_probes(
-    meter: MetricReader, temp_dir: str, *, memory_only: bool = False
+    reader: MetricReader, temp_dir: str, *, memory_only: bool = False
 ) -> dict[str, Check]:
-    """{metric: (shown, seen, None or why it is blind)}; the meter is given the blind ones.
+    """{metric: (shown, seen, None or why it is blind)}; the reader is given the blind ones.
 
     Nothing is imported for it. A check that cannot be made here (no program to start, no temporary
     folder) leaves its metric out: neither proved nor blind. `memory_only` is for a process that
     somebody else's program runs in: it need not see a thread or a child come and go.
     """
     results: dict[str, Check] = {}
-    for metrics, amount, show in _checks(meter, temp_dir)[: 4 if memory_only else None]:
-        meter.settle()
-        before = meter.read()
+    for metrics, amount, show in _checks(reader, temp_dir)[: 4 if memory_only else None]:
+        reader.settle()
+        before = reader.read()
         take_back = show()
         if take_back is None:
             continue
-        after = _read_when(meter, before, metrics, amount)
+        after = _read_when(reader, before, metrics, amount)
         take_back()
         for metric in metrics:
             results[metric] = _judged(before[metric], after[metric], amount)
     if not memory_only:
-        _check_peak(meter, results)
+        _check_peak(reader, results)
     for metric, (_, _, reason) in results.items():
         if reason:
-            meter.blind[metric] = reason
-    meter.settle()
+            reader.blind[metric] = reason
+    reader.settle()
     return results
 
 
 def _checks(
-    meter: MetricReader, temp_dir: str
+    reader: MetricReader, temp_dir: str
 ) -> tuple[tuple[Sequence[str], int, Callable[[], Callable[[], Any] | None]], ...]:
     """(metrics, amount, how to show it: returns how to take it back, or None if it cannot be)."""
     return (
@@ -60,19 +60,19 @@ def _checks(
         (("rss", "rss_anon"), 4 * _MIB, lambda: _hold([bytearray(4 * _MIB)])),
         (("garbage",), 1, _garbage),
         (("fds",), 1, _descriptor),
-        (("threads", "python_threads"), 1, lambda: _thread(meter)),
+        (("threads", "python_threads"), 1, lambda: _thread(reader)),
         (("children",), 1, _child),
         (("temp_files", "temp_bytes"), 1, lambda: _temp_file(temp_dir)),
     )
 
 
 def _read_when(
-    meter: MetricReader, before: dict[str, float | None], metrics: Sequence[str], amount: int
+    reader: MetricReader, before: dict[str, float | None], metrics: Sequence[str], amount: int
 ) -> dict[str, float | None]:
     """Read, again for a moment while it is not seen: a thread or child takes time to show."""
     tries = 500 if metrics[0] in ("threads", "children") else 2
     for _ in range(tries):
-        after = meter.read()
+        after = reader.read()
         if all(_judged(before[metric], after[metric], amount)[2] is None for metric in metrics):
             break
         time.sleep(0.001)
@@ -88,15 +88,15 @@ def _judged(before: float | None, after: float | None, amount: int) -> Check:
     return (amount, seen, reason)
 
 
-def _check_peak(meter: MetricReader, results: dict[str, Check]) -> None:
-    meter.settle()  # pages that are still resident from before would not show
-    if not meter.proc.reset_peak():
+def _check_peak(reader: MetricReader, results: dict[str, Check]) -> None:
+    reader.settle()  # pages that are still resident from before would not show
+    if not reader.proc.reset_peak():
         results["peak"] = (4 * _MIB, None, "the high-water mark cannot be reset here")
         return
-    before = meter.proc.memory()[2]
+    before = reader.proc.memory()[2]
     block = bytearray(4 * _MIB)
     del block
-    results["peak"] = _judged(before, meter.proc.memory()[2], 4 * _MIB)
+    results["peak"] = _judged(before, reader.proc.memory()[2], 4 * _MIB)
 
 
 def _hold(things: list[Any]) -> Callable[[], Any]:
@@ -114,17 +114,17 @@ def _descriptor() -> Callable[[], Any]:
     return lambda: os.close(fd)
 
 
-def _thread(meter: MetricReader) -> Callable[[], Any]:
+def _thread(reader: MetricReader) -> Callable[[], Any]:
     thread = sys.modules["_thread"]
     lock = thread.allocate_lock()
     lock.acquire()
-    resting = meter.proc.threads()
+    resting = reader.proc.threads()
     thread.start_new_thread(lock.acquire, ())
 
     def take_back() -> None:
         lock.release()
         until = time.perf_counter() + 1.0
-        while meter.proc.threads() != resting and time.perf_counter() < until:
+        while reader.proc.threads() != resting and time.perf_counter() < until:
             time.sleep(0.001)
 
     return take_back

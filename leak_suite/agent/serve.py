@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
     wire = Wire(int(one("request_fd")), int(one("response_fd")))
     own_fds = 2 + (OWN_FDS if one("app") else 0)
     session = Session(one("temp_dir"), own_fds=own_fds, own_threads=1 if one("app") else 0)
-    session.meter.library.die_with_parent()
+    session.reader.library.die_with_parent()
     if os.getppid() != int(one("host")):
         return  # it was gone before the kernel was told
     try:
@@ -45,8 +45,8 @@ def main(arguments: list[str]) -> None:
         wire.answer({"error": session.error(error)})
         raise SystemExit(3) from error
     if one("undisturbed") != "1":
-        session.meter.freeze()
-    about = {**session.about(), "self_check": checks, "blind": dict(session.meter.blind)}
+        session.reader.freeze()
+    about = {**session.about(), "self_check": checks, "blind": dict(session.reader.blind)}
     if one("app"):
         from . import app
 

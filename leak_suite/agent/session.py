@@ -1,4 +1,4 @@
-"""One subject under measurement: its meter, its workload, and what can be asked of both."""
+"""One subject under measurement: its reader, its workload, and what can be asked of both."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ class Session:
     """
 
     def __init__(self, temp_dir: str, own_fds: int = 0, own_threads: int = 0) -> None:
-        self.meter = MetricReader(temp_dir, own_fds, own_threads)
+        self.reader = MetricReader(temp_dir, own_fds, own_threads)
         self.loop: Any = None
         self._tracing: Any = None
         self._temp_dir = temp_dir
 
     def self_check(self, *, memory_only: bool = False) -> dict[str, Any]:
         """Show every probe a known amount; what each saw, and which are blind."""
-        return check_probes(self.meter, self._temp_dir, memory_only=memory_only)
+        return check_probes(self.reader, self._temp_dir, memory_only=memory_only)
 
     def watch(self, tracked: Iterable[str], counters: Iterable[str]) -> None:
         """Count objects of these classes, and read these ("name=module:callable") counters."""
         for name in tracked:
-            self.meter.tracked.append(track(name))
+            self.reader.tracked.append(track(name))
         for item in counters:
             name, _, function = item.partition("=")
-            self.meter.counters.append(Counter(name, target.load(function)))
+            self.reader.counters.append(Counter(name, target.load(function)))
 
     def use(self, function: Callable[..., Any]) -> None:
         """Take `function` as the workload."""
@@ -57,8 +57,8 @@ class Session:
             raise TypeError(f"{function!r} cannot be called")
         self.loop = Loop(function)
         if self.loop.event_loop is not None:
-            self.meter.spin = self.loop.spin
-            self.meter.tasks.loops.append(self.loop.event_loop)
+            self.reader.spin = self.loop.spin
+            self.reader.tasks.loops.append(self.loop.event_loop)
 
     def round(
         self,
@@ -68,8 +68,8 @@ class Session:
         alive: Callable[[], bool] = lambda: True,
     ) -> dict[str, Any]:
         """Repeat the workload, settle, read. What was done, what it cost and what is there now."""
-        self.meter.proc.reset_peak()
-        guard = GrowthGuard(self.meter.quick_sample, guard_factor)
+        self.reader.proc.reset_peak()
+        guard = GrowthGuard(self.reader.quick_sample, guard_factor)
         done, spent, stop_reason, error = self.loop.round(iterations, seconds, guard, alive)
         peak = self.peak()
         reply = self.read()
@@ -82,13 +82,13 @@ class Session:
         self, iterations: int, seconds: float, alive: Callable[[], bool] = lambda: True
     ) -> dict[str, Any]:
         """Repeat the workload and leave everything as it is then: nothing is settled or read."""
-        guard = GrowthGuard(self.meter.quick_sample, _UNGUARDED)
+        guard = GrowthGuard(self.reader.quick_sample, _UNGUARDED)
         done, spent, stop_reason, error = self.loop.round(iterations, seconds, guard, alive)
         return {"done": done, "seconds": spent, "stop_reason": stop_reason, "error": error}
 
     def composition(self) -> dict[str, int | None]:
         """What the allocators of this process hold; see `composition`."""
-        return composition(self.meter.library)
+        return composition(self.reader.library)
 
     def read(self) -> dict[str, Any]:
         """Settle and read: {"values": by metric, "overhead": seconds that this took}.
@@ -97,19 +97,19 @@ class Session:
         processes get the processor meanwhile, that is not ours.
         """
         started = time.thread_time()
-        waited = self.meter.settle()
-        values = self.meter.read()
+        waited = self.reader.settle()
+        values = self.reader.read()
         return {"values": values, "overhead": waited + time.thread_time() - started}
 
     def peak(self) -> int | None:
         """The high-water mark since it was last asked for, and begin a new one."""
-        peak = None if "peak" in self.meter.blind else self.meter.proc.memory()[2]
-        self.meter.proc.reset_peak()
+        peak = None if "peak" in self.reader.blind else self.reader.proc.memory()[2]
+        self.reader.proc.reset_peak()
         return peak
 
     def describe(self, kind: str) -> list[Any]:
         """The rows behind one metric."""
-        return describe(self.meter, kind)
+        return describe(self.reader, kind)
 
     def begin_trace(self, plan: dict[str, Any]) -> dict[str, Any]:
         """Start tracing in this process; see `Tracing.begin` for the plan."""
@@ -117,7 +117,7 @@ class Session:
             from .tracing import Tracing
 
             self._tracing = Tracing()
-        self.meter.thaw()  # what the collector does not see has no referrers
+        self.reader.thaw()  # what the collector does not see has no referrers
         started: dict[str, Any] = self._tracing.begin(plan)
         resident = in_this_process()
         if resident is not None and resident.follower is not None:
@@ -141,8 +141,8 @@ class Session:
 
     def freeze(self) -> int:
         """End of warm-up: how many objects the collector need not look at any more."""
-        self.meter.freeze()
-        return self.meter.frozen
+        self.reader.freeze()
+        return self.reader.frozen
 
     def about(self) -> dict[str, Any]:
         """The interpreter that this runs in."""
@@ -159,10 +159,10 @@ class Session:
         """Give the process back as it was, where it goes on without us."""
         if self._tracing is not None:
             self._tracing.close()
-        self.meter.thaw()
+        self.reader.thaw()
         if self.loop is not None:
             self.loop.close()
-        for tracked in self.meter.tracked:
+        for tracked in self.reader.tracked:
             tracked.release()
 
     def forget(self) -> None:

@@ -152,8 +152,8 @@ def _watched(
         runner.advance(None if has_fallen else at_most)
         on_round()
         series = {one.metric: one for one in runner.series}
-        falls = {name: fell(series[name], since) for name in held}
-        has_fallen = has_fallen or any(falls[name] for name in held if _is_live(name))
+        drops = {name: fell(series[name], since) for name in held}
+        has_fallen = has_fallen or any(drops[name] for name in held if _is_live(name))
         if has_fallen:
             verdict = judge(False, frozenset())
             # What rises after the fall may be the next tooth.
@@ -176,7 +176,7 @@ def _watched(
     return tuple(
         f
         if f.outcome is Outcome.STABLE or f.metric not in held
-        else seen_emptied(f, held[f.metric], falls[f.metric])
+        else seen_emptied(f, held[f.metric], drops[f.metric])
         for f in verdict.findings
     )
 

@@ -67,7 +67,7 @@ class RecordingFile:
     iterations: int
     root: str = ""
     libraries: tuple[str, ...] = ()
-    machinery: tuple[str, ...] = ()
+    instrumentation: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     workers: tuple[Path, ...] = ()
 
@@ -102,7 +102,7 @@ def record(
         folder = Path(place)
         if native:
             (folder / NATIVE).touch()
-        with _workers_told(folder):
+        with _workers_record_into(folder):
             ownership = _drive(spec, mode, plan, iterations, max_seconds)
         workers = _kept_workers(folder, output)
     recording = RecordingFile(
@@ -144,7 +144,7 @@ def _repeat(subject: Subject, iterations: int, max_seconds: float) -> None:
 
 
 @contextmanager
-def _workers_told(folder: Path) -> Iterator[None]:
+def _workers_record_into(folder: Path) -> Iterator[None]:
     """The subject and all it starts know by the environment where workers are to write."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = str(folder)
@@ -172,7 +172,7 @@ def _keep(recording: RecordingFile) -> None:
     data = {
         "subject": recording.subject, "mode": recording.mode, "root": recording.root,
         "iterations": recording.iterations, "libraries": recording.libraries,
-        "machinery": recording.machinery, "names": recording.names,
+        "instrumentation": recording.instrumentation, "names": recording.names,
     }  # fmt: skip
     text = json.dumps(data, indent=1) + "\n"
     recording.file.with_suffix(".json").write_text(text, encoding="utf-8")
@@ -187,7 +187,9 @@ def recorded(file: Path) -> RecordingFile:
         return RecordingFile(file, file.stem, "peak", 1)
     try:
         data = json.loads(beside.read_text(encoding="utf-8"))
-        data |= {key: tuple(data[key]) for key in ("libraries", "machinery", "names")}
+        if "machinery" in data:  # as earlier recordings call it
+            data["instrumentation"] = data.pop("machinery")
+        data |= {key: tuple(data[key]) for key in ("libraries", "instrumentation", "names")}
         return RecordingFile(file=file, **data)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigurationError(f"{beside} does not belong to a recording: {error}") from error

@@ -54,7 +54,7 @@ def stacks(recording: RecordingFile, file: Path | None = None) -> dict[Stack, fl
     from memray import FileReader
 
     own = agent_module("tracing.ownership").Ownership(
-        recording.names, recording.libraries or None, recording.machinery or None
+        recording.names, recording.libraries or None, recording.instrumentation or None
     )
     found: defaultdict[Stack, float] = defaultdict(float)
     try:

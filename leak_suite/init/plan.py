@@ -31,19 +31,19 @@ class Project:
     """An application that was found and loaded.
 
     `app` is its name as the framework's server takes it, "package.module:app", in `folder`, which
-    is relative to `root`, where the files are written. `told` is what `described` told.
+    is relative to `root`, where the files are written. `facts` is what `described` found.
     """
 
     app: str
     root: Path
     folder: Path
-    told: Mapping[str, Any]
+    facts: Mapping[str, Any]
     python: Path | None = None
 
     @property
     def framework(self) -> str:
         """Its framework's name."""
-        return str(self.told["framework"])
+        return str(self.facts["framework"])
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ def plan_for(project: Project) -> Plan:
 
 def _asgi(project: Project) -> Plan:
     """FastAPI and Starlette: in the agent's own uvicorn."""
-    told = project.told
-    if "openapi" in told:
-        routes = routes_of_openapi(told["openapi"])
+    facts = project.facts
+    if "openapi" in facts:
+        routes = routes_of_openapi(facts["openapi"])
     else:
-        routes = routes_of_table(told["routes"])
+        routes = routes_of_table(facts["routes"])
     notes = _notes_on(routes)
-    if "uvicorn" not in told["servers"]:
+    if "uvicorn" not in facts["servers"]:
         notes += ("uvicorn is missing where the application runs, and is needed to run it",)
     return Plan(
         request_workload(project.app, routes),
@@ -84,7 +84,7 @@ def _asgi(project: Project) -> Plan:
 
 
 def _flask(project: Project) -> Plan:
-    routes = routes_of_table(project.told["routes"])
+    routes = routes_of_table(project.facts["routes"])
     server = _gunicorn(project)
     if server is None:
         server = ("-m", "flask", "--app", project.app, "run", "--port", "{port}")
@@ -92,11 +92,11 @@ def _flask(project: Project) -> Plan:
 
 
 def _django(project: Project) -> Plan:
-    told = project.told
-    routes = routes_of_table(told["routes"])
-    if told["wsgi"]:
+    facts = project.facts
+    routes = routes_of_table(facts["routes"])
+    if facts["wsgi"]:
         server = _gunicorn(project)
-    elif "uvicorn" in told["servers"]:
+    elif "uvicorn" in facts["servers"]:
         server = ("-m", "uvicorn", project.app, "--port", "{port}")
     else:
         server = None
@@ -108,30 +108,30 @@ def _django(project: Project) -> Plan:
             "and gunicorn (or uvicorn, for ASGI) is not installed"
         )
     notes = []
-    if told["debug"]:
+    if facts["debug"]:
         notes.append(
             "DEBUG is on: Django then keeps the SQL of a request; judge with the settings that "
             "you deploy"
         )
-    if told["https_only"] and not told["https_header"]:
+    if facts["https_only"] and not facts["https_header"]:
         notes.append("SECURE_SSL_REDIRECT is on: every request is sent on to https, and not served")
-    return _served(project, routes, server, _django_headers(told), notes)
+    return _served(project, routes, server, _django_headers(facts), notes)
 
 
-def _django_headers(told: Mapping[str, Any]) -> dict[str, str]:
+def _django_headers(facts: Mapping[str, Any]) -> dict[str, str]:
     """What a request must say of itself so that the settings let it in."""
     headers = {}
-    hosts = told["hosts"]
+    hosts = facts["hosts"]
     if hosts and not {"*", "127.0.0.1"}.intersection(hosts):
         headers["host"] = "localhost" if "localhost" in hosts else hosts[0].removeprefix(".")
-    if told["https_header"]:
-        name, value = told["https_header"]
+    if facts["https_header"]:
+        name, value = facts["https_header"]
         headers[name.removeprefix("HTTP_").replace("_", "-").lower()] = value
     return headers
 
 
 def _gunicorn(project: Project) -> tuple[str, ...] | None:
-    if "gunicorn" not in project.told["servers"]:
+    if "gunicorn" not in project.facts["servers"]:
         return None
     return ("-m", "gunicorn", "-w", "1", "-b", "127.0.0.1:{port}", project.app)
 
@@ -154,7 +154,7 @@ def _served(
 
 
 def _celery(project: Project) -> Plan:
-    told = project.told
+    facts = project.facts
     if project.python is not None:
         raise ConfigurationError(
             "the workload of a Celery application sends its tasks from leak-suite's own "
@@ -162,18 +162,18 @@ def _celery(project: Project) -> Plan:
         )
     if project.folder != Path():
         raise ConfigurationError(f"start this in {project.folder}, where {project.app} is imported")
-    called = [name for name, task in told["tasks"].items() if _is_callable(task)]
+    called = [name for name, task in facts["tasks"].items() if _is_callable(task)]
     left_out = [
-        (name, _why_not(task)) for name, task in told["tasks"].items() if not _is_callable(task)
+        (name, _why_not(task)) for name, task in facts["tasks"].items() if not _is_callable(task)
     ]
-    environment = () if told["keeps_results"] else (("CELERY_RESULT_BACKEND", "rpc://"),)
+    environment = () if facts["keeps_results"] else (("CELERY_RESULT_BACKEND", "rpc://"),)
     worker = ("-m", "celery", "-A", project.app, "worker", *_WORKER_OPTIONS)
     workload = f"{WORKLOAD}:run_tasks"
     notes = [f"{name} is run again and again: take it out if it must not be" for name in called]
     if not called:
         notes.append(f"no task could be called: see {WORKLOAD}")
-    if not told["broker_reached"]:
-        notes.append(f"the broker {told['broker']} does not answer: start it before you run this")
+    if not facts["broker_reached"]:
+        notes.append(f"the broker {facts['broker']} does not answer: start it before you run this")
     return Plan(
         task_workload(project.app, sorted(called), sorted(left_out), dict(environment)),
         command_test(worker, workload, project.folder, None, dict(environment)),

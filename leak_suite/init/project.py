@@ -30,7 +30,7 @@ for part in name.removesuffix("()").split("."):
 if name.endswith("()"):
     found = found()
 
-def celery_told(app):
+def celery_facts(app):
     app.loader.import_default_modules()
     app.finalize(auto=True)
     tasks = {}
@@ -59,7 +59,7 @@ def celery_told(app):
         "keeps_results": not backend.startswith("disabled") and backend != "",
     }
 
-def django_told():
+def django_facts():
     from django.conf import settings
     secure = settings.SECURE_PROXY_SSL_HEADER if settings.SECURE_SSL_REDIRECT else None
     return {
@@ -71,22 +71,22 @@ def django_told():
     }
 
 kinds = {kind.__module__.partition(".")[0] for kind in type(found).__mro__}
-told = {"servers": [n for n in ("gunicorn", "uvicorn") if importlib.util.find_spec(n)]}
+facts = {"servers": [n for n in ("gunicorn", "uvicorn") if importlib.util.find_spec(n)]}
 if "celery" in kinds:
-    told.update(framework="Celery", **celery_told(found))
+    facts.update(framework="Celery", **celery_facts(found))
 elif hasattr(found, "openapi"):
-    told.update(framework="FastAPI", openapi=found.openapi())
+    facts.update(framework="FastAPI", openapi=found.openapi())
 elif "django" in kinds:
     wsgi = hasattr(found, "get_response") and "wsgi" in type(found).__module__
-    told.update(framework="Django", wsgi=wsgi, **django_told())
+    facts.update(framework="Django", wsgi=wsgi, **django_facts())
 elif "flask" in kinds:
-    told.update(framework="Flask", routes=routes_of(found))
+    facts.update(framework="Flask", routes=routes_of(found))
 elif "starlette" in kinds:
-    told.update(framework="Starlette", routes=routes_of(found))
+    facts.update(framework="Starlette", routes=routes_of(found))
 else:
     kind = type(found)
-    told.update(framework="", type=kind.__module__ + "." + kind.__qualname__)
-print("\\n" + sys.argv[2] + json.dumps(told))
+    facts.update(framework="", type=kind.__module__ + "." + kind.__qualname__)
+print("\\n" + sys.argv[2] + json.dumps(facts))
 """
 
 

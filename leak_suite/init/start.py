@@ -113,11 +113,11 @@ def _loaded(root: Path, place: AppLocation, python: Path | None, typed: str = ""
         with suppress(ConfigurationError):
             return Project(name, root, folder, described(name, root / folder, python), python)
     folder, name = last
-    told = described(name, root / folder, python)
-    if told["framework"] not in _SERVED_BY_AGENT and place.file.name in name:
+    facts = described(name, root / folder, python)
+    if facts["framework"] not in _SERVED_BY_AGENT and place.file.name in name:
         # A server is given a module, not a file.
         folder, name = place.file.parent, f"{place.file.stem}:{place.name}"
-    return Project(name, root, folder, told, python)
+    return Project(name, root, folder, facts, python)
 
 
 def _spellings(place: AppLocation) -> list[str]:

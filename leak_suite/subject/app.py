@@ -58,7 +58,7 @@ class AppSubject(AgentSubject):
             self._target,
             url,
             self._quick_sample,
-            self._give_up,
+            self._on_timeout,
             request_seconds=self._request_seconds,
             routes=self.routes,
         )
@@ -165,5 +165,5 @@ class AppSubject(AgentSubject):
             return 0, 0, 0, 0, 0
         return found if found is not None else self._tree.quick_sample()
 
-    def _give_up(self) -> None:
+    def _on_timeout(self) -> None:
         kill_group(self.agent.pid)

@@ -230,10 +230,10 @@ def _remote(root: _Root, python: str, script: str, lives: Iterable[Life]) -> lis
         return [f"its interpreter could not be run once more: {last}"] * len(pids)
     if len(problems) < len(pids):
         return [f"it runs Python {version}, and only 3.14 and newer let an agent in"] * len(pids)
-    return ["" if problem == "done" else _told(problem) for problem in problems]
+    return ["" if problem == "done" else _wording(problem) for problem in problems]
 
 
-def _told(problem: str) -> str:
+def _wording(problem: str) -> str:
     kind, _, text = problem.partition(": ")
     if kind == "PermissionError" or "ermission" in text or "not permitted" in text:
         return _no_permission()

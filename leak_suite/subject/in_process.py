@@ -48,7 +48,7 @@ class InProcessSubject:
             session.use(self._spec.function)
             names = getattr(self._spec.function, "__globals__", {})
             self.routes.declare(agent_module("target").declared_not_called(names))
-            blind = dict(session.meter.blind)
+            blind = dict(session.reader.blind)
             self.about = about_of({**session.about(), "self_check": checks, "blind": blind})
             for _ in range(_PREWARM_READS):
                 self.round(0, seconds=0.0)

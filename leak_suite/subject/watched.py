@@ -177,7 +177,7 @@ class WatchedSubject:
         rows: list[Any] = []
         for process in self._tree.processes():
             with contextlib.suppress(psutil.Error, OSError):
-                rows += _DETAILS.get(kind, _no_detail)(process)
+                rows += _DETAILS.get(kind, _no_rows)(process)
         return rows
 
     def freeze(self) -> int:
@@ -233,7 +233,7 @@ def _look_on(iterations: int, seconds: float) -> tuple[int, float, StopReason, N
     return count, time.perf_counter() - started, "done", None
 
 
-def _no_detail(_: psutil.Process) -> list[Any]:
+def _no_rows(_: psutil.Process) -> list[Any]:
     return []
 
 

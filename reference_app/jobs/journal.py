@@ -26,7 +26,7 @@ class JobJournal:
         clock: Clock,
     ) -> None:
         #: Held while a job comes into the queue or leaves it, so that the log has both in order.
-        self.in_order = asyncio.Lock()
+        self.order_lock = asyncio.Lock()
         self._log = log
         self._metrics = metrics
         self._errors = errors

@@ -10,7 +10,7 @@ __all__ = ["JobPace", "estimated_wait_seconds"]
 
 _SHORTEST, _LONGEST = 1, 300
 # Less progress than this tells no pace.
-_TELLING_SHARE = 0.05
+_LEAST_GAIN = 0.05
 # Jobs slow one another down, and their last steps are not reported one by one.
 _MARGIN = 1.25
 # For the last report to arrive, the files to be put in order, and the next job to start.
@@ -52,4 +52,4 @@ def estimated_wait_seconds(running: Sequence[JobPace], usual_seconds: float) -> 
 
 
 def _tells(job: JobPace) -> bool:
-    return job.gained >= _TELLING_SHARE
+    return job.gained >= _LEAST_GAIN

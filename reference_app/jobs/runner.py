@@ -213,7 +213,7 @@ class JobRunner:
         # The service may have begun to drain while the memory was read.
         if not self._may_start():
             return False
-        async with self._journal.in_order:
+        async with self._journal.order_lock:
             job = await self._store.claim(
                 self._owner, self._settings.job_lease_seconds, self._settings.max_processing
             )

@@ -67,7 +67,7 @@ class JobService:
         """
         try:
             await self._objects.put_file(object_prefix(job_id, 0) + INPUT_NAME, source)
-            async with self._journal.in_order:
+            async with self._journal.order_lock:
                 try:
                     job = await self._store.add(job_id, filename, size_bytes)
                 except PlaceLost:
@@ -205,7 +205,7 @@ class JobService:
 
     async def _stop(self, job_id: str) -> None:
         # A job that has just been claimed is known to the runner when this lock is free.
-        async with self._journal.in_order:
+        async with self._journal.order_lock:
             pass
         if job_id in self._runner.job_ids:
             await self._runner.stop(job_id)

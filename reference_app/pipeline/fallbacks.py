@@ -97,7 +97,7 @@ FALLBACKS = {
 
 
 class DetectionFallbacks:
-    """Tries ways of looking until the body is seen well enough, the lately useful ones first."""
+    """Tries other pictures until the body is seen well enough, the useful ones first."""
 
     def __init__(self) -> None:
         self._winners: deque[str] = deque(maxlen=HISTORY)

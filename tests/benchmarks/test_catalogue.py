@@ -188,7 +188,7 @@ def test_a_run_without_a_run_file_is_no_verdict() -> None:
     run = judge_run(
         case, "clean", 0, status=2, data=None, seconds=1.0, cpu_seconds=1.0, note="crashed"
     )
-    assert (run.outcome, run.right, run.note) == ("no verdict", False, "crashed")
+    assert (run.outcome, run.as_expected, run.note) == ("no verdict", False, "crashed")
 
 
 def test_the_score_counts_each_kind_of_answer() -> None:
@@ -213,8 +213,8 @@ def test_the_score_counts_each_kind_of_answer() -> None:
 
 def test_a_process_that_is_left_behind_makes_a_right_answer_wrong() -> None:
     run = judged("stable", "clean", status=0)
-    assert run.right
-    assert not replace(run, left=("python server.py",)).right
+    assert run.as_expected
+    assert not replace(run, left=("python server.py",)).as_expected
     assert score([replace(run, left=("python server.py",))]).left_behind == (1, 1)
 
 

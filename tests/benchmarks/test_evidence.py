@@ -86,13 +86,13 @@ def test_a_run_that_refutes_the_claim_is_listed_and_is_no_success(
 
 def test_the_right_status_without_the_figures_is_no_success(tmp_path: Path) -> None:
     done = run_once(small(code="print('nothing')"), 0, tmp_path / "0")
-    assert (done.status, done.right) == (0, False)
+    assert (done.status, done.as_expected) == (0, False)
     assert "ValueError" in done.why
 
 
 def test_a_run_that_hangs_is_ended(tmp_path: Path) -> None:
     done = run_once(small(code="import time; time.sleep(60)", minutes=0.01), 0, tmp_path / "0")
-    assert (done.right, done.status) == (False, -1)
+    assert (done.as_expected, done.status) == (False, -1)
     assert done.seconds < 30
 
 

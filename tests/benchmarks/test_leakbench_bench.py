@@ -247,7 +247,7 @@ def test_the_naive_gate_runs_for_real_and_tells_a_large_leak(folder: Path, tmp_p
     bench = Bench(tmp_path / "out", jobs=1, timeout=60)
     (run,) = bench.carry_out([Planned(case, "rss", 0, 0)], ignore)
     assert run.outcome == "growing"
-    assert run.right
+    assert run.as_expected
 
 
 def test_the_command_writes_table_results_and_picture(

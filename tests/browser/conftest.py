@@ -22,7 +22,7 @@ _FLAGS = (
 )
 
 
-def _give_up(why: str) -> None:
+def _skip_or_fail(why: str) -> None:
     """Skip, or fail where LEAK_SUITE_REQUIRE_BROWSER says that there must be a browser."""
     if os.environ.get("LEAK_SUITE_REQUIRE_BROWSER"):
         pytest.fail(why)
@@ -39,11 +39,11 @@ def browser() -> Iterator[Any]:
         filter(None, map(shutil.which, _NAMES)), ""
     )
     if not path:
-        _give_up("Chromium is not installed (Debian: apt-get install chromium)")
+        _skip_or_fail("Chromium is not installed (Debian: apt-get install chromium)")
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
-        _give_up("the Python package playwright is not installed")
+        _skip_or_fail("the Python package playwright is not installed")
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=path, args=list(_FLAGS))
         yield chromium
@@ -55,13 +55,13 @@ class Watch:
 
     def __init__(self) -> None:
         self.requests: list[str] = []
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
 
     def over(self, page: Any) -> None:
         page.on("request", lambda request: self.requests.append(request.url))
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
+        page.on("console", lambda message: self.errors.append(message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("dialog", lambda dialog: (self.errors.append(dialog.message), dialog.dismiss()))
 
 
 @pytest.fixture

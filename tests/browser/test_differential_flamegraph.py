@@ -20,11 +20,11 @@ def test_it_draws_what_changed_and_on_demand_the_rest(browser: Any, tmp_path: Pa
     file = tmp_path / "difference.html"
     file.write_text(differential_page(Difference("base against head", "bytes", STACKS)))
     requests: list[str] = []
-    complaints: list[str] = []
+    errors: list[str] = []
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(file.as_uri())
     boxes = page.locator("#graph button")
     assert boxes.all_inner_texts() == ["all", "main", "keep", "drop"]
@@ -38,5 +38,5 @@ def test_it_draws_what_changed_and_on_demand_the_rest(browser: Any, tmp_path: Pa
     boxes.get_by_text("drop").press("Enter")
     assert "main" in boxes.all_inner_texts()
     assert requests == [file.as_uri()]
-    assert complaints == []
+    assert errors == []
     page.close()

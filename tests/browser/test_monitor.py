@@ -82,7 +82,7 @@ def test_figures_and_chart_move_while_jobs_run(
     own = urlsplit(str(server.http.base_url)).netloc
     hosts = {urlsplit(url).netloc for url in watch.requests if not url.startswith("data:")}
     assert hosts == {own}
-    assert watch.complaints == []
+    assert watch.errors == []
 
 
 def test_an_error_is_shown_as_text(dashboard: Callable[..., Any], server: Server) -> None:

@@ -106,7 +106,7 @@ def test_nothing_leaves_the_page_and_nobody_complains(visit: Visit, watch: Any) 
         figures.nth(k).locator(".scatterlayer .trace").first.wait_for(state="attached")
     page.wait_for_load_state("networkidle")
     assert len([url for url in watch.requests if not url.startswith("data:")]) == 1
-    assert watch.complaints == []
+    assert watch.errors == []
 
 
 def test_a_chart_shows_readings_warm_up_rate_interval_and_tolerance(visit: Visit) -> None:
@@ -342,4 +342,4 @@ def test_no_name_runs_as_a_script(visit: Visit, watch: Any) -> None:
     page.keyboard.press("End")
     assert page.locator("figure .readout").first.inner_text().startswith("after 19,500")
     assert page.locator("img").count() == 0
-    assert watch.complaints == []
+    assert watch.errors == []

@@ -97,7 +97,7 @@ def _probes() -> str:
         )
         for probe in METRICS.values()
     ]
-    return _table(("metric", "unit", "judged", "seen from", "what it counts", "cannot see"), rows)
+    return _table(("metric", "unit", "judged", "read from", "what it counts", "cannot see"), rows)
 
 
 def _settings() -> str:

@@ -256,7 +256,7 @@ def test_no_step_puts_an_input_into_its_script() -> None:
     assert action()["runs"]["using"] == "composite"
 
 
-def test_every_input_is_used_and_told_in_the_docs() -> None:
+def test_every_input_is_used_and_named_in_the_docs() -> None:
     text = (ROOT / "action.yml").read_text()
     page = (ROOT / "docs" / "ci.md").read_text()
     for name in action()["inputs"]:

@@ -71,7 +71,7 @@ def test_the_same_again_is_no_regression_and_a_tenth_more_is(tmp_path: Path) -> 
         ({"allocator_settings": {}}, "allocator settings"),
     ],
 )
-def test_a_run_of_elsewhere_is_refused_and_told_what_differs(
+def test_a_run_of_elsewhere_is_refused_with_what_differs(
     change: dict[str, Any], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert compared(run_like(KEPT[FINISHED], **change), tmp_path) == 2

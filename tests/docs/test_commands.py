@@ -124,7 +124,7 @@ def test_command_lines_do_what_the_page_says(
     sandbox = Sandbox(example, tmp_path, filled)
     if prepare := _BEFORE.get(example.page):
         prepare(sandbox)
-    {"in turn": in_turn, "at once": at_once}[example.how](example, lines, sandbox)
+    {"in turn": in_turn, "at once": concurrently}[example.how](example, lines, sandbox)
 
 
 def in_turn(example: DocExample, lines: list[Command], sandbox: Sandbox) -> None:
@@ -135,7 +135,7 @@ def in_turn(example: DocExample, lines: list[Command], sandbox: Sandbox) -> None
         assert status == int(finds), f"{command}\n{said}"
 
 
-def at_once(example: DocExample, lines: list[Command], sandbox: Sandbox) -> None:
+def concurrently(example: DocExample, lines: list[Command], sandbox: Sandbox) -> None:
     """All together: each ends with 0, by itself or when a server has answered and is asked to."""
     twice = [lines[-1]] if "--worker" in lines[-1].words else []
     processes = [sandbox.start(command) for command in (*lines, *twice)]

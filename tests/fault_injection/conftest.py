@@ -18,7 +18,7 @@ class Plan:
     k: int | None
     kind: str | None
 
-    def amount(self, sampled: int, full: int) -> int:
+    def repeats(self, sampled: int, full: int) -> int:
         """How often something random is repeated."""
         return full if self.full else sampled
 

@@ -230,7 +230,7 @@ def test_a_disk_that_fills_up_fails_what_needs_it_and_nothing_else(
 def test_workers_killed_at_any_moment_fail_their_jobs_alone(
     tmp_path: Path, plan: Plan, record_property: Callable[[str, object], None]
 ) -> None:
-    kills, chance = plan.amount(6, 100), plan.random("kills")
+    kills, chance = plan.repeats(6, 100), plan.random("kills")
     record_property("kills", kills)
     with served(tmp_path / "spool", "reference_app.main:app") as server:
         first = server.wait(server.upload(tiny()).json()["job_id"], "completed")

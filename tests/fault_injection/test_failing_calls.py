@@ -132,7 +132,7 @@ def test_the_seams_see_every_part_of_a_job(calls: list[str]) -> None:
 def test_jobs_that_fail_twenty_times_over_keep_no_memory(
     faulty: Harness, calls: list[str], plan: Plan, kind: str, unlogged: None
 ) -> None:
-    turns = plan.random(f"memory/{kind}").sample(chosen_turns(calls), plan.amount(3, 12))
+    turns = plan.random(f"memory/{kind}").sample(chosen_turns(calls), plan.repeats(3, 12))
     heap, blocks = [], []
     for _ in range(ROUNDS + 4):
         for k in turns:

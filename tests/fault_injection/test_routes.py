@@ -51,7 +51,7 @@ def test_no_request_is_answered_with_500(service: Running, plan: Plan) -> None:
 
     @seed(plan.seed)
     @settings(
-        max_examples=plan.amount(150, 5000),
+        max_examples=plan.repeats(150, 5000),
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -223,7 +223,7 @@ def test_any_sequence_of_requests_keeps_the_service_right(plan: Plan) -> None:
         parts = ServiceFactories(engine=make_engine, clock=lambda: clock)
         chosen = settings_for(folder / "spool", expiry_interval_seconds=0.02)
         client = stack.enter_context(running(chosen, parts))
-        run(machine(client, clock), plan, plan.amount(8, 150), plan.amount(15, 30))
+        run(machine(client, clock), plan, plan.repeats(8, 150), plan.repeats(15, 30))
 
 
 @pytest.mark.slow
@@ -232,4 +232,4 @@ def test_any_sequence_with_dying_workers_keeps_the_service_right(
     tmp_path: Path, plan: Plan
 ) -> None:
     with served(tmp_path / "spool") as server:
-        run(machine(server, None), plan, plan.amount(3, 20), plan.amount(8, 15))
+        run(machine(server, None), plan, plan.repeats(3, 20), plan.repeats(8, 15))

@@ -61,7 +61,7 @@ def test_every_run_file_begins_with_form_outcome_and_status(path: Path) -> None:
     assert ("cause" in dict(found)) == bool(result.outcome.status)
 
 
-def test_every_key_and_kind_of_cause_is_told_in_the_docs() -> None:
+def test_every_key_and_kind_of_cause_is_reported_in_the_docs() -> None:
     results: list[Renderable] = [read_result(p) for p in (GOLDEN / "runs").glob("*.json")]
     results.append(compare(profiles(GOLDEN / "base"), profiles(GOLDEN / "runs" / "growing.json")))
     keys = {key for result in results for key, _ in facts(result)}

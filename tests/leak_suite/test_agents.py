@@ -502,9 +502,9 @@ def look():
     package.__path__ = [{folder!r}]
     sys.modules["_leak_agent"] = package
     from _leak_agent.metric_reader import MetricReader
-    meter = MetricReader("")
+    reader = MetricReader("")
     for _ in range(2000):
-        meter.gc_objects()
+        reader.gc_objects()
 
 done = False
 threads = [threading.Thread(target=make) for _ in range(2)]

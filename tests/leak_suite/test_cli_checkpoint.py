@@ -118,7 +118,7 @@ def test_hours_that_make_no_sense_are_refused(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_real_run_that_is_told_to_stop_ends_with_what_it_knows(number: int) -> None:
+def test_a_real_run_that_is_reported_to_stop_ends_with_what_it_knows(number: int) -> None:
     Path("job.py").write_text("def nothing(): pass\n")
     command = [sys.executable, "-m", "leak_suite", "run", "job.py:nothing", "--hours", "1"]
     process = subprocess.Popen(

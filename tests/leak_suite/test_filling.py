@@ -129,7 +129,7 @@ def test_a_line_that_grew_once_while_it_was_traced_is_no_leak_beside_it() -> Non
     assert judged(growing(container(), rate=600.0, sites=once)).cause is Cause.FILLING
 
 
-def test_a_bound_that_is_passed_already_does_not_excuse_and_is_told() -> None:
+def test_a_bound_that_is_passed_already_does_not_excuse_and_is_reported() -> None:
     found = judged(growing(container(length=5_000, bound=100)))
     assert (found.outcome, found.cause) == (Outcome.GROWING, Cause.LEAK)
     assert "The bound of shop.CACHE (maxsize) does not hold: 5,000 entries, 100" in found.reason

@@ -66,7 +66,7 @@ def test_a_version_1_group_has_its_limit_and_no_swap(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_swap_accounting_version_1_is_told_not_to_swap(tmp_path: Path) -> None:
+def test_without_swap_accounting_version_1_is_reported_not_to_swap(tmp_path: Path) -> None:
     group = CgroupV1(tmp_path / "g", 9, folders=kernel(V1, "memory.memsw.limit_in_bytes"))
     assert (group.folder / "memory.swappiness").read_text() == "0\n"
 

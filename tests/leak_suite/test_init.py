@@ -152,7 +152,7 @@ def test_nothing_is_overwritten(
     assert {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()} == before
 
 
-def test_an_application_that_cannot_be_loaded_is_told_and_nothing_written(shop: Path) -> None:
+def test_an_application_that_cannot_be_loaded_is_reported_and_nothing_written(shop: Path) -> None:
     (shop / "main.py").write_text("import no_such_module\n" + SHOP)
     with pytest.raises(ConfigurationError, match="no_such_module"):
         start(shop)
@@ -185,7 +185,7 @@ def next_command(said: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("leaky", [False, True])
-def test_the_next_command_judges_an_example_as_told(leaky: bool, tmp_path: Path) -> None:
+def test_the_next_command_judges_an_example_as_promised(leaky: bool, tmp_path: Path) -> None:
     folder = tmp_path / "sync_fastapi"
     shutil.copytree(ROOT / "examples" / "sync_fastapi", folder)
     (folder / ("app.py" if leaky else "app_leaky.py")).unlink()

@@ -25,10 +25,10 @@ def test_every_metric_says_what_it_cannot_see_and_who_covers_for_it() -> None:
 
 
 def test_every_metric_that_the_agent_reads_is_in_the_table() -> None:
-    meter = agent_module("metric_reader").MetricReader("")
-    for metric in meter.read():
+    reader = agent_module("metric_reader").MetricReader("")
+    for metric in reader.read():
         assert metric_named(metric).inside
-    assert set(agent_module("metric_reader").METRICS) == set(meter.read())
+    assert set(agent_module("metric_reader").METRICS) == set(reader.read())
 
 
 def test_families_have_a_metric_for_every_member() -> None:
@@ -41,8 +41,8 @@ def test_families_have_a_metric_for_every_member() -> None:
 
 
 def test_the_growth_guard_reads_what_has_a_limit_in_its_order() -> None:
-    guarded = [name for name, metric in METRICS.items() if metric.guard_limit is not None]
-    assert sorted(guarded) == sorted(QuickSample._fields)
+    limited = [name for name, metric in METRICS.items() if metric.guard_limit is not None]
+    assert sorted(limited) == sorted(QuickSample._fields)
     limits = tuple(METRICS[name].guard_limit for name in QuickSample._fields)
     assert limits == agent_module("growth_guard")._LIMITS
 
@@ -133,28 +133,28 @@ def test_the_heap_figure_moves_with_what_is_allocated() -> None:
 
 
 def test_frozen_objects_that_are_replaced_do_not_count_twice() -> None:
-    meter = agent_module("metric_reader").MetricReader("")
+    reader = agent_module("metric_reader").MetricReader("")
     old: list[list[object]] = [[] for _ in range(5000)]
-    meter.freeze()
+    reader.freeze()
     try:
-        before = meter.gc_objects()
+        before = reader.gc_objects()
         for index in range(len(old)):
             old[index] = []
-        assert abs(meter.gc_objects() - before) < 100
+        assert abs(reader.gc_objects() - before) < 100
         more: list[list[object]] = [[] for _ in range(1000)]
-        assert meter.gc_objects() - before >= len(more) - 100
+        assert reader.gc_objects() - before >= len(more) - 100
     finally:
-        meter.thaw()
+        reader.thaw()
 
 
 def test_a_probe_that_misses_what_it_is_shown_is_blind_for_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meter = agent_module("metric_reader").MetricReader(str(tmp_path))
-    monkeypatch.setattr(meter.library, "live_heap", lambda: 0)  # as under a preloaded allocator
-    checks = agent_module("selfcheck").check_probes(meter, str(tmp_path))
+    reader = agent_module("metric_reader").MetricReader(str(tmp_path))
+    monkeypatch.setattr(reader.library, "live_heap", lambda: 0)  # as under a preloaded allocator
+    checks = agent_module("selfcheck").check_probes(reader, str(tmp_path))
     shown, seen, reason = checks["heap"]
     assert (shown, seen) == (1 << 20, 0)
     assert "0 seen" in reason
-    assert meter.read()["heap"] is None
-    assert set(meter.blind) == {"heap"}
+    assert reader.read()["heap"] is None
+    assert set(reader.blind) == {"heap"}

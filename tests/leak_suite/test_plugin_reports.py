@@ -38,7 +38,7 @@ def test_a_check_that_could_not_judge_fails(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["could not judge: INCONCLUSIVE*"])
 
 
-def test_it_can_be_told_to_warn_instead(pytester: pytest.Pytester) -> None:
+def test_it_can_warn_instead(pytester: pytest.Pytester) -> None:
     text = "import pytest\n@pytest.mark.leak_check\ndef test_inconclusive(): pass"
     result = run(pytester, text, "--leak-inconclusive=warn", "-W", "default")
     result.assert_outcomes(passed=1, warnings=1)

@@ -167,7 +167,7 @@ def test_junit_gets_outcome_metric_rate_and_site() -> None:
     assert not any("fds" in value for _, value in said)
 
 
-def test_the_stack_of_a_place_that_two_metrics_name_is_told_once() -> None:
+def test_the_stack_of_a_place_that_two_metrics_name_is_reported_once() -> None:
     site = Site("shop.py", 7, "recommend", 1.0, ("main.py:3 serve",), "held by shop.SEEN")
     findings = tuple(
         Finding(metric, "bytes", Outcome.GROWING, Cause.LEAK, 1.0, sites=(site,))

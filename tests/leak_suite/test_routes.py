@@ -186,14 +186,14 @@ def test_a_route_that_takes_any_method_is_called_by_any() -> None:
     assert "/admin/{path:path}" not in in_use(("PUT", "/admin/users/3", 200)).not_called()
 
 
-def test_a_route_that_was_answered_with_errors_only_is_told_with_the_statuses() -> None:
+def test_a_route_that_was_answered_with_errors_only_is_reported_with_the_statuses() -> None:
     posts = [("POST", f"/items/{number}", status) for number, status in enumerate((403, 422, 403))]
     routes = in_use(*posts, ("GET", "/items/1", 404), ("GET", "/items/1", 200))
     assert routes.refused() == ("POST /items/{item} (403, 422)",)
     assert "POST /items/{item}" not in routes.not_called()
 
 
-def test_requests_of_no_known_route_are_told_once_whatever_numbers_they_hold() -> None:
+def test_requests_of_no_known_route_are_reported_once_whatever_numbers_they_hold() -> None:
     routes = in_use(*[("GET", f"/itmes/{number}", 404) for number in range(5000)])
     assert routes.refused() == ("GET /itmes/{n} (404)",)
 
@@ -204,16 +204,16 @@ def test_without_a_request_only_what_is_declared_counts() -> None:
     assert routes.not_called() == ("POST /upload",)
 
 
-def test_what_is_declared_and_called_after_all_is_not_told() -> None:
+def test_what_is_declared_and_called_after_all_is_not_reported() -> None:
     routes = in_use(("POST", "/items/1", 201))
     routes.declare([("POST", "/items/{number}"), ("DELETE", "/items/{number}")])
     routes.note("DELETE", "/items/1", 204)
-    told = routes.not_called()
-    assert "DELETE /items/{number}" not in told
-    assert not any(route.startswith("POST") for route in told)
+    missed = routes.not_called()
+    assert "DELETE /items/{number}" not in missed
+    assert not any(route.startswith("POST") for route in missed)
 
 
-def test_a_route_that_is_declared_and_in_the_table_is_told_once() -> None:
+def test_a_route_that_is_declared_and_in_the_table_is_reported_once() -> None:
     routes = in_use(("GET", "/items/1", 200))
     routes.declare([("GET", "/files/{file}"), ("GET", "/items/new")])
     assert routes.not_called().count("GET /items/new") == 1

@@ -171,7 +171,7 @@ def test_growth_ends_a_run_at_its_limit(metric: str, rate: float, limit: dict[st
     assert metric in runner.stop.text
 
 
-def test_a_failing_workload_is_told_with_its_iteration() -> None:
+def test_a_failing_workload_is_reported_with_its_iteration() -> None:
     subject = Scripted(0.01, fds=1)
     subject.fault[6] = "ValueError: no"
     runner = run(subject, rounds=100)

@@ -373,7 +373,7 @@ def test_a_workload_with_a_client_needs_a_port(service: Service) -> None:
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
-def test_an_older_python_is_seen_from_outside_and_told_why(tmp_path: Path, version: str) -> None:
+def test_an_older_python_is_seen_from_outside_and_says_why(tmp_path: Path, version: str) -> None:
     service = Service(tmp_path, interpreter(version))
     try:
         result = check(service.spec("leak"), Options(max_seconds=20))
@@ -384,7 +384,7 @@ def test_an_older_python_is_seen_from_outside_and_told_why(tmp_path: Path, versi
     assert service.errors.read_text() == ""
 
 
-def test_a_program_that_is_not_python_is_told_so() -> None:
+def test_a_program_that_is_not_python_is_reported_so() -> None:
     with (
         subprocess.Popen(["/bin/sleep", "60"]) as program,
         PidSpec(program.pid).open() as subject,
@@ -394,7 +394,7 @@ def test_a_program_that_is_not_python_is_told_so() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
-def test_a_process_of_another_user_is_told_apart_by_permission(service: Service) -> None:
+def test_a_process_of_another_user_is_distinguished_by_permission(service: Service) -> None:
     code = """
         import os, sys
         from leak_suite.subject.agents import AgentHub, life_of

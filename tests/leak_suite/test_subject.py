@@ -209,7 +209,7 @@ def test_blocks_are_unknown_and_not_zero_under_the_system_allocator(
         assert "blocks" in subject.about.blind
 
 
-def test_a_failing_iteration_is_told_with_its_place(jobs: Path) -> None:
+def test_a_failing_iteration_is_reported_with_its_place(jobs: Path) -> None:
     with CallableSpec(f"{jobs}:fails_third").open() as subject:
         one = subject.round(10, seconds=5)
         assert (one.stop_reason, one.done) == ("failed", 2)
@@ -344,7 +344,7 @@ def test_the_same_code_measures_in_this_process() -> None:
         assert {metric: grown[metric] for metric in EXACT} == dict.fromkeys(EXACT, 0)
 
 
-def test_overhead_is_told_with_every_round(jobs: Path) -> None:
+def test_overhead_is_reported_with_every_round(jobs: Path) -> None:
     with CallableSpec(f"{jobs}:nothing").open() as subject:
         one = subject.round(1 << 40, seconds=0.5)
     assert 0 < one.overhead < 0.02 * one.seconds + 0.02

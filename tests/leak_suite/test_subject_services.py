@@ -139,13 +139,13 @@ def test_requests_do_not_wait_for_the_network_to_pile_them_up(place: Path) -> No
     assert fastest < 0.03  # 0.04 where small packets are held back
 
 
-def test_an_application_that_hangs_is_told_and_ended(place: Path) -> None:
+def test_an_application_that_hangs_is_reported_and_ended(place: Path) -> None:
     spec = AppSpec(f"{place}/service.py:app", f"{place}/drive.py:hang")
     with spec.open() as subject, pytest.raises(SubjectHung):
         subject.round(1, seconds=1, timeout=1.0)
 
 
-def test_an_application_that_dies_is_told_with_its_status(place: Path) -> None:
+def test_an_application_that_dies_is_reported_with_its_status(place: Path) -> None:
     spec = AppSpec(f"{place}/service.py:app", f"{place}/drive.py:die")
     with spec.open() as subject, pytest.raises(SubjectError, match="status 7"):
         subject.round(1, seconds=1)
@@ -183,7 +183,7 @@ def test_a_command_is_seen_from_outside_and_by_its_agents(place: Path, argument:
         assert any(row[1] == os.devnull for row in subject.describe("fds"))
 
 
-def test_a_command_that_hangs_is_told_and_killed(place: Path) -> None:
+def test_a_command_that_hangs_is_reported_and_killed(place: Path) -> None:
     argv = (sys.executable, str(place / "server.py"), "{port}")
     with CommandSpec(argv, f"{place}/drive.py:hang").open() as subject:
         with pytest.raises(SubjectHung, match="not answered within 1 s"):
@@ -199,7 +199,7 @@ def test_memory_of_a_command_grows_in_every_resident_metric(place: Path) -> None
             assert grown(subject, metric, 200) == pytest.approx(50_000, rel=0.2)
 
 
-def test_a_command_that_fails_is_told_with_its_output(place: Path) -> None:
+def test_a_command_that_fails_is_reported_with_its_output(place: Path) -> None:
     argv = (sys.executable, "-c", "raise SystemExit('no such thing')")
     with pytest.raises(SubjectError, match="no such thing"):
         CommandSpec(argv, f"{place}/drive.py:clean").open().__enter__()

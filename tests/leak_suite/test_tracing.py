@@ -107,7 +107,7 @@ def test_a_cache_that_is_filling_tells_its_bound_and_how_full_it_is() -> None:
     assert container(traced(lambda: RING.append(next(NUMBERS))), "RING")["bound"] == 900
 
 
-def test_a_container_that_is_as_long_as_before_is_not_told() -> None:
+def test_a_container_that_is_as_long_as_before_is_not_reported() -> None:
     def turn_over() -> None:
         AUDIT.append(next(NUMBERS))
         if len(AUDIT) > 10:
@@ -142,7 +142,7 @@ def test_what_another_thread_inserts_that_ran_before_is_charged_to_its_line() ->
     assert inserting(answer, container(answer, "AUDIT"))[0] == line_of(audit, 1)
 
 
-def test_survivors_of_the_first_window_are_told_apart_from_turnover(tmp_path: Path) -> None:
+def test_survivors_of_the_first_window_are_distinguished_from_turnover(tmp_path: Path) -> None:
     kept: list[bytes] = []
     cache: list[bytes] = []
 

@@ -70,7 +70,7 @@ def test_a_noisy_series_in_another_unit_is_judged_the_same(values: list[int], po
 
 
 @given(st.floats(2, 1e6), st.integers(10, 80), st.integers(1, 10**5))
-def test_a_clean_ramp_above_the_floor_grows_in_the_end(rate: float, count: int, each: int) -> None:
+def test_a_clean_ramp_above_the_least_rate_grows(rate: float, count: int, each: int) -> None:
     samples = tuple((each * k, 1e6 + rate * each * k) for k in range(count))
     if rate * each * (count - 1) < 8192:
         return

@@ -182,7 +182,7 @@ def test_a_client_without_an_address_is_refused_with_what_to_do(place: Path) -> 
         calls_of(place, "with_client", None)
 
 
-def test_a_set_up_that_fails_is_told_as_such(place: Path) -> None:
+def test_a_set_up_that_fails_is_reported_as_such(place: Path) -> None:
     with pytest.raises(ConfigurationError, match="could not be set up: OSError: no such basket"):
         calls_of(place, "broken", None)
 

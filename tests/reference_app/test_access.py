@@ -103,7 +103,7 @@ def test_an_upload_needs_the_api_key_where_there_is_one(serve: Callable[..., Run
     assert service.http.post("/api/upload", files=files, headers=headers).status_code == 202
 
 
-def test_a_client_that_sends_more_than_its_share_is_told_when_to_come_back(
+def test_a_client_that_sends_more_than_its_share_is_reported_when_to_come_back(
     serve: Callable[..., Running],
 ) -> None:
     service = serve(client_jobs_per_minute=2)

@@ -36,8 +36,8 @@ def test_hostile_files_are_refused_or_fail_with_a_reason_and_leave_nothing(tmp_p
         send(server, files[0])
         process = psutil.Process(server.process.pid)
         before = (descriptors(process), len(server.tree()))
-        complaints = [error for file in files if (error := send(server, file))]
-        assert complaints == []
+        unexpected = [error for file in files if (error := send(server, file))]
+        assert unexpected == []
         until(lambda: (descriptors(process), len(server.tree())) == before)
         assert server.files() == []
         assert server.memory()["jobs"]["total"] == 0

@@ -67,8 +67,8 @@ def test_the_last_twenty_errors_are_kept_in_a_few_words_each() -> None:
     for number in range(50):
         errors.add(float(number), "job failed", f"{number} " + "x" * 10_000)
     kept = errors.entries()
-    assert [trouble.at for trouble in kept] == [float(n) for n in range(49, 29, -1)]
-    assert max(len(trouble.text) for trouble in kept) == 300
+    assert [entry.at for entry in kept] == [float(n) for n in range(49, 29, -1)]
+    assert max(len(entry.text) for entry in kept) == 300
 
 
 def test_the_figures_agree_with_those_of_health(serve: Callable[..., Running]) -> None:

@@ -72,7 +72,7 @@ def abort(task: Task, report: Callable[[Progress], None], cancelled: Callable[[]
 
 
 @pytest.mark.anyio
-async def test_a_decoder_that_meets_the_limit_in_mid_stream_is_told_as_memory(
+async def test_a_decoder_that_meets_the_limit_in_mid_stream_is_reported_as_memory(
     tmp_path: Path,
 ) -> None:
     path = clip(width=1920, height=1080, seconds=1.0).path

@@ -104,7 +104,7 @@ def test_nobody_is_nobody() -> None:
     assert DetectionFallbacks().find(Scripted(None), PICTURE, 0.0) is None
 
 
-def test_what_was_found_in_the_mirror_is_told_as_it_is() -> None:
+def test_what_was_found_in_the_mirror_is_reported_as_it_is() -> None:
     strategies = DetectionFallbacks()
     found = strategies.find(Scripted(0.1, 0.1, 0.1, 0.9), PICTURE, 0.0)
     assert found == mirror(pose_of(0.9))

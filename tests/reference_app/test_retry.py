@@ -111,7 +111,7 @@ def test_a_full_queue_behind_slow_jobs_after_quick_ones_tells_the_slow_ones_time
     assert 2 <= int(service.upload().headers["retry-after"]) <= 4
 
 
-def test_before_any_job_has_shown_progress_the_usual_time_is_told(
+def test_before_any_job_has_shown_progress_the_usual_time_is_reported(
     serve: Callable[..., Running],
 ) -> None:
     service = serve(assumed_job_seconds=100)

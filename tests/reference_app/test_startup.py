@@ -75,7 +75,7 @@ def test_as_the_first_process_of_a_container_it_ends_on_sigterm(tmp_path: Path) 
                 one.kill()
 
 
-def test_connections_outlive_the_wait_that_a_refused_client_is_told(
+def test_connections_outlive_the_wait_that_a_refused_client_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from reference_app.__main__ import main

@@ -261,7 +261,7 @@ async def test_only_a_lease_that_ran_out_and_that_nobody_works_under_has_lapsed(
     assert await store.lapsed("me", {"b"}) != [], "nor by its owner, whose claim got no answer"
 
 
-async def test_a_cancel_of_a_running_job_is_told_to_its_owner_and_wins(store: JobStore) -> None:
+async def test_a_cancel_of_a_running_job_is_reported_to_its_owner_and_wins(store: JobStore) -> None:
     await add(store, "a")
     job = await claimed(store)
     asked = await cancel(store, "a")

@@ -352,7 +352,7 @@ def test_the_slowest_upload_gives_way_when_there_are_too_many(
         assert slowest.recv(65536).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_folder_that_is_gone_is_told_and_seen_by_readiness(service: Running) -> None:
+def test_a_folder_that_is_gone_is_reported_and_seen_by_readiness(service: Running) -> None:
     assert service.http.get("/ready").json() == {"status": "ready"}
     shutil.rmtree(service.container.instance.root / "scratch")
     refused = service.upload()

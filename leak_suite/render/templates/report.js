@@ -80,10 +80,10 @@
     Plotly.react(plot, traces(chart, theme()), shape, config);
     /* A drawing says nothing to a screen reader; its buttons and the table below do. */
     for (const drawing of plot.querySelectorAll(".main-svg")) drawing.setAttribute("aria-hidden", "true");
-    if (first) plot.on("plotly_hover", (event) => told(figure, event.points[0]));
+    if (first) plot.on("plotly_hover", (event) => showDetails(figure, event.points[0]));
   }
 
-  const told = (figure, point) => {
+  const showDetails = (figure, point) => {
     if (point.text) figure.querySelector(".readout").textContent = point.text.replace("<br>", ": ");
   };
   const known = (chart) => chart.x.map((_, i) => i).filter((i) => chart.y[i] !== null);
@@ -97,7 +97,7 @@
     const number = plot.data.findIndex((trace) => trace.name === (index < chart.warm ? "warm-up" : "readings"));
     const pointNumber = index < chart.warm ? index : index - chart.warm;
     Plotly.Fx.hover(plot, [{ curveNumber: number, pointNumber }]);
-    told(figure, { text: plot.data[number].text[pointNumber] });
+    showDetails(figure, { text: plot.data[number].text[pointNumber] });
   }
 
   function zoom(figure, factor) {

@@ -88,7 +88,7 @@ function limits(svg, y, memory, width) {
   }
 }
 
-function tell(data) {
+function update(data) {
   const { memory, jobs, queue } = data;
   element("status").dataset.status = data.status;
   say("status", data.status);
@@ -137,7 +137,7 @@ async function renew() {
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     latest = await answer.json();
     keep(latest.history, latest.now);
-    tell(latest);
+    update(latest);
     draw();
   } catch {
     element("status").dataset.status = "unreachable";
