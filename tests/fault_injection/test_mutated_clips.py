@@ -23,7 +23,7 @@ from tests.reference_app.conftest import ROOT, descriptors, served, until
 def test_mutated_clips_neither_kill_the_service_nor_leave_anything(
     tmp_path: Path, plan: Plan, record_property: Callable[[str, object], None]
 ) -> None:
-    names = [f"{plan.seed}/{number}" for number in range(plan.repeats(60, 1000))]
+    names = [f"{plan.seed}/{number}" for number in range(plan.repeats(500, 2000))]
     record_property("clips", len(names))
     originals, found = sources(), Findings()
     with served(tmp_path / "spool", "reference_app.main:app", **SETTINGS) as server:
@@ -48,7 +48,7 @@ def test_no_mutated_header_takes_more_memory_or_time_than_a_job_has(
     plan: Plan, record_property: Callable[[str, object], None]
 ) -> None:
     command = [sys.executable, "-m", "tests.fault_injection.fuzz_decoder", str(plan.seed)]
-    command += [str(plan.repeats(200, 10_000)), "64"]
+    command += [str(plan.repeats(5000, 10_000)), "64"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1400)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout.splitlines()[-1])

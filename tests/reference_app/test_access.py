@@ -113,6 +113,19 @@ def test_a_client_that_sends_more_than_its_share_is_reported_when_to_come_back(
     assert 1 <= int(refused.headers["retry-after"]) <= 60
 
 
+def test_behind_a_proxy_each_client_has_a_share_of_its_own(serve: Callable[..., Running]) -> None:
+    service = serve(client_jobs_per_minute=1)
+    files = {"file": ("a.mp4", clip(), "video/mp4")}
+
+    def upload_for(address: str) -> int:
+        # The server believes a proxy on this machine unless FORWARDED_ALLOW_IPS says otherwise.
+        headers = {"X-Forwarded-For": address}
+        return service.http.post("/api/upload", files=files, headers=headers).status_code
+
+    sent = [upload_for(address) for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2")]
+    assert sent == [202, 429, 202]
+
+
 def test_the_share_of_a_client_is_counted_within_a_minute_and_apart_from_others() -> None:
     clock = HandClock()
     limits = ClientLimits(clock, jobs_per_minute=None, bytes_per_minute=10 * MIB)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -216,3 +218,15 @@ def test_a_slow_listener_loses_the_oldest_events_and_never_the_last() -> None:
             return [await subscription.next(1) for _ in range(3)]
 
     assert asyncio.run(listen()) == [(99, {"n": 99}), (100, {"n": "end"}), None]
+
+
+@pytest.mark.parametrize("flood", [b"X-Flood: " + b"y" * 500_000, b"X-Flood: y\r\n" * 50_000])
+def test_headers_without_end_are_cut_off(service: Running, flood: bytes) -> None:
+    url = service.http.base_url
+    connection = socket.create_connection((url.host, url.port or 80), timeout=20)
+    # Ended by the service while it is still sent: with an answer, or a reset.
+    with connection, suppress(ConnectionError):
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n" + flood)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+        assert connection.recv(4096) == b""
+    assert service.http.get("/health").status_code == 200
