@@ -23,7 +23,7 @@ class Planted:
     """A program, the word that it must get, what the remedy must say, and which one must work.
 
     `best` is empty where no remedy that is tried may work: what is in use cannot be freed, and the
-    page cache is not the program's.
+    page cache is not the program's. A leak grows with `grows_with`.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Planted:
     word: str
     remedy: str
     best: str
+    grows_with: str = ""
 
 
 def _job(name: str) -> tuple[str, ...]:
@@ -50,7 +51,8 @@ PLANTED: Sequence[Planted] = (
         "gc.freeze() before fork",
     ),
     Planted("page_cache", _job("page_cache"), "page cache", "posix_fadvise", ""),
-    Planted("native", _job("native"), "leak", "native.py:15", ""),
+    Planted("native", _job("native"), "leak", "native.py:15", "", "work"),
+    Planted("clock", _job("clock"), "leak", "clock.py", "", "clock"),
     Planted("steady", _job("steady"), "steady", "", ""),
 )
 
@@ -95,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _is_right(found: Explanation, planted: Planted, tried: bool) -> bool:
     text = "\n".join([found.remedy, *found.remedy_lines])
+    kind = "" if found.growth is None else found.growth.kind
+    if kind != planted.grows_with:
+        return False
     return planted.remedy in text and (not tried or found.best == planted.best)
 
 

@@ -18,7 +18,9 @@ __all__ = [
     "PARTS",
     "Explanation",
     "GroupInfo",
+    "Growth",
     "MemoryReading",
+    "Phase",
     "RemedyTrial",
     "Word",
     "is_explanation_data",
@@ -117,13 +119,39 @@ class RemedyTrial:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A stretch of work or rest, and what grew in it; None where that could not be read."""
+
+    name: str
+    iterations: int
+    seconds: float
+    growth: float | None
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What the growth of a metric goes with: `kind` is "work", "clock" or "both".
+
+    `per_iteration` and `per_second` are in `unit`; together they give the growth of each phase.
+    """
+
+    kind: str
+    metric: str
+    unit: str
+    per_iteration: float
+    per_second: float
+    phases: tuple[Phase, ...] = ()
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What one subject's memory is made of while its workload is repeated.
 
     `verdict` is the headline of the run that judged it, and `line` the first place that it named.
     `remedy` says what helps, and `remedy_lines` are to be copied. `notes` say what could not be
     read. The first reading was taken before the first iteration. `trials` are of remedies, where
-    they were tried, and `best` the name of the one to take.
+    they were tried, and `best` the name of the one to take. `growth` says whether a leak goes with
+    the work or with the clock; None where that was not watched.
     """
 
     subject: str
@@ -140,6 +168,7 @@ class Explanation:
     over_budget: bool = False
     trials: tuple[RemedyTrial, ...] = ()
     best: str = ""
+    growth: Growth | None = None
     command: tuple[str, ...] = ()
 
     @property
@@ -180,9 +209,11 @@ class Explanation:
                     f"release reads version {SCHEMA_VERSION}"
                 )
             values = {k: v for k, v in data.items() if k not in ("kind", "schema_version")}
+            growth = data["growth"]
             return cls(
                 **{
                     **values,
+                    "growth": None if growth is None else _growth(growth),
                     "word": Word(data["word"]),
                     "readings": tuple(MemoryReading(**one) for one in data["readings"]),
                     "group": GroupInfo(**data["group"]),
@@ -196,6 +227,10 @@ class Explanation:
     def write(self, path: Path) -> None:
         """Write the run file whole or not at all; folders on the way are made."""
         write_whole(path, self.to_json())
+
+
+def _growth(data: Mapping[str, Any]) -> Growth:
+    return Growth(**{**data, "phases": tuple(Phase(**one) for one in data["phases"])})
 
 
 def is_explanation_data(data: object) -> bool:

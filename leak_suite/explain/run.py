@@ -7,10 +7,11 @@ from collections.abc import Callable
 from leak_suite.checks import check
 from leak_suite.clauses import Part
 from leak_suite.environment import environment
-from leak_suite.errors import ConfigurationError
+from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.explain.advice import remedy
 from leak_suite.explain.observe import observe
-from leak_suite.explain.result import Explanation, RemedyTrial
+from leak_suite.explain.pace import grows_with
+from leak_suite.explain.result import Explanation, Growth, RemedyTrial, Word
 from leak_suite.explain.trials import best_of, try_remedies
 from leak_suite.explain.word import answer
 from leak_suite.options import Options
@@ -65,9 +66,10 @@ def explain(
             spec, seen, seconds, python, max_growth=_MOST_GROWTH, on_progress=on_progress
         )
     best = best_of(trials)
+    growth, problem = _growth(spec, verdict, found.word)
     line = _line(verdict)
     helps, lines = remedy(found, line)
-    notes = [*seen.notes, *([seen.error] if seen.error else [])]
+    notes = [*seen.notes, *(text for text in (seen.error, problem) if text)]
     if seen.group.error:
         notes.append(f"page cache and kernel memory: {seen.group.error}")
     elif not seen.group.own:
@@ -90,7 +92,19 @@ def explain(
         over_budget=verdict.outcome is Outcome.OVER_BUDGET,
         trials=trials,
         best="" if best is None else best.name,
+        growth=growth,
     )
+
+
+def _growth(spec: Spec, verdict: RunResult, word: Word) -> tuple[Growth | None, str]:
+    """(what a leak goes with, why that could not be watched)."""
+    if word is not Word.LEAK or spec.is_watched:
+        return None, ""
+    try:
+        with spec.open() as subject:
+            return grows_with(subject, verdict.findings), ""
+    except SubjectError as error:
+        return None, f"whether it grows with work or time could not be watched: {error}"
 
 
 def _headline(verdict: RunResult) -> str:

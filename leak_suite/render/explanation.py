@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leak_suite.explain.remedies import REMEDIES, setting_lines
-from leak_suite.explain.result import PARTS, Explanation, MemoryReading
+from leak_suite.explain.result import PARTS, Explanation, Growth, MemoryReading
 from leak_suite.render.document import Bar, Document, Lines, Part, Picture, Table
-from leak_suite.units import format_duration, format_number, format_value
+from leak_suite.units import format_duration, format_number, format_rate, format_value
 
 __all__ = ["explanation_document"]
 
@@ -23,6 +23,8 @@ def explanation_document(result: Explanation) -> Document:
         parts.append(_picture(result.readings))
     if copies := _copies(result.readings):
         parts.append(copies)
+    if result.growth is not None:
+        parts.append(_phases(result.growth))
     if result.trials:
         parts.append(_trials(result))
     best = next((one for one in REMEDIES if one.name == result.best), None)
@@ -41,6 +43,8 @@ def explanation_document(result: Explanation) -> Document:
 
 
 def _sentences(result: Explanation) -> Iterator[str]:
+    if result.growth is not None:
+        yield _grows_with(result.growth)
     if result.trials:
         yield _tried(result)
     if result.remedy:
@@ -100,6 +104,29 @@ def _copies(readings: tuple[MemoryReading, ...]) -> Table | None:
         for process, value in readings[-1].copies.items()
     )
     return Table("Copied by each forked process", ("", "when first seen", "at the end"), rows)
+
+
+def _phases(growth: Growth) -> Table:
+    rows = tuple(
+        (
+            one.name,
+            f"{one.iterations:,}",
+            format_duration(one.seconds),
+            format_value(one.growth, growth.unit),
+        )
+        for one in growth.phases
+    )
+    return Table("Work or clock?", ("", "iterations", "time", f"growth of {growth.metric}"), rows)
+
+
+def _grows_with(growth: Growth) -> str:
+    work = format_rate(growth.per_iteration, growth.unit)
+    clock = f"{format_value(growth.per_second, growth.unit)} a second"
+    if growth.kind == "clock":
+        return f"It grows with time, whether or not it is used: {growth.metric} by {clock}."
+    if growth.kind == "work":
+        return f"It grows with the work: {growth.metric} by {work}, and not while it idles."
+    return f"It grows both with the work and with time: {growth.metric} by {work}, and by {clock}."
 
 
 def _trials(result: Explanation) -> Table:
