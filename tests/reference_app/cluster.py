@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import psutil
@@ -71,7 +73,10 @@ class Cluster:
         """The keys of all objects."""
         from reference_app.storage.s3 import S3ObjectStore
 
-        return set(asyncio.run(S3ObjectStore(self.environment["STORAGE_URL"]).keys("jobs/")))
+        # The client reads where the server is, and with which key, from the environment.
+        with patch.dict(os.environ, self.environment):
+            store = S3ObjectStore(self.environment["STORAGE_URL"])
+        return set(asyncio.run(store.keys("jobs/")))
 
     def _start(self, role: str, command: list[str], changes: dict[str, str]) -> ServiceProcess:
         index = len(self.processes)

@@ -65,6 +65,10 @@ class FailingStore:
         """Where a client finds it."""
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
+    def close(self) -> None:
+        """Give back the connections to the server behind."""
+        self._client.close()
+
     def answer(
         self, method: str, path: str, headers: object, body: bytes
     ) -> tuple[int, httpx.Headers, bytes]:
@@ -93,3 +97,4 @@ def failing_store(target: str) -> Iterator[FailingStore]:
     finally:
         made.server.shutdown()
         made.server.server_close()
+        made.close()
