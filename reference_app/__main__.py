@@ -12,25 +12,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reference_app.settings import Settings
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 # Longer than the time after which a refused client comes back: a closing connection loses it.
 KEEP_ALIVE_SECONDS = 75
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Serve or do jobs until SIGTERM or Ctrl-C, or bring the database's tables up to date."""
-    parser = argparse.ArgumentParser("python -m reference_app", description=__doc__)
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("python -m reference_app", description=__doc__)
+    made.add_argument(
         "command",
         nargs="?",
         choices=["start", "migrate"],
         default="start",
         help="start the role that ROLE names (the default), or bring DATABASE_URL up to date",
     )
-    parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
-    parser.add_argument("--port", default=os.environ.get("PORT", "8000"))
-    options = parser.parse_args(arguments)
+    made.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
+    made.add_argument("--port", default=os.environ.get("PORT", "8000"))
+    return made
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve or do jobs until SIGTERM or Ctrl-C, or bring the database's tables up to date."""
+    options = parser().parse_args(arguments)
     from reference_app.settings import read_settings
 
     settings = read_settings()

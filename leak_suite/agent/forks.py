@@ -139,18 +139,18 @@ def _pending_calls() -> tuple[Any, Any, list[Any]]:
     class Int(_ctypes._SimpleCData):  # type: ignore[misc]
         _type_ = "i"
 
-    class Pointer(_ctypes._SimpleCData):  # type: ignore[misc]
+    class VoidPointer(_ctypes._SimpleCData):  # type: ignore[misc]
         _type_ = "P"
 
     class Callback(_ctypes.CFuncPtr):  # type: ignore[misc]
         _flags_ = flags
         _restype_ = Int
-        _argtypes_ = (Pointer,)
+        _argtypes_ = (VoidPointer,)
 
     class Add(_ctypes.CFuncPtr):  # type: ignore[misc]
         _flags_ = flags
         _restype_ = Int
-        _argtypes_ = (Callback, Pointer)
+        _argtypes_ = (Callback, VoidPointer)
 
     def run(_: Any) -> int:
         while waiting:

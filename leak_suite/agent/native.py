@@ -114,11 +114,11 @@ class CLibrary:
                 fclose(stream)
             return bytes(text).partition(b"\0")[0].decode("ascii", "replace")
 
-        class Mode(_ctypes.Array):  # type: ignore[misc]
+        class OpenMode(_ctypes.Array):  # type: ignore[misc]
             _type_ = Char
             _length_ = 2
 
-        writing = Mode(b"w", b"\0")
+        writing = OpenMode(b"w", b"\0")
         self._into_text = into_text
 
     def live_heap(self) -> int | None:

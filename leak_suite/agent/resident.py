@@ -20,7 +20,16 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
     from .forks import Follower
     from .session import Session
 
-__all__ = ["HIGH_FD", "OWN_FDS", "VARIABLE", "Resident", "enter", "in_this_process", "join"]
+__all__ = [
+    "HIGH_FD",
+    "OWN_FDS",
+    "VARIABLE",
+    "Resident",
+    "enter",
+    "follow_last",
+    "in_this_process",
+    "join",
+]
 
 VARIABLE = "LEAK_SUITE_AGENT"
 """`NAME TOKEN`: the abstract Unix socket that the host listens on, and what proves us to it."""
@@ -225,6 +234,7 @@ class Resident:
             from .session import Session
 
             self.session = Session("", own_fds=OWN_FDS, own_threads=1)
+            self.session.on_trace = follow_last
             if self._inherits_frozen:
                 self.session.reader.adopt_frozen()
         if words[0] == "prewarm":
@@ -328,6 +338,13 @@ def _set_collector(wish: str) -> None:
 def in_this_process() -> Resident | None:
     """The resident of this process; None where its interpreter runs no `sitecustomize`."""
     return _found[0] if _found else None
+
+
+def follow_last() -> None:
+    """Follow forks after a tracer that has just begun: its own hooks must have run by then."""
+    resident = in_this_process()
+    if resident is not None and resident.follower is not None:
+        resident.follower.come_last()
 
 
 def _arguments() -> list[str]:

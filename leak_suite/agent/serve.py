@@ -7,7 +7,7 @@ import sys
 
 from . import target
 from .answers import answer, trace_plan
-from .resident import OWN_FDS
+from .resident import OWN_FDS, follow_last
 from .session import Session
 from .wire import Wire
 
@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> None:
     wire = Wire(int(one("request_fd")), int(one("response_fd")))
     own_fds = 2 + (OWN_FDS if one("app") else 0)
     session = Session(one("temp_dir"), own_fds=own_fds, own_threads=1 if one("app") else 0)
+    session.on_trace = follow_last
     session.reader.library.die_with_parent()
     if os.getppid() != int(one("host")):
         return  # it was gone before the kernel was told

@@ -12,7 +12,6 @@ from .details import describe
 from .growth_guard import GrowthGuard
 from .loop import Loop, describe_error
 from .metric_reader import MetricReader
-from .resident import in_this_process
 from .selfcheck import check_probes
 from .tracked import Counter, track
 
@@ -36,6 +35,8 @@ class Session:
     def __init__(self, temp_dir: str, own_fds: int = 0, own_threads: int = 0) -> None:
         self.reader = MetricReader(temp_dir, own_fds, own_threads)
         self.loop: Any = None
+        self.on_trace: Callable[[], None] | None = None
+        """Called when a trace has begun."""
         self._tracing: Any = None
         self._temp_dir = temp_dir
 
@@ -119,9 +120,8 @@ class Session:
             self._tracing = Tracing()
         self.reader.thaw()  # what the collector does not see has no referrers
         started: dict[str, Any] = self._tracing.begin(plan)
-        resident = in_this_process()
-        if resident is not None and resident.follower is not None:
-            resident.follower.come_last()
+        if self.on_trace is not None:
+            self.on_trace()
         return started
 
     def mark_trace(self) -> dict[str, Any]:

@@ -10,21 +10,21 @@ from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.options import Accepted
 from leak_suite.result import Finding, Site
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Acceptance", "explain"]
 
 LEAST_SHARE = 0.05
 """Growth that no entry covers may be this share of all, before the finding stands."""
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Acceptance:
     """`explained`: nothing of note is left once the accepted sites are taken away."""
 
     explained: bool
     clauses: tuple[Clause, ...] = ()
 
 
-def explain(finding: Finding, accepted: Iterable[Accepted], today: date) -> Explanation:
+def explain(finding: Finding, accepted: Iterable[Accepted], today: date) -> Acceptance:
     """Whether every site that matters in `finding` is an accepted leak on that day.
 
     Sites are taken with their whole stack, so a pattern may name the library or the caller. A
@@ -49,7 +49,7 @@ def explain(finding: Finding, accepted: Iterable[Accepted], today: date) -> Expl
         ]
     total = sum(site.per_iteration or 0.0 for site in finding.sites)
     explained = bool(finding.sites) and total > 0 and left <= LEAST_SHARE * total
-    return Explanation(explained, tuple(dict.fromkeys(clauses)))
+    return Acceptance(explained, tuple(dict.fromkeys(clauses)))
 
 
 def _refusals(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from leak_suite.explain.result import Growth, Phase
+from leak_suite.explain.result import GrowthDriver, Phase
 from leak_suite.metrics import metric_named, priority
 from leak_suite.result import Finding, Outcome
 from leak_suite.subject import Subject
@@ -26,7 +26,7 @@ _MOST_OF_IT = 0.8
 
 def grows_with(
     subject: Subject, findings: Sequence[Finding], *, seconds: float = _SECONDS
-) -> Growth | None:
+) -> GrowthDriver | None:
     """What the growth of the first growing finding goes with; None where none of them can tell.
 
     Each of three phases takes `seconds`.
@@ -112,7 +112,7 @@ def watch_phases(
     return tuple(phases)
 
 
-def judge_phases(metric: str, unit: str, phases: Sequence[Phase]) -> Growth | None:
+def judge_phases(metric: str, unit: str, phases: Sequence[Phase]) -> GrowthDriver | None:
     """The least squares of growth = per_iteration * iterations + per_second * seconds.
 
     None where a phase could not be read, or no work was done.
@@ -142,4 +142,6 @@ def judge_phases(metric: str, unit: str, phases: Sequence[Phase]) -> Growth | No
         kind = "clock"
     elif share <= 1 - _MOST_OF_IT:
         kind = "work"
-    return Growth(kind, metric, unit, max(0.0, per_iteration), max(0.0, per_second), tuple(phases))
+    return GrowthDriver(
+        kind, metric, unit, max(0.0, per_iteration), max(0.0, per_second), tuple(phases)
+    )

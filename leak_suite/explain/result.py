@@ -18,7 +18,7 @@ __all__ = [
     "PARTS",
     "Explanation",
     "GroupInfo",
-    "Growth",
+    "GrowthDriver",
     "MemoryReading",
     "Phase",
     "RemedyTrial",
@@ -129,7 +129,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Growth:
+class GrowthDriver:
     """What the growth of a metric goes with: `kind` is "work", "clock" or "both".
 
     `per_iteration` and `per_second` are in `unit`; together they give the growth of each phase.
@@ -168,7 +168,7 @@ class Explanation:
     over_budget: bool = False
     trials: tuple[RemedyTrial, ...] = ()
     best: str = ""
-    growth: Growth | None = None
+    growth: GrowthDriver | None = None
     command: tuple[str, ...] = ()
 
     @property
@@ -229,8 +229,8 @@ class Explanation:
         write_whole(path, self.to_json())
 
 
-def _growth(data: Mapping[str, Any]) -> Growth:
-    return Growth(**{**data, "phases": tuple(Phase(**one) for one in data["phases"])})
+def _growth(data: Mapping[str, Any]) -> GrowthDriver:
+    return GrowthDriver(**{**data, "phases": tuple(Phase(**one) for one in data["phases"])})
 
 
 def is_explanation_data(data: object) -> bool:

@@ -11,7 +11,7 @@ from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.explain.advice import remedy
 from leak_suite.explain.observe import observe
 from leak_suite.explain.pace import grows_with
-from leak_suite.explain.result import Explanation, Growth, RemedyTrial, Word
+from leak_suite.explain.result import Explanation, GrowthDriver, RemedyTrial, Word
 from leak_suite.explain.trials import best_of, try_remedies
 from leak_suite.explain.word import answer
 from leak_suite.options import Options
@@ -96,7 +96,7 @@ def explain(
     )
 
 
-def _growth(spec: Spec, verdict: RunResult, word: Word) -> tuple[Growth | None, str]:
+def _growth(spec: Spec, verdict: RunResult, word: Word) -> tuple[GrowthDriver | None, str]:
     """(what a leak goes with, why that could not be watched)."""
     if word is not Word.LEAK or spec.is_watched:
         return None, ""

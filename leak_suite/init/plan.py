@@ -20,7 +20,7 @@ from leak_suite.init.texts import (
 )
 from leak_suite.subject.specs import AppSpec, CommandSpec, Spec
 
-__all__ = ["Plan", "Project", "plan_for"]
+__all__ = ["Project", "StarterFiles", "plan_for"]
 
 
 _WORKER_OPTIONS = ("-c", "1", "-Q", "leak-suite", "--loglevel", "WARNING")
@@ -47,7 +47,7 @@ class Project:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StarterFiles:
     """The two files, as text, and what they run."""
 
     workload: str
@@ -56,7 +56,7 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def plan_for(project: Project) -> Plan:
+def plan_for(project: Project) -> StarterFiles:
     """What is to be written for `project`.
 
     Raises:
@@ -65,7 +65,7 @@ def plan_for(project: Project) -> Plan:
     return _PLANS[project.framework](project)
 
 
-def _asgi(project: Project) -> Plan:
+def _asgi(project: Project) -> StarterFiles:
     """FastAPI and Starlette: in the agent's own uvicorn."""
     facts = project.facts
     if "openapi" in facts:
@@ -75,7 +75,7 @@ def _asgi(project: Project) -> Plan:
     notes = _notes_on(routes)
     if "uvicorn" not in facts["servers"]:
         notes += ("uvicorn is missing where the application runs, and is needed to run it",)
-    return Plan(
+    return StarterFiles(
         request_workload(project.app, routes),
         app_test(project.app),
         AppSpec(project.app, f"{WORKLOAD}:visit", project.python),
@@ -83,7 +83,7 @@ def _asgi(project: Project) -> Plan:
     )
 
 
-def _flask(project: Project) -> Plan:
+def _flask(project: Project) -> StarterFiles:
     routes = routes_of_table(project.facts["routes"])
     server = _gunicorn(project)
     if server is None:
@@ -91,7 +91,7 @@ def _flask(project: Project) -> Plan:
     return _served(project, routes, server)
 
 
-def _django(project: Project) -> Plan:
+def _django(project: Project) -> StarterFiles:
     facts = project.facts
     routes = routes_of_table(facts["routes"])
     if facts["wsgi"]:
@@ -142,10 +142,10 @@ def _served(
     server: tuple[str, ...],
     headers: Mapping[str, str] | None = None,
     notes: list[str] | None = None,
-) -> Plan:
+) -> StarterFiles:
     """An application that a command serves."""
     workload = f"{WORKLOAD}:visit"
-    return Plan(
+    return StarterFiles(
         request_workload(project.app, routes, headers or {}),
         command_test(server, workload, project.folder, project.python),
         _command(project, server, workload),
@@ -153,7 +153,7 @@ def _served(
     )
 
 
-def _celery(project: Project) -> Plan:
+def _celery(project: Project) -> StarterFiles:
     facts = project.facts
     if project.python is not None:
         raise ConfigurationError(
@@ -174,7 +174,7 @@ def _celery(project: Project) -> Plan:
         notes.append(f"no task could be called: see {WORKLOAD}")
     if not facts["broker_reached"]:
         notes.append(f"the broker {facts['broker']} does not answer: start it before you run this")
-    return Plan(
+    return StarterFiles(
         task_workload(project.app, sorted(called), sorted(left_out), dict(environment)),
         command_test(worker, workload, project.folder, None, dict(environment)),
         _command(project, worker, workload, environment),
@@ -192,7 +192,7 @@ def _why_not(task: Mapping[str, Any]) -> str:
     return "keeps no result that could be waited for"
 
 
-_PLANS: Mapping[str, Callable[[Project], Plan]] = {
+_PLANS: Mapping[str, Callable[[Project], StarterFiles]] = {
     "FastAPI": _asgi,
     "Starlette": _asgi,
     "Flask": _flask,

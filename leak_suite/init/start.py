@@ -10,7 +10,7 @@ from pathlib import Path
 
 from leak_suite.errors import ConfigurationError
 from leak_suite.init.find import AppLocation, find_apps
-from leak_suite.init.plan import Plan, Project, plan_for
+from leak_suite.init.plan import Project, StarterFiles, plan_for
 from leak_suite.init.project import described
 from leak_suite.init.texts import TEST, WORKLOAD, configuration
 from leak_suite.subject.specs import AppSpec, CommandSpec
@@ -66,7 +66,7 @@ def start(root: Path, *, app: str | None = None, python: Path | None = None) -> 
     )
 
 
-def _next_command(plan: Plan, *, configured: bool) -> str:
+def _next_command(plan: StarterFiles, *, configured: bool) -> str:
     spec = plan.spec
     if isinstance(spec, CommandSpec):
         words, argv = spec.command(), ["--", *spec.argv]

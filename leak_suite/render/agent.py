@@ -9,7 +9,7 @@ from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
 from leak_suite.render.comparison import change_reason, comparison_headline
 from leak_suite.render.document import Document, Lines, Table
-from leak_suite.render.problems import Judged, Problem, problems
+from leak_suite.render.problems import Judged, ReportedProblem, problems
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import (
     format_min_detectable,
@@ -111,7 +111,7 @@ def _causes(result: Judged, settings: RenderSettings) -> Iterator[Line]:
             yield "cause.says", line
 
 
-def _place(problem: Problem) -> Iterator[Line]:
+def _place(problem: ReportedProblem) -> Iterator[Line]:
     if problem.place is not None:
         place = problem.place
         yield "cause.line", f"{place.file}:{place.line} {place.function}".rstrip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
 from leak_suite.render.document import Document
-from leak_suite.render.problems import Judged, Problem, problems
+from leak_suite.render.problems import Judged, ReportedProblem, problems
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import notes
 from leak_suite.result import RunResult
@@ -51,7 +51,7 @@ def _commands(result: Judged, settings: RenderSettings) -> str:
     return "".join(f"{_command(one)}\n" for one in (*failures, *others))
 
 
-def _command(problem: Problem) -> str:
+def _command(problem: ReportedProblem) -> str:
     level = "error" if problem.is_failure else "warning"
     properties = f"title={_property(f'leak-suite: {problem.title}')}"
     if problem.place is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leak_suite.explain.remedies import REMEDIES, setting_lines
-from leak_suite.explain.result import PARTS, Explanation, Growth, MemoryReading
+from leak_suite.explain.result import PARTS, Explanation, GrowthDriver, MemoryReading
 from leak_suite.render.document import Bar, Document, Lines, Part, Picture, Table
 from leak_suite.units import format_duration, format_number, format_rate, format_value
 
@@ -106,7 +106,7 @@ def _copies(readings: tuple[MemoryReading, ...]) -> Table | None:
     return Table("Copied by each forked process", ("", "when first seen", "at the end"), rows)
 
 
-def _phases(growth: Growth) -> Table:
+def _phases(growth: GrowthDriver) -> Table:
     rows = tuple(
         (
             one.name,
@@ -119,7 +119,7 @@ def _phases(growth: Growth) -> Table:
     return Table("Work or clock?", ("", "iterations", "time", f"growth of {growth.metric}"), rows)
 
 
-def _grows_with(growth: Growth) -> str:
+def _grows_with(growth: GrowthDriver) -> str:
     work = format_rate(growth.per_iteration, growth.unit)
     clock = f"{format_value(growth.per_second, growth.unit)} a second"
     if growth.kind == "clock":

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
 from leak_suite.render.document import Document
-from leak_suite.render.problems import Problem, problems
+from leak_suite.render.problems import ReportedProblem, problems
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import (
     failed_steps,
@@ -96,7 +96,7 @@ def _is_unclear(finding: Finding) -> bool:
 def _cases(
     subject: str,
     names: Iterable[str],
-    found: Iterable[Problem],
+    found: Iterable[ReportedProblem],
     unclear: Mapping[str, str],
     whole: str = _WHOLE,
 ) -> list[str]:
@@ -123,7 +123,7 @@ def _cases(
     ]
 
 
-def _failed(problem: Problem) -> str:
+def _failed(problem: ReportedProblem) -> str:
     tag = "failure" if problem.is_failure else "error"
     place = problem.place
     at = "" if place is None else f"{place.file}:{place.line}: "

@@ -25,7 +25,7 @@ from leak_suite.render.summary import (
 from leak_suite.result import Finding, Outcome, RunResult, Site
 from leak_suite.units import format_value
 
-__all__ = ["RULES", "Judged", "Place", "Problem", "problems"]
+__all__ = ["RULES", "Judged", "Place", "ReportedProblem", "problems"]
 
 RULES = {
     "growing": "Something grows with each iteration of a workload, and does not stop growing.",
@@ -50,7 +50,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Problem:
+class ReportedProblem:
     """One cause of a verdict that is not "stable".
 
     `rule` is one of RULES. `subject` is the workload, `measures` are the metrics or measures that
@@ -78,7 +78,7 @@ class Problem:
         return "\n".join(self.lines)
 
 
-def problems(result: Judged, root: Path | None = None) -> tuple[Problem, ...]:
+def problems(result: Judged, root: Path | None = None) -> tuple[ReportedProblem, ...]:
     """One problem for each cause, the worst first; none where the status is 0.
 
     What could not be judged is a problem only if it decides the outcome. `root` is the folder of
@@ -104,14 +104,14 @@ def _is_undecided(finding: Finding) -> bool:
     return finding.outcome is Outcome.INCONCLUSIVE and finding.required
 
 
-def _of_whole(result: RunResult | FitResult, undecided: Sequence[Finding] = ()) -> Problem:
+def _of_whole(result: RunResult | FitResult, undecided: Sequence[Finding] = ()) -> ReportedProblem:
     """A run that failed, or could not judge, as a whole."""
     rule = result.outcome.value.replace(" ", "-")
     if isinstance(result, FitResult) and result.fits is False:
         rule = "does-not-fit"
     sentence = verdict_sentence(result)
     reasons = [f.reason or f"{f.metric}: {f.cause_text or 'not judged'}" for f in undecided]
-    return Problem(
+    return ReportedProblem(
         rule,
         f"{result.subject}: {outcome_name(result)}",
         result.subject,
@@ -120,13 +120,15 @@ def _of_whole(result: RunResult | FitResult, undecided: Sequence[Finding] = ()) 
     )
 
 
-def _of_document(document: Document) -> Problem:
+def _of_document(document: Document) -> ReportedProblem:
     rule = document.outcome.value.replace(" ", "-")
     lines = (document.why, *document.sentences)
-    return Problem(rule, f"{document.subject}: {document.word}", document.subject, (), lines)
+    return ReportedProblem(
+        rule, f"{document.subject}: {document.word}", document.subject, (), lines
+    )
 
 
-def _of_cause(result: RunResult, group: Sequence[Finding], root: Path | None) -> Problem:
+def _of_cause(result: RunResult, group: Sequence[Finding], root: Path | None) -> ReportedProblem:
     first, *others = group
     metrics = tuple(finding.metric for finding in group)
     lines = [first.reason or first.cause_text or first.outcome.value]
@@ -135,7 +137,7 @@ def _of_cause(result: RunResult, group: Sequence[Finding], root: Path | None) ->
         speed = format_site_growth(site, first.unit)
         lines += [f"{format_site(site)} {speed}".rstrip(), *([site.note] if site.note else [])]
     lines += [*also_growing(others), *failed_steps(result)]
-    return Problem(
+    return ReportedProblem(
         first.outcome.value.replace(" ", "-"),
         f"{', '.join(metrics)} {first.outcome.value} in {result.subject}",
         result.subject,
@@ -185,14 +187,16 @@ def _relative(file: str, root: Path) -> str | None:
     return path.relative_to(base).as_posix()
 
 
-def _of_comparison(comparison: Comparison, root: Path | None) -> tuple[Problem, ...]:
+def _of_comparison(comparison: Comparison, root: Path | None) -> tuple[ReportedProblem, ...]:
     found = [_of_changes(group, root) for group in _regressions(comparison)]
     if not found and comparison.status == 2:
         unknown = [f"{c.workload}: {c.measure}: {c.reason}" for c in comparison.of_kind("unknown")]
         lines = [*comparison.problems, *unknown] or ["there was nothing to compare"]
         workloads = dict.fromkeys(change.workload for change in comparison.changes)
         subject = ", ".join(workloads) or "comparison"
-        found.append(Problem("inconclusive", "could not compare", subject, (), tuple(lines)))
+        found.append(
+            ReportedProblem("inconclusive", "could not compare", subject, (), tuple(lines))
+        )
     return tuple(found)
 
 
@@ -208,10 +212,10 @@ def _regressions(comparison: Comparison) -> list[list[Change]]:
     return list(groups.values())
 
 
-def _of_changes(group: Sequence[Change], root: Path | None) -> Problem:
+def _of_changes(group: Sequence[Change], root: Path | None) -> ReportedProblem:
     first = group[0]
     measures = tuple(change.measure for change in group)
-    return Problem(
+    return ReportedProblem(
         "regression",
         f"{', '.join(measures)} worse in {first.workload}",
         first.workload,

@@ -14,7 +14,7 @@ from leak_suite import __version__
 from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
 from leak_suite.render.document import Document
-from leak_suite.render.problems import RULES, Judged, Place, Problem, problems
+from leak_suite.render.problems import RULES, Judged, Place, ReportedProblem, problems
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import notes
 from leak_suite.result import RunResult
@@ -112,7 +112,7 @@ def _rule(name: str, text: str) -> dict[str, Any]:
     }
 
 
-def _result(problem: Problem, settings: RenderSettings) -> dict[str, Any]:
+def _result(problem: ReportedProblem, settings: RenderSettings) -> dict[str, Any]:
     unknown = problem.place is None
     place = problem.place or Place(_file_of(problem.subject, settings), 1)
     text = f"{problem.title}: {problem.message}"
@@ -165,7 +165,7 @@ def _file_of(subject: str, settings: RenderSettings) -> str:
     return _NO_LINE
 
 
-def _fingerprint(problem: Problem) -> str:
+def _fingerprint(problem: ReportedProblem) -> str:
     place = problem.place or Place("", 0)
     facts = (problem.rule, problem.subject, problem.measures[:1], place.file, place.function)
     return f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}:1"

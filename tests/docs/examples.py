@@ -124,6 +124,9 @@ _LONG = "takes hours: these are the long runs themselves"
 NOT_RUN: Mapping[str, str] = {
     "pip install": "needs the network; tests/packaging installs the wheel and reads the lock",
     "python3 dev.py": "builds environments for minutes; what they run is looked at word by word",
+    "python -m reference_app": "tests/reference_app starts each role, and migrates",
+    "ROLE=worker python -m reference_app": "tests/reference_app starts each role",
+    "leak-suite run --pid": "run by tests/leak_suite/test_running_process.py on 3.14",
     "python -m benchmarks evidence": _LONG,
     "python -m benchmarks catalogue web": "takes an hour; tests/benchmarks runs it on one twin",
     "python -m benchmarks catalogue workers": "takes an hour; tests/benchmarks runs one twin",

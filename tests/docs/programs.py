@@ -16,12 +16,15 @@ from benchmarks.remedies import __main__ as remedies
 from fixtures.defects import __main__ as defects
 from leak_suite.cli.parser import parse
 from load import run as load
+from reference_app import __main__ as reference_app
 from tests.docs.blocks import ROOT
 
 __all__ = ["environments", "inside", "understood"]
 
 #: Programs that are not ours; their words are looked at where they name our files.
 _FOREIGN = {"pip", "git", "docker", "cd", "mkdocs", "mypy", "ruff"}
+#: Tests that `leak-suite init` writes into a reader's own project.
+_WRITTEN = {"tests/test_leaks.py", "tests/test_leak_visit.py"}
 #: What a reader puts in place of a word in capitals.
 _FILLED = {"N": "2", "NAME": "clean"}
 
@@ -70,6 +73,7 @@ _MODULES: dict[str, Callable[[Sequence[str]], object]] = {
     "benchmarks.remedies": lambda words: remedies._parser().parse_args(words),
     "benchmarks": lambda words: understood(["python", "-m", BENCHMARKS[words[0]][0], *words[1:]]),
     "gate.soak": _soak,
+    "reference_app": lambda words: reference_app.parser().parse_args(words),
     "uvicorn": lambda _: None,
 }
 
@@ -91,7 +95,7 @@ def understood(words: Sequence[str]) -> None:
             _MODULES[module](rest)
         case ["locust" | "pytest", *rest]:
             named = [word for word in rest if word.endswith(".py")]
-            assert all((ROOT / word).exists() or word == "tests/test_leaks.py" for word in named)
+            assert all((ROOT / word).exists() or word in _WRITTEN for word in named)
         case [program, *rest] if program in _FOREIGN:
             files = [word for word in rest if word.startswith("requirements/")]
             assert all((ROOT / word).exists() for word in files)

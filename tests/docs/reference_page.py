@@ -105,6 +105,8 @@ def _settings() -> str:
     for name, field in Settings.model_fields.items():
         kind = getattr(field.annotation, "__name__", "")
         choices = getattr(field.annotation, "__args__", ())
+        if any(isinstance(choice, type) for choice in choices):  # a type, or nothing at all
+            kind, choices = choices[0].__name__, ()
         default = "a folder on a disk" if field.default_factory else f"`{field.default}`"
         rows.append((f"`{name.upper()}`", ", ".join(f"`{c}`" for c in choices) or kind, default))
     return _table(("variable", "value", "default"), rows)

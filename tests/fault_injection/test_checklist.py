@@ -159,8 +159,14 @@ def test_jobs_are_kept_within_bounds(server: Server) -> None:
 def test_the_log_tells_memory_before_and_after_each_job(server: Server) -> None:
     job_id = server.upload(tiny()).json()["job_id"]
     server.wait(job_id, "completed")
-    lines = [json.loads(line) for line in server.process.output().splitlines() if line[:1] == "{"]
-    (last,) = [e for e in lines if e.get("job_id") == job_id and e["event"] == "job completed"]
+
+    def completed() -> list[dict[str, Any]]:
+        output = server.process.output().splitlines()
+        lines = [json.loads(line) for line in output if line[:1] == "{"]
+        return [e for e in lines if e.get("job_id") == job_id and e["event"] == "job completed"]
+
+    # The status can be read as soon as it is recorded; the line is written after that.
+    (last,) = until(completed)
     assert last["memory_before_bytes"] > MIB
     assert last["memory_after_bytes"] > MIB
     server.http.delete(f"/api/cleanup/{job_id}")

@@ -62,7 +62,8 @@ def test_garbage_stays_and_nothing_is_frozen_where_the_subject_is_left_undisturb
     (jobs.parent / "look.py").write_text(
         "import gc\ngc.disable()\n"
         "class Cycle:\n    def __init__(self): self.me = self\n"
-        "def job():\n    Cycle()\n    assert gc.get_freeze_count() == 0\n"
+        "FROZEN = gc.get_freeze_count()  # 3.12 begins with some\n"
+        "def job():\n    Cycle()\n    assert gc.get_freeze_count() == FROZEN\n"
         "    COUNTS.append(sum(type(o) is Cycle for o in gc.get_objects()))\n"
         "    assert COUNTS[-1] == len(COUNTS), COUNTS\nCOUNTS = []\n"
     )

@@ -1,4 +1,4 @@
-"""Growth by iteration and growth by second are told apart by a phase that idles."""
+"""GrowthDriver by iteration and growth by second are told apart by a phase that idles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.remedies.__main__ import PLANTED
 from leak_suite.explain.pace import grows_with, judge_phases, watch_phases
-from leak_suite.explain.result import Explanation, Growth, Phase
+from leak_suite.explain.result import Explanation, GrowthDriver, Phase
 from leak_suite.render import render
 from leak_suite.result import Finding, Outcome
 from leak_suite.subject import CallableSpec, Work
@@ -102,7 +102,7 @@ def test_a_planted_leak_grows_with_what_it_was_made_to(planted: Any) -> None:
 
 @pytest.mark.parametrize("form", ["console", "markdown", "html"])
 def test_every_form_says_what_it_grows_with(form: str) -> None:
-    growth = Growth("clock", "heap", "bytes", 0.0, 2150.4, tuple(phases(0.0, 2150.4)))
+    growth = GrowthDriver("clock", "heap", "bytes", 0.0, 2150.4, tuple(phases(0.0, 2150.4)))
     explained = Explanation(**{**vars(EXPLAINED), "growth": growth})
     text = " ".join(render(explained, form).split())
     assert "It grows with time, whether or not it is used: heap by 2.1 KiB a second." in text

@@ -61,8 +61,7 @@ class InitCommand(Command):
 
 
 def _write_proof(arguments: Namespace) -> int:
-    from leak_suite.cli.commands.run import option_flags
-    from leak_suite.cli.parser import parse
+    from leak_suite.cli.commands.run import option_flags, parsed_again
     from leak_suite.cli.subjects import build_spec
     from leak_suite.init import write_proof
     from leak_suite.render.summary import grouped_by_cause, sorted_findings
@@ -78,7 +77,7 @@ def _write_proof(arguments: Namespace) -> int:
             f"{arguments.run_file} was not written by `leak-suite run`, so that it does not say "
             "how its subject is started"
         )
-    given = parse(words)
+    given = parsed_again(words[1:])
     if given.pid is not None or given.url is not None:
         raise ConfigurationError(
             f"{arguments.run_file} is of {result.subject}, which a test cannot start; run a "

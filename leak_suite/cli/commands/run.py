@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from leak_suite.cli.checkpoint import CheckFunction, run_with_checkpoints
-from leak_suite.cli.command import Command
+from leak_suite.cli.command import Command, add_debug_flag
 from leak_suite.cli.commands.flamegraph import attach_flamegraphs
 from leak_suite.cli.output import (
     OutputOptions,
@@ -24,7 +24,7 @@ from leak_suite.errors import ConfigurationError
 from leak_suite.options import Options, resolve
 from leak_suite.units import format_value, parse_duration
 
-__all__ = ["RunCommand", "add_limit_flags", "add_subject_flags", "option_flags"]
+__all__ = ["RunCommand", "add_limit_flags", "add_subject_flags", "option_flags", "parsed_again"]
 
 
 class RunCommand(Command):
@@ -132,6 +132,17 @@ def add_limit_flags(parser: ArgumentParser) -> None:
         default=None,
         help="do not look for the line that leaks",
     )
+
+
+def parsed_again(words: Sequence[str]) -> Namespace:
+    """The arguments of an earlier `leak-suite run`, whose words were accepted then."""
+    cut = words.index("--") if "--" in words else len(words)
+    parser = ArgumentParser(allow_abbrev=False)
+    RunCommand().prepare_parser(parser)
+    add_debug_flag(parser)
+    given = parser.parse_args(words[:cut])
+    given.argv = tuple(words[cut + 1 :])
+    return given
 
 
 def option_flags(arguments: Namespace) -> Mapping[str, Any]:
