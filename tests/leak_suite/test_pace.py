@@ -1,4 +1,4 @@
-"""GrowthDriver by iteration and growth by second are told apart by a phase that idles."""
+"""Growth by iteration and growth by second are told apart by a phase that idles."""
 
 from __future__ import annotations
 
