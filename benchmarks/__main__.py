@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, tuple[str, str]] = {
     "catalogue": ("benchmarks.catalogue", "the gate on web applications and workers"),
     "defects": ("fixtures.defects", "every seeded defect against the gate, as a table"),
     "evidence": ("benchmarks.evidence", "what is too long for CI, resumable"),
+    "field": ("benchmarks.field", "the gate on releases of well-known packages"),
     "leakbench": ("benchmarks.leakbench", "the harness and its peers on a folder of cases"),
     "pipeline": ("benchmarks/test_pipeline.py", "the pipeline against the bare work"),
     "remedies": ("benchmarks.remedies", "programs with a planted kind of memory, explained"),

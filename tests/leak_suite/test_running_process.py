@@ -89,6 +89,7 @@ def answer(word):
                 passed = [theirs.fileno()]
                 children.append(subprocess.Popen([sys.executable, "-c", code], pass_fds=passed))
             elif os.fork() == 0:
+                ours.close()  # or the worker would wait for itself when the service has ended
                 serve_one(theirs)
             theirs.close()
         children[0].sendall(b"leak")

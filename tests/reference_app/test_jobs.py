@@ -267,7 +267,13 @@ def test_final_jobs_expire_with_their_files_and_others_do_not(
 def test_every_change_of_state_is_one_line_in_the_log(service: Running) -> None:
     job_id = service.start()
     service.wait(job_id)
-    lines = [event for event in service.events() if event.get("job_id") == job_id]
+
+    def logged() -> list[dict[str, Any]]:
+        lines = [event for event in service.events() if event.get("job_id") == job_id]
+        return lines if lines[-1]["status"] == "completed" else []
+
+    # The status can be read as soon as it is recorded; the line is written after that.
+    lines = until(logged)
     assert [line["status"] for line in lines] == ["pending", "processing", "completed"]
     assert lines[-1]["memory_before_bytes"] > 0
     assert lines[-1]["memory_after_bytes"] > 0

@@ -1,0 +1,1 @@
+"""The gate on well-known packages from PyPI, which were not collected as leaks."""

@@ -1,0 +1,17 @@
+"""PyYAML: a document is dumped and loaded; a broken one is refused."""
+
+import yaml
+
+DOCUMENT = {"shop": [{"name": f"item {n}", "price": n / 3, "tags": ["a", "b"]} for n in range(10)]}
+
+
+def job() -> None:
+    """One document's life, with each of the two loaders."""
+    text = yaml.safe_dump(DOCUMENT)
+    assert yaml.safe_load(text) == DOCUMENT
+    if hasattr(yaml, "CSafeLoader"):
+        assert yaml.load(text, Loader=yaml.CSafeLoader) == DOCUMENT
+    try:
+        yaml.safe_load("a: [1, 2")
+    except yaml.YAMLError:
+        pass
