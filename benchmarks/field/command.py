@@ -9,27 +9,34 @@ from pathlib import Path
 from benchmarks.field.packages import PACKAGES
 from benchmarks.field.study import ROOT, judged, saved, table
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 RESULTS = ROOT / "docs" / "field-study.json"
 PAGE = ROOT / "docs" / "field-study.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->"
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Judge the packages named; 0 unless a release could not be run."""
-    names = [package.name for package in PACKAGES]
-    parser = argparse.ArgumentParser(
+NAMES = tuple(package.name for package in PACKAGES)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
         prog="python -m benchmarks field",
         description="The gate on releases of well-known packages, each in its own environment.",
     )
-    parser.add_argument("package", nargs="*", help=f"any of: {', '.join(names)} (default: all)")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the run files there")
-    parser.add_argument("--write", action="store_true", help="renew docs/field-study.*")
-    options = parser.parse_args(words)
+    made.add_argument("package", nargs="*", help=f"any of: {', '.join(NAMES)} (default: all)")
+    made.add_argument("--keep", type=Path, metavar="DIR", help="keep the run files there")
+    made.add_argument("--write", action="store_true", help="renew docs/field-study.*")
+    return made
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Judge the packages named; 0 unless a release could not be run."""
+    options = parser().parse_args(words)
     for name in options.package:
-        if name not in names:
-            parser.error(f"{name} is not in the study; there are: {', '.join(names)}")
+        if name not in NAMES:
+            parser().error(f"{name} is not in the study; there are: {', '.join(NAMES)}")
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
     rows = []

@@ -131,6 +131,7 @@ NOT_RUN: Mapping[str, str] = {
     "python -m benchmarks catalogue web": "takes an hour; tests/benchmarks runs it on one twin",
     "python -m benchmarks catalogue workers": "takes an hour; tests/benchmarks runs one twin",
     "python -m benchmarks catalogue --verify": "takes ten minutes; tests/benchmarks proves a case",
+    "python -m benchmarks field": "needs the network; tests/benchmarks looks at its table",
     "python -m benchmarks evidence soak failing-calls": _LONG,
     "python -m benchmarks remedies --tried": "takes half an hour; tests/leak_suite looks at each",
     **{

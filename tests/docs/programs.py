@@ -11,6 +11,7 @@ from benchmarks.__main__ import BENCHMARKS
 from benchmarks.catalogue import command as catalogue
 from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence.studies import STUDIES
+from benchmarks.field import command as field
 from benchmarks.leakbench import command as leakbench
 from benchmarks.remedies import __main__ as remedies
 from fixtures.defects import __main__ as defects
@@ -70,6 +71,7 @@ _MODULES: dict[str, Callable[[Sequence[str]], object]] = {
     "benchmarks.catalogue": lambda words: catalogue._parser().parse_args(words),
     "benchmarks.leakbench": lambda words: leakbench._parser().parse_args(words),
     "benchmarks.evidence": _evidence,
+    "benchmarks.field": lambda words: field.parser().parse_args(words),
     "benchmarks.remedies": lambda words: remedies._parser().parse_args(words),
     "benchmarks": lambda words: understood(["python", "-m", BENCHMARKS[words[0]][0], *words[1:]]),
     "gate.soak": _soak,

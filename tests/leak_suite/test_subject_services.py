@@ -127,8 +127,9 @@ def test_an_application_is_measured_from_inside(
     spec = AppSpec(f"{place}/service.py:app", f"{place}/drive.py:{workload}")
     with spec.open() as subject:
         iterations = 500 if metric == "heap" else 100
-        # A few tasks of the last requests may be running still when a busy machine is read.
-        assert grown(subject, metric, iterations) == pytest.approx(expected, rel=0.05, abs=0.05)
+        # A few tasks of the last requests may run still at either reading of a busy machine;
+        # a leaked one would be there for each request.
+        assert grown(subject, metric, iterations) == pytest.approx(expected, rel=0.05, abs=0.2)
         assert not subject.about.blind
 
 

@@ -12,6 +12,7 @@ SUBJECTS = (
     "benchmarks/catalogue/web/",
     "benchmarks/catalogue/workers/",
     "benchmarks/leakbench/cases/",
+    "benchmarks/field/workloads/",
 )
 
 

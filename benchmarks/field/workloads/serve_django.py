@@ -30,7 +30,9 @@ from django.urls import path  # noqa: E402
 def item(request: HttpRequest, number: int) -> HttpResponse:
     """A page that has what the database knows."""
     rows = list(Group.objects.filter(pk__lte=number)[:10])
-    template = engines["django"].from_string("<h1>{{ number }}</h1>{% for r in rows %}{{ r }}{% endfor %}")
+    template = engines["django"].from_string(
+        "<h1>{{ number }}</h1>{% for r in rows %}{{ r }}{% endfor %}"
+    )
     return HttpResponse(template.render({"number": number, "rows": rows}))
 
 

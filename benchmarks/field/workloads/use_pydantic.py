@@ -1,7 +1,5 @@
 """pydantic: a nested model is validated and dumped; a wrong one is refused."""
 
-from typing import List
-
 import pydantic
 
 
@@ -16,7 +14,7 @@ class Shop(pydantic.BaseModel):
     """The outer model."""
 
     name: str
-    items: List[Item]
+    items: list[Item]
 
 
 DATA = {"name": "shop", "items": [{"name": f"item {n}", "price": "1.5"} for n in range(10)]}
