@@ -64,7 +64,7 @@ PACKAGES = (
         ("--workload", "visits.py:visit", "--", "python", "serve_flask.py", "{port}"),
     ),
     Package(
-        "Django", "a GET with the ORM and a template, a POST and a 404 against its WSGI application",
+        "Django", "a GET with the ORM and a template, a POST and a 404 against its WSGI app",
         (("django==5.2.19",), ("django==4.1.3",)),
         ("--workload", "visits.py:visit", "--", "python", "serve_django.py", "{port}"),
     ),

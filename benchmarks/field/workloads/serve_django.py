@@ -27,7 +27,7 @@ from django.template import engines  # noqa: E402
 from django.urls import path  # noqa: E402
 
 
-def item(request: HttpRequest, number: int) -> HttpResponse:
+def item(_: HttpRequest, number: int) -> HttpResponse:
     """A page that has what the database knows."""
     rows = list(Group.objects.filter(pk__lte=number)[:10])
     template = engines["django"].from_string(

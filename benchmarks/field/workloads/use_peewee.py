@@ -13,7 +13,7 @@ class Shop(peewee.Model):
 
     name = peewee.CharField()
 
-    class Meta:
+    class Meta:  # noqa: D106 - peewee's own name for it
         database = DATABASE
 
 
@@ -23,7 +23,7 @@ class Item(peewee.Model):
     name = peewee.CharField()
     shop = peewee.ForeignKeyField(Shop, backref="items")
 
-    class Meta:
+    class Meta:  # noqa: D106 - peewee's own name for it
         database = DATABASE
 
 
