@@ -14,10 +14,13 @@ import pytest
 from leak_suite.pytest_plugin.options import (
     CHECKS,
     MARKER,
+    NO_MARKER,
+    PATHS,
     SHORT_FAILURE,
     add_options,
     validate_markers,
 )
+from leak_suite.pytest_plugin.unittest_case import is_unittest
 
 if TYPE_CHECKING:
     from leak_suite.options import Options
@@ -60,8 +63,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the markers, and refuse configured paths where there is nothing."""
     config.addinivalue_line("markers", _MARKER_HELP)
+    config.addinivalue_line("markers", f"{NO_MARKER}: leave this test out of leak_check_paths")
+    for path in config.getini(PATHS):
+        if not path.exists():
+            raise pytest.UsageError(f"{PATHS}: there is nothing at {path}")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests under the configured paths, but for those that check something themselves."""
+    if not isinstance(item, pytest.Function) or MARKER in item.fixturenames:
+        return
+    if item.get_closest_marker(MARKER) or item.get_closest_marker(NO_MARKER):
+        return
+    if any(item.path.is_relative_to(path) for path in item.config.getini(PATHS)):
+        item.add_marker(MARKER)
 
 
 @pytest.hookimpl(trylast=True)
@@ -95,6 +112,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
         return (yield)
     finally:
         pyfuncitem.obj = test
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Do the same for a marked method of a unittest.TestCase, which that class calls itself."""
+    if item.get_closest_marker(MARKER) is None or not is_unittest(item):
+        return (yield)
+    from leak_suite.pytest_plugin.unittest_case import checked_method
+
+    with checked_method(item):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from leak_suite.errors import LeakError, LeakSuiteError
+from leak_suite.errors import ConfigurationError, LeakError, LeakSuiteError
 from leak_suite.options import Layer, Options
 from leak_suite.pytest_plugin.isolated import write_target
 from leak_suite.pytest_plugin.options import CHECKS, SHORT_FAILURE, resolve_options
 from leak_suite.pytest_plugin.plain_call import plain_call
 from leak_suite.pytest_plugin.records import without_records
+from leak_suite.pytest_plugin.unittest_case import is_unittest
 from leak_suite.render import cause_lines, failure_message, headline, junit_properties
 from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import CallableSpec, InProcessSpec, Spec
@@ -71,6 +72,10 @@ class LeakChecker:
                 return self._judge(InProcessSpec(wrap(once), self._item.nodeid), options)
 
     def _run_isolated(self, call: partial[Any], options: Options) -> RunResult:
+        if is_unittest(self._item):
+            raise ConfigurationError(
+                "isolate: a unittest.TestCase is set up in pytest's process only; leave isolate out"
+            )
         with TemporaryDirectory(prefix="leak-suite-") as folder:
             target = write_target(call, Path(folder), self._item)
             return self._judge(CallableSpec(target, options.python), options)

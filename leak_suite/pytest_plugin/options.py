@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 __all__ = [
     "CHECKS",
     "MARKER",
+    "NO_MARKER",
     "OPTIONS",
+    "PATHS",
     "SHORT_FAILURE",
     "add_options",
     "resolve_options",
@@ -21,6 +23,9 @@ __all__ = [
 ]
 
 MARKER = "leak_check"
+NO_MARKER = "no_leak_check"
+PATHS = "leak_check_paths"
+"""The ini option with files and folders whose tests are all marked."""
 CHECKS = pytest.StashKey["list[dict[str, Any]]"]()
 """What the checks of a test found, as plain data that xdist can carry."""
 SHORT_FAILURE = pytest.StashKey[BaseException]()
@@ -55,6 +60,7 @@ OPTIONS: Mapping[str, Option] = {
 def add_options(parser: pytest.Parser) -> None:
     """Register OPTIONS, without defaults: what is not given must not hide what is configured."""
     group = parser.getgroup("leak checks")
+    parser.addini(PATHS, "files and folders whose tests are all leak checks", type="paths")
     for name, option in OPTIONS.items():
         ini: Any = "linelist" if option.kind == "linelist" else "string"
         parser.addini(f"leak_{name}", option.help, type=ini, default=None)
