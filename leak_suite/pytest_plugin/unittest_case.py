@@ -47,13 +47,16 @@ def checked_method(item: pytest.Item) -> Iterator[None]:
 
 def _plain(method: Callable[[], Any], case: Any) -> Callable[[], None]:
     """An async method as a plain one, in the loop of its IsolatedAsyncioTestCase."""
-    if not inspect.iscoroutinefunction(method):
+    if not inspect.iscoroutinefunction(method) or not hasattr(case, "_callMaybeAsync"):
         return method
-    runner = getattr(case, "_asyncioRunner", None)  # Python 3.11 and later
-    if runner is not None:
-        # Not by its run(): the check itself runs in the context that this would enter again.
-        return lambda: runner.get_loop().run_until_complete(method())
-    call = getattr(case, "_callMaybeAsync", None)
-    if call is None:  # a TestCase that would never have run it either
-        return method
-    return lambda: call(method)
+
+    def plain() -> None:
+        # The runner is made when the case runs, from Python 3.11 on.
+        runner = getattr(case, "_asyncioRunner", None)
+        if runner is None:
+            case._callMaybeAsync(method)
+        else:
+            # Not by its run(): the check itself runs in the context that this would enter again.
+            runner.get_loop().run_until_complete(method())
+
+    return plain
