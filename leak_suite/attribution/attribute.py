@@ -55,6 +55,8 @@ EXPLAINED_SHARE = 0.1
 """Sites that carry less than this share of the growth are not its cause."""
 CONTAINED_SHARE = 0.4
 """Where what containers took in carries so much of the growth, the rest is turnover."""
+WARM_UP_PART = 4
+"""Of iterations that are few, no more than one part of so many warms up."""
 _NO_GUARD = 1e9
 
 
@@ -67,18 +69,20 @@ def attribute(
     options: Options,
     pace: float = 0.0,
     age: int | None = None,
+    most: int | None = None,
 ) -> tuple[Finding, ...]:
     """The findings, those that grow with the sites that they grow from.
 
     `subject` is entered and warm; it goes on working while it is traced. `iterations` are those
     that the verdict saw, each of `pace` seconds (0 if that is not known); `age`, where it is
-    another number, those that this subject has done. A finding whose line cannot be found says in
-    its reason why. Never raises for what goes wrong while tracing: the verdict stands without it.
+    another number, those that this subject has done. At `most` so many more may it be asked for.
+    A finding whose line cannot be found says in its reason why. Never raises for what goes wrong
+    while tracing: the verdict stands without it.
     """
     named = {_key(finding): finding for finding in _without_trace(subject, spec, findings)}
     traced = [finding for finding in findings if _is_traced(finding)]
     if traced and _can_be_traced(subject, spec):
-        work = _Work(subject, spec, iterations, age or iterations, pace, options)
+        work = _Work(subject, spec, iterations, age or iterations, pace, options, most)
         try:
             named |= work.sites(traced)
         except SubjectDied as error:
@@ -133,8 +137,14 @@ def attribute_afresh(
     warm_up: int,
     options: Options,
     pace: float = 0.0,
+    most: int | None = None,
 ) -> tuple[Finding, ...]:
-    """As `attribute`, on a subject that is started for it: the one that was judged has ended."""
+    """As `attribute`, on a subject that is started for it: the one that was judged has ended.
+
+    `most` are the iterations that it bears, `warm_up` among them.
+    """
+    if most is not None:
+        warm_up = max(1, min(warm_up, most // WARM_UP_PART))
 
     def work() -> tuple[Finding, ...]:
         with spec.open() as subject:
@@ -144,6 +154,7 @@ def attribute_afresh(
             return attribute(
                 subject, spec, findings,
                 iterations=iterations, options=options, pace=pace, age=max(1, done.done),
+                most=None if most is None else most - done.done,
             )  # fmt: skip
 
     if not any(_is_traced(finding) for finding in findings) or not _can_be_traced(None, spec):
@@ -169,6 +180,7 @@ class _Work:
         age: int,
         pace: float,
         options: Options,
+        most: int | None = None,
     ) -> None:
         self._subject = subject
         self._own = list(spec.own_packages())
@@ -177,10 +189,11 @@ class _Work:
         self._pace = pace
         self._growth = options.max_growth_bytes / 2
         self._verdict_seconds = iterations * pace
+        self._left = most
 
     def sites(self, findings: Sequence[Finding]) -> dict[tuple[str, str], Finding]:
         """The findings with sites, from windows as long as it takes to explain their growth."""
-        most = longest(findings, self._growth)
+        most = self._bearable(longest(findings, self._growth))
         n = window(findings, self._pace, self._seconds(FIRST_SECONDS), most)
         places = traced_in(findings)
         found: dict[tuple[str, str], Finding] = {}
@@ -206,11 +219,12 @@ class _Work:
                         if isinstance(trace, Clause)
                         else with_sites(finding, trace)
                     )
-            found |= self._charged(findings, found, places, n)
+            if self._left is None or self._left >= WINDOWS * n:
+                found |= self._charged(findings, found, places, n)
             judged, before = found[_key(deciding(findings))], total
             total = total_of(judged.sites)
             as_before = turn > 0 and abs(total - before) <= SAME * before and total > 0
-            longer = self._longer(n, most)
+            longer = self._longer(n, self._bearable(most))
             if longer < 2 * n or as_before or not _again(judged):
                 break
             n = longer
@@ -246,6 +260,12 @@ class _Work:
         seconds = self._seconds(LATER_SECONDS)
         longer = min(LONGER * n, self._iterations, int(seconds / pace / WINDOWS))
         return longer if most is None else min(longer, most // WINDOWS)
+
+    def _bearable(self, most: int | None) -> int | None:
+        """`most`, or fewer where the subject would fail before."""
+        if self._left is None:
+            return most
+        return self._left if most is None else min(self._left, most)
 
     def _seconds(self, least: float) -> float:
         return max(least, VERDICT_SHARE * self._verdict_seconds)
@@ -288,6 +308,8 @@ class _Work:
             for process, share in begun.items():
                 try:
                     data = self._subject.end_trace(process)
+                    decides = deciding(places[process])
+                    share = share_of_work(share, decides, data.get("others"), first + second)
                     traces[process] = Trace(first, second, data, process, share)
                 except SubjectDied:  # noqa: PERF203
                     raise
@@ -306,6 +328,8 @@ class _Work:
         )
         if not done.done:
             raise SubjectError(f"the workload failed while it was traced: {done.error}")
+        if self._left is not None:
+            self._left -= done.done
         return done.done
 
 
@@ -350,6 +374,23 @@ def _shared(finding: Finding, sites: Sequence[Site]) -> tuple[Site, ...]:
     if finding.rate is None or finding.metric == "temp_bytes" or whole <= 0:
         return tuple(sites)
     return tuple(replace(site, share=(site.per_iteration or 0.0) / whole) for site in sites)
+
+
+def share_of_work(share: float, finding: Finding, others: float | None, iterations: int) -> float:
+    """The part of its group's growth that the traced process had in those `iterations`. Pure.
+
+    Workers do not share the work alike, nor as they did before: what the `others` did not grow by
+    while it was traced, it did. Its own readings tell of the tracer too. `share` is what it had
+    before, and stands where that cannot be told.
+    """
+    if others is None or not finding.rate or finding.rate <= 0:
+        return share
+    rest = 1 - others / (finding.rate * iterations)
+    return min(1.0, rest) if rest >= LEAST_WORK else share
+
+
+LEAST_WORK = 0.05
+"""A traced process that did less than this share of the work would say little of it."""
 
 
 def in_the_dark(finding: Finding, found: Finding) -> bool:

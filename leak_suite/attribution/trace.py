@@ -67,7 +67,8 @@ class Container:
     `made` tells what an average new item is made of, by stack; `inserting` are the stacks that
     made it longer, as far as that was seen, with their shares of the insertions; `entry_bytes` is
     what one more item takes in the container itself. `bound` are the most items that `bounded_by`
-    allows, `emptied` places of code that empties it at times.
+    allows, `emptied` places of code that empties it at times. `also` are others that hold the
+    same items, which count for this one.
     """
 
     path: str
@@ -82,6 +83,7 @@ class Container:
     made: tuple[ItemPart, ...] = ()
     bounded_by: str = ""
     emptied: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     @property
     def inserted_by_own_code(self) -> bool:
@@ -91,7 +93,8 @@ class Container:
 
     def __str__(self) -> str:
         bound = "" if self.bound is None else f", {self.length} of {self.bound}"
-        return f"{self.path} ({self.type}, {self.per_iteration:.3g} per iteration{bound})"
+        also = "".join(f", and by {path}" for path in self.also)
+        return f"{self.path} ({self.type}, {self.per_iteration:.3g} per iteration{bound}){also}"
 
 
 class ItemPart(NamedTuple):
@@ -216,6 +219,7 @@ class Trace:
             bound=row["bound"],
             bounded_by=row["bounded_by"],
             emptied=tuple(row["emptied"]),
+            also=tuple(row["also"]),
             per_iteration=(first + second) / self.iterations,
             steady=_steady(first, self.first, second, self.second),
             entry_bytes=row["entry"],

@@ -28,6 +28,8 @@ STILL_RUNNING = "still running"
 _log = logging.getLogger(__name__)
 _SOFT_STOPS = {"deadline", "growth", "interrupted"}
 _EXHAUSTED = {"failed", "growth", "died"}
+_BORNE = 0.8
+"""Of the iterations after which a workload failed, the part that may be repeated to trace it."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
         if runner.stop is not None and runner.stop.reason == "interrupted":
             raise Interrupted(result)
         wanted = result.outcome is Outcome.GROWING and options.attribution
-        alive = runner.stop is None or runner.stop.reason not in ("died", "hung")
+        alive = runner.stop is None or runner.stop.reason not in _over_for(spec)
         if wanted:
             report(
                 RunProgress("finding what grew", result.iterations, result.seconds, lambda: result)
@@ -94,6 +96,13 @@ def check(spec: Spec, options: Options, *, on_progress: Listener | None = None) 
             result = _attributed(spec, None, result, runner, options)
         result = _accepted(result, verdict, runner.stop, options.accepted)
     return result
+
+
+def _over_for(spec: Spec) -> tuple[str, ...]:
+    """The ends after which the subject can be traced no more, but one that is started afresh."""
+    if not spec.agent_inside or spec.in_this_process:
+        return ("died", "hung")
+    return ("died", "hung", "failed")
 
 
 def _measure(
@@ -298,6 +307,7 @@ def _attributed(
 
     done = result.iterations - runner.warm_up_iterations
     pace = result.seconds / max(1, done)
+    failed = runner.stop is not None and runner.stop.reason == "failed"
     try:
         findings: tuple[Finding, ...]
         if subject is not None:
@@ -312,11 +322,12 @@ def _attributed(
                 warm_up=runner.warm_up_iterations,
                 options=options,
                 pace=pace,
+                most=int(_BORNE * result.iterations) if failed else None,
             )
     except Exception as error:  # the verdict stands without its sites
         _log.debug("the search for the line failed", exc_info=True)
-        failed = replace(result.details, attribution_error=f"{type(error).__name__}: {error}")
-        return replace(result, details=failed)
+        details = replace(result.details, attribution_error=f"{type(error).__name__}: {error}")
+        return replace(result, details=details)
     return replace(result, findings=findings)
 
 

@@ -88,20 +88,19 @@ class AgentSubject(ABC):
         """See `Subject.begin_trace`."""
         if process:
             return self._processes.begin_trace(plan, process)
-        return self._trace("", f"trace_begin {words_of(plan)}")
+        return self._question(f"trace_begin {words_of(plan)}", _TRACE_SECONDS)
 
     def mark_trace(self, process: str = "") -> dict[str, Any]:
         """See `Subject.mark_trace`."""
-        return self._trace(process, "trace_mark")
+        if process:
+            return self._processes.mark_trace(process)
+        return self._question("trace_mark", _TRACE_SECONDS)
 
     def end_trace(self, process: str = "") -> dict[str, Any]:
         """See `Subject.end_trace`."""
-        return self._trace(process, "trace_end")
-
-    def _trace(self, process: str, question: str) -> dict[str, Any]:
         if process:
-            return self._processes.ask_traced(process, question)
-        return self._question(question, _TRACE_SECONDS)
+            return self._processes.end_trace(process)
+        return self._question("trace_end", _TRACE_SECONDS)
 
     def _question(self, question: str, seconds: float) -> dict[str, Any]:
         """The answer of the agent in the main process."""

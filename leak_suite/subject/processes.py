@@ -66,6 +66,15 @@ class Member:
     last: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Traced:
+    """A process that is being traced; `others` is how much its group had grown without it."""
+
+    member: Member
+    metric: str
+    others: float
+
+
 class Processes:
     """Every process below `root`, the root itself included unless `driven` reads it already.
 
@@ -89,7 +98,7 @@ class Processes:
         self._members: dict[Life, Member] = {}
         self._frozen = False
         self._asking = threading.Lock()
-        self._traced: dict[str, Member] = {}
+        self._traced: dict[str, _Traced] = {}
 
     def other_agents(self) -> list[AgentLink]:
         """The agents in processes other than the one that is driven."""
@@ -271,12 +280,23 @@ class Processes:
         if member is None:
             raise SubjectError(f"no process of {group} has an agent")
         answer = self.ask(member, f"trace_begin {words_of(plan)}")
-        self._traced[group] = member
+        self._traced[group] = _Traced(member, metric, self._rise_of_others(member, metric))
         return {**answer, "share": self.share(member, metric), "pid": member.life.pid}
 
-    def ask_traced(self, group: str, question: str) -> dict[str, Any]:
-        """One question to the process of `group` that is being traced."""
-        return self.ask(self._traced[group], question)
+    def mark_trace(self, group: str) -> dict[str, Any]:
+        """Begin the second window in the process of `group` that is being traced."""
+        return self.ask(self._traced[group].member, "trace_mark")
+
+    def end_trace(self, group: str) -> dict[str, Any]:
+        """The answer's `others` is what the rest of the group grew by meanwhile, in that metric."""
+        traced = self._traced[group]
+        answer = self.ask(traced.member, "trace_end")
+        others = self._rise_of_others(traced.member, traced.metric) - traced.others
+        return {**answer, "others": others if traced.metric in traced.member.last else None}
+
+    def _rise_of_others(self, member: Member, metric: str) -> float:
+        group = [m for m in self._members.values() if m.group == member.group]
+        return sum(_rise(m, metric) for m in group if m is not member)
 
     def leave(self) -> None:
         """Have every agent give its process back as it was."""

@@ -197,11 +197,11 @@ class WatchedSubject:
 
     def mark_trace(self, process: str = "") -> dict[str, Any]:
         """See `Subject.mark_trace`."""
-        return self._tracing().ask_traced(process or MAIN, "trace_mark")
+        return self._tracing().mark_trace(process or MAIN)
 
     def end_trace(self, process: str = "") -> dict[str, Any]:
         """See `Subject.end_trace`."""
-        return self._tracing().ask_traced(process or MAIN, "trace_end")
+        return self._tracing().end_trace(process or MAIN)
 
     def _tracing(self) -> Processes:
         if self._processes is None:

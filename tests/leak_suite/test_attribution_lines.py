@@ -282,6 +282,28 @@ CASES = {
     ),
 }
 
+CASES["two_hold_it"] = (
+    "heap",
+    """
+    class Buffers:
+        def __init__(self):
+            self.free = []
+            self.all = []
+
+        def take(self):
+            if len(self.free) < 0:
+                return self.free.pop()
+            buffer = bytearray(20_000)
+            self.all.append(buffer)  # LEAK
+            return buffer
+
+    BUFFERS = Buffers()
+
+    def job():
+        BUFFERS.free.append(BUFFERS.take())
+    """,
+)
+
 RATES = {"children": 1.0, "heap": 1000.0, "rss": 1000.0}
 
 

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from leak_suite.attribution import attribute_afresh
+from leak_suite.attribution.attribute import share_of_work
 from leak_suite.attribution.plan import deciding, longest, too_much, well_explained, window
 from leak_suite.clauses import plain
 from leak_suite.options import Options
@@ -58,6 +59,17 @@ def test_live_memory_decides_before_resident_memory() -> None:
     rss, heap = grows("rss", "bytes", 9.0), grows("heap", "bytes", 8.0)
     assert deciding([rss, heap]) is heap
     assert deciding([rss]) is rss
+
+
+def test_the_share_of_a_worker_is_what_the_others_left_of_the_work_while_it_was_traced() -> None:
+    finding = grows("heap", "bytes", 100.0)
+    assert share_of_work(0.5, finding, 7_500.0, 100) == pytest.approx(0.25)
+    assert share_of_work(0.5, finding, -10.0, 100) == 1.0
+
+
+@pytest.mark.parametrize("others", [None, 9_990.0, 20_000.0])
+def test_a_share_that_cannot_be_told_stays_as_it_was_before(others: float | None) -> None:
+    assert share_of_work(0.5, grows("heap", "bytes", 100.0), others, 100) == 0.5
 
 
 @pytest.mark.parametrize("place", ["import", "job", "exit"])

@@ -99,6 +99,21 @@ def test_a_workload_that_fails_while_a_metric_grew_is_growing(jobs: Path) -> Non
     assert "no more room" in result.reason
 
 
+def test_what_ran_out_is_traced_in_a_subject_that_is_started_afresh(tmp_path: Path) -> None:
+    """In the one that was judged nothing works any more; this one is traced before it fails."""
+    path = tmp_path / "pool.py"
+    path.write_text(
+        "import os\n"
+        "taken = []\n"
+        "def job():\n"
+        "    if len(taken) == 40: raise TimeoutError('the pool is empty')\n"
+        "    taken.append(os.open(os.devnull, os.O_RDONLY))\n"
+    )
+    result = check(CallableSpec(f"{path}:job"), Options(max_seconds=30))
+    assert "the pool is empty" in result.reason
+    assert [site.line for site in result.finding("fds").sites] == [5]
+
+
 def test_a_peak_over_its_budget_is_over_budget(jobs: Path) -> None:
     options = Options(max_seconds=30, attribution=False, budgets={"peak": 1 << 20})
     result = check(CallableSpec(f"{jobs}:nothing"), options)

@@ -176,11 +176,20 @@ def test_memory_that_the_interpreter_hands_out_again_counts_for_who_keeps_it() -
     """The record of a list, dictionary, tuple or float names whoever had that memory first."""
     made_of = agent_module("tracing.containers").made_of
     items = [[bytes(600)], {"text": bytes(600)}, (1.5,)]
-    rows, sampled = made_of(items, Recorded(), 9, set())
+    rows, sampled, same = made_of(items, Recorded(), 9, {}, 0)
     stacks = {row["type"]: row["stack"] for row in rows}
     assert sampled == 3
+    assert same is None
     assert stacks["bytes"] == 5
     assert {stacks[kind] for kind in ("list", "dict", "tuple", "float")} == {9}
+
+
+def test_what_a_container_holds_does_not_count_again_for_another() -> None:
+    made_of = agent_module("tracing.containers").made_of
+    items, seen = [bytes(600 + number) for number in range(4)], {}
+    made_of(items, Recorded(), 9, seen, 0)
+    assert made_of(dict(enumerate(items)), Recorded(), 9, seen, 1)[2] == 0
+    assert made_of([bytes(700) for _ in items] + items[:2], Recorded(), 9, seen, 2)[2] is None
 
 
 def test_tracing_leaves_no_trace_function_no_reference_and_no_garbage(tmp_path: Path) -> None:

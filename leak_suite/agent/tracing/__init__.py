@@ -167,26 +167,32 @@ class Tracing:
             return []
         holders = Holders(self._ownership, self._is_ours, _HOLDER_SECONDS)
         rows = self._containers.grown()
-        grown = [(*holders.path(item), row, item) for row, item in rows]
         bounds = Bounds([item for _, item in rows], self._ownership.is_own)
-        grown.sort(key=lambda entry: (not entry[1], not entry[0]))
-        seen: set[int] = set()
-        found = []
-        for path, own, row, item in grown:
-            inserted = self._containers.inserted(item)
-            lines = [(self._recording.number(stack), count) for stack, count in inserted]
-            first = lines[0][0] if lines else None
-            cache = bounds.cache_of(item)
-            row["made"], row["sampled"] = made_of(item, self._recording, first, seen, cache)
+        grown = []
+        for row, item in rows:
+            row["path"], row["own"] = holders.path(item)
             row["bound"], row["bounded_by"] = bounds.of(item, row["length"])
             row["emptied"] = []
+            inserted = self._containers.inserted(item)
             if row["bound"] is None:
                 stacks = [stack for stack, _ in inserted]
-                row["emptied"], row["bound"] = bounds.emptied(path, stacks)
+                row["emptied"], row["bound"] = bounds.emptied(row["path"], stacks)
                 row["bounded_by"] = "" if row["bound"] is None else "the length it is emptied at"
-            row.update(path=path, own=own, inserted=lines)
-            found.append(row)
-        return found
+            lines = [(self._recording.number(stack), count) for stack, count in inserted]
+            row["inserted"], row["also"] = lines, []
+            grown.append((row, item))
+        # What several hold counts for the one with an own name that nothing takes out of.
+        grown.sort(key=lambda one: (not one[0]["own"], not one[0]["path"], bool(one[0]["emptied"])))
+        seen: dict[int, int] = {}
+        for number, (row, item) in enumerate(grown):
+            first = row["inserted"][0][0] if row["inserted"] else None
+            cache = bounds.cache_of(item)
+            row["made"], row["sampled"], same = made_of(
+                item, self._recording, first, seen, number, cache
+            )
+            if same is not None and row["path"]:
+                grown[same][0]["also"].append(row["path"])
+        return [row for row, _ in grown]
 
     def _charges(self) -> list[dict[str, Any]]:
         if self._heap is None:

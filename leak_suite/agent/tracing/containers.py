@@ -168,32 +168,37 @@ def made_of(
     container: Any,
     recording: Recording,
     inserting: int | None,
-    seen: set[int],
+    seen: dict[int, int],
+    number: int,
     cache: Any = None,
-) -> tuple[list[dict[str, Any]], int]:
+) -> tuple[list[dict[str, Any]], int, int | None]:
     """What the newest items are made of, by the line that made it; and how many were looked at.
 
+    The third value is the number of the container that holds most of the same items, if one does.
     A row is {"stack": index or None, "type", "bytes", "large", "blocks", "objects"}, summed over
     the items; "large" are the bytes that the C library's heap holds. What the record cannot tell
     (see `_FREE_LISTED`) counts for whoever made what holds it, in the end for the line that
-    inserts. Objects in `seen` count for another container. `cache` is the `functools` cache whose
-    table the container is.
+    inserts. Objects in `seen`, by the number of the container that they count for, do not count
+    again; `number` is this one's. `cache` is the `functools` cache whose table the container is.
     """
     rows: dict[Any, dict[str, Any]] = {}
-    seen.add(id(container))
+    seen[id(container)] = -1
     items = newest_cached(cache, container, _SAMPLE) if cache is not None else []
     items = items or _newest(container)
     budget = [_MOST_PARTS * max(1, len(items))]
+    held = [next((seen[id(i)] for i in group if seen.get(id(i), -1) >= 0), -1) for group in items]
     for group in items:
         for item in group:
-            _charge(item, inserting, 0, recording, rows, seen, budget)
+            _charge(item, inserting, 0, recording, rows, seen, number, budget)
     if isinstance(container, collections.OrderedDict):
         # Its order is kept in nodes that are no objects.
         rows["node"] = {
             "stack": inserting, "type": "node", "bytes": _NODE * len(items), "large": 0,
             "blocks": len(items), "objects": 0,
         }  # fmt: skip
-    return list(rows.values()), len(items)
+    same = max(held, key=held.count, default=-1)
+    shared = same >= 0 and held.count(same) > len(held) / 2
+    return list(rows.values()), len(items), same if shared else None
 
 
 def _newest(container: Any) -> list[tuple[Any, ...]]:
@@ -219,13 +224,14 @@ def _charge(
     depth: int,
     recording: Recording,
     rows: dict[Any, dict[str, Any]],
-    seen: set[int],
+    seen: dict[int, int],
+    number: int,
     budget: list[int],
 ) -> None:
     kind = type(item)
     if id(item) in seen or isinstance(item, _SHARED) or depth > _DEPTH or budget[0] <= 0:
         return
-    seen.add(id(item))
+    seen[id(item)] = -1
     budget[0] -= 1
     made = recording.made(item)
     stack = None if made is None else made[0]
@@ -238,6 +244,7 @@ def _charge(
         if recording.tool != "none" or sys.getrefcount(item) > _OWN_REFERENCES:
             return
         stack = parent
+    seen[id(item)] = number
     row = rows.setdefault(
         (stack, kind),
         {
@@ -256,7 +263,7 @@ def _charge(
     row["objects"] += gc.is_tracked(item)
     children = referents(item) if kind not in _PLAIN else ()
     for child in children:
-        _charge(child, stack, depth + 1, recording, rows, seen, budget)
+        _charge(child, stack, depth + 1, recording, rows, seen, number, budget)
 
 
 _PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None))
