@@ -22,6 +22,7 @@ from reference_app.jobs.service import JobService
 from reference_app.jobs.store import JobChange
 from reference_app.logs import Logger, make_logger
 from reference_app.metrics import Metrics
+from reference_app.pipeline.pose_model import require_model
 from reference_app.recent_errors import RecentErrors
 from reference_app.settings import Settings
 from reference_app.storage.instance import InstanceFolder, is_in_memory
@@ -113,6 +114,8 @@ class ServiceContainer:
         """A service that works until the block ends. Raises `StartupError` where it must not."""
         log = make_logger(settings.log_level, factories.log_stream)
         try:
+            if settings.role != "api":
+                require_model()
             instance = await anyio.to_thread.run_sync(
                 lambda: InstanceFolder.take(
                     settings.spool_dir, allow_tmpfs=settings.allow_spool_on_tmpfs

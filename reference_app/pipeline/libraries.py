@@ -6,10 +6,13 @@ module here imports OpenCV, PyAV and MediaPipe inside the functions that use the
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import sys
 import types
+from pathlib import Path
 
-__all__ = ["load", "load_mediapipe"]
+__all__ = ["has_solutions", "load", "load_mediapipe"]
 
 
 def load() -> None:
@@ -31,10 +34,29 @@ def load_mediapipe() -> None:
     stand_ins = {} if "matplotlib" in sys.modules else _plotting_stand_ins()
     sys.modules.update(stand_ins)
     try:
-        import mediapipe.python.solutions.pose  # noqa: F401
+        if has_solutions():
+            import mediapipe.python.solutions.pose  # noqa: F401
+        else:
+            from mediapipe.tasks.python.core.mediapipe_c_bindings import load_raw_library
+
+            # Otherwise each worker loads it for itself, and has its relocations for itself.
+            load_raw_library()
     finally:
         for name in stand_ins:
             del sys.modules[name]
+
+
+@functools.cache
+def has_solutions() -> bool:
+    """Whether the MediaPipe that is installed is 0.10.21 or older; found out without importing it.
+
+    Raises:
+        ModuleNotFoundError: none is installed.
+    """
+    spec = importlib.util.find_spec("mediapipe")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("No module named 'mediapipe'", name="mediapipe")
+    return (Path(spec.origin).parent / "python" / "solutions").is_dir()
 
 
 def _plotting_stand_ins() -> dict[str, types.ModuleType]:
