@@ -105,11 +105,12 @@ def test_the_image_gets_the_service_and_nothing_else() -> None:
 
 def test_the_lock_names_one_headless_opencv() -> None:
     names = re.findall(r"^(opencv[\w-]*)==", (ROOT / "requirements/app.txt").read_text(), re.M)
-    assert names == ["opencv-python-headless"]
+    # One for the numpy of each MediaPipe; no interpreter gets both.
+    assert set(names) == {"opencv-python-headless"}
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.version_info[:2] not in ((3, 11), (3, 12)), reason="mediapipe's Pythons")
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the service needs Python 3.11")
 def test_the_lock_alone_runs_the_service_and_loads_no_gui_library_of_the_system(
     tmp_path: Path,
 ) -> None:
@@ -121,7 +122,7 @@ def test_the_lock_alone_runs_the_service_and_loads_no_gui_library_of_the_system(
         installer = [uv, "pip", "install", "--quiet", "--python", str(python), *lock]
     subprocess.run(installer, check=True)
     program = (
-        "import cv2, mediapipe.python.solutions.pose, reference_app.main\n"
+        "import reference_app.main, reference_app.pipeline.preload\n"
         "print(*{line.split()[-1] for line in open('/proc/self/maps') if '/' in line})"
     )
     variables = {**os.environ, "PYTHONPATH": "", "PYTHONNOUSERSITE": "1"}
