@@ -119,9 +119,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Do the same for a marked method of a unittest.TestCase, which that class calls itself."""
     if item.get_closest_marker(MARKER) is None or not is_unittest(item):
         return (yield)
+    from leak_suite.pytest_plugin.checker import LeakChecker
     from leak_suite.pytest_plugin.unittest_case import checked_method
 
-    with checked_method(item):
+    with checked_method(item, LeakChecker(item).wrap):
         return (yield)
 
 

@@ -22,16 +22,16 @@ def is_unittest(item: pytest.Item) -> bool:
 
 
 @contextmanager
-def checked_method(item: pytest.Item) -> Iterator[None]:
-    """Replace the method by its check as long as the context lasts.
+def checked_method(
+    item: pytest.Item, wrap: Callable[[Callable[[], None]], Callable[[], None]]
+) -> Iterator[None]:
+    """Replace the method by `wrap` of it, its check, as long as the context lasts.
 
     setUp and tearDown run once, around all iterations, as fixtures of a function do.
     """
-    from leak_suite.pytest_plugin.checker import LeakChecker
-
     assert isinstance(item, pytest.Function)
     method = item.obj
-    check = LeakChecker(item).wrap(_plain(method, item.instance))
+    check = wrap(_plain(method, item.instance))
 
     @wraps(method)  # with what decorators have put on it, as unittest.skip does
     def checked() -> None:
