@@ -59,10 +59,12 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     assert weed is not None, "there is no SeaweedFS here"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "s3.json").write_text(json.dumps({"identities": [_USER]}))
-    ports = dict(zip(("master", "volume", "filer", "s3"), _free_ports(4), strict=True))
+    # All at once: the same port twice would end the server when it has half started.
+    free = _free_ports(8)
+    ports = dict(zip(("master", "volume", "filer", "s3"), free[:4], strict=True))
     words = [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3"]
     words += [f"-{name}.port={port}" for name, port in ports.items()]
-    words += [f"-{name}.port.grpc={port}" for name, port in zip(ports, _free_ports(4), strict=True)]
+    words += [f"-{name}.port.grpc={port}" for name, port in zip(ports, free[4:], strict=True)]
     words += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={folder / 's3.json'}"]
     words += ["-volume.max=20", "-master.volumeSizeLimitMB=64"]
     with (folder / "log").open("wb") as log:
