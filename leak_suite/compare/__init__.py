@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from leak_suite.compare.changes import Change, Comparison, MinRate, compare
+from leak_suite.compare.changes import Change, Comparison, MinRate, compare, smallest_change
 from leak_suite.compare.files import profiles, read_runs, update_baselines
-from leak_suite.compare.profile import Profile, profile
+from leak_suite.compare.profile import Profile, environment_difference, profile, workload_of
 from leak_suite.compare.proof import unproved
 
 __all__ = [
@@ -13,9 +13,12 @@ __all__ = [
     "MinRate",
     "Profile",
     "compare",
+    "environment_difference",
     "profile",
     "profiles",
     "read_runs",
+    "smallest_change",
     "unproved",
     "update_baselines",
+    "workload_of",
 ]

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from leak_suite.compare.profile import MEASURES, Growth, Level, Profile, difference
+from leak_suite.compare.profile import MEASURES, Growth, Level, Profile, environment_difference
 from leak_suite.compare.proof import PROOF_SHARE
 from leak_suite.result import Outcome
 
-__all__ = ["Change", "Comparison", "MinRate", "compare"]
+__all__ = ["Change", "Comparison", "MinRate", "compare", "smallest_change"]
 
 Kind = Literal["regression", "improvement", "unchanged", "unknown"]
 
@@ -117,7 +117,7 @@ def compare(
     problems = [f"{name} is missing: HEAD has no run of it" for name in old.keys() - new]
     changes: list[Change] = []
     for name in sorted(old.keys() & new.keys()):
-        if what := difference(old[name].environment, new[name].environment):
+        if what := environment_difference(old[name].environment, new[name].environment):
             problems.append(f"{name}: BASE and HEAD are of different {what}; run both on one")
             continue
         found = _of_workload(name, old[name], new[name], min_rates or {})
@@ -198,6 +198,12 @@ def _of_workload(
     return changes
 
 
+def smallest_change(unit: str, level: float) -> float:
+    """The smallest change of a level that matters, in its unit."""
+    low, high = _MATTERS.get(unit, _MATTERS_ELSE)
+    return min(max(low, _SHARE * abs(level)), high)
+
+
 def _level_change(name: str, measure: str, before: Level, after: Level | None) -> Change:
     if after is None:
         return Change(
@@ -206,9 +212,7 @@ def _level_change(name: str, measure: str, before: Level, after: Level | None) -
         )  # fmt: skip
     error, freedom = _noise(before, after)
     significant = _quantile(freedom) * error
-    low, high = _MATTERS.get(before.unit, _MATTERS_ELSE)
-    matters = min(max(low, _SHARE * abs(before.value)), high)
-    threshold = max(significant, matters)
+    threshold = max(significant, smallest_change(before.unit, before.value))
     gained = after.value - before.value
     kind: Kind = "unchanged"
     if abs(gained) >= threshold:

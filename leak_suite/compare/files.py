@@ -11,7 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from leak_suite.compare.profile import Growth, Level, Profile, difference, profile, workload_of
+from leak_suite.compare.profile import (
+    Growth,
+    Level,
+    Profile,
+    environment_difference,
+    profile,
+    workload_of,
+)
 from leak_suite.errors import ConfigurationError, RunFileError
 from leak_suite.fsutil import file_name, write_whole
 from leak_suite.result import Outcome, RunResult
@@ -45,6 +52,11 @@ def profiles(path: Path) -> tuple[Profile, ...]:
     doubled = {one.subject for one in kept} & {one.subject for one in found}
     if doubled:
         raise ConfigurationError(f"{path}: {min(doubled)} is there as run files and as a baseline")
+    names = [one.subject for one in kept]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigurationError(
+            f"{path}: {min(twice)} has more than one baseline there; keep one of the files"
+        )
     if not found and not kept:
         raise ConfigurationError(
             f"{path}: there is no run file and no baseline in it; "
@@ -86,7 +98,7 @@ def _refuse_another(path: Path, one: Profile) -> None:
     known = _read_baseline(path, _json(path))
     if known.subject != one.subject:
         raise ConfigurationError(f"{path} is the baseline of {known.subject}, not {one.subject}")
-    if what := difference(known.environment, one.environment):
+    if what := environment_difference(known.environment, one.environment):
         raise ConfigurationError(
             f"{path} was made on another platform: they are of different {what}. "
             "Keep a folder for each (-o), or delete the file to begin anew"

@@ -20,7 +20,7 @@ __all__ = [
     "Level",
     "Measure",
     "Profile",
-    "difference",
+    "environment_difference",
     "profile",
     "workload_of",
 ]
@@ -127,7 +127,7 @@ def profile(runs: Sequence[RunResult]) -> Profile:
     """What these runs of one workload come to; ConfigurationError where they cannot be joined."""
     first, *others = runs
     for other in others:
-        if what := difference(first.environment, other.environment):
+        if what := environment_difference(first.environment, other.environment):
             raise ConfigurationError(
                 f"runs of {first.subject} cannot be joined: they are of different {what}"
             )
@@ -241,7 +241,7 @@ _SAME = {
 }
 
 
-def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def environment_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """What forbids to compare runs of these environments, in words; empty if nothing does."""
     for key, name in _SAME.items():
         if one.get(key) != other.get(key):

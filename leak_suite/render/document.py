@@ -1,4 +1,4 @@
-"""A report in parts that every format can show: a verdict, sentences, tables, lines, a picture."""
+"""A report in parts that every format can show: a verdict, sentences, tables, lines, pictures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from leak_suite.result import Outcome
 
-__all__ = ["Bar", "Document", "Lines", "Part", "Picture", "Table"]
+__all__ = ["Bar", "Chart", "Document", "Lines", "Part", "Picture", "Table"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,23 @@ class Picture:
     bars: tuple[Bar, ...]
 
 
-Part = Table | Lines | Picture
+@dataclass(frozen=True)
+class Chart:
+    """One value for each label, None where there is none, and what each is in words.
+
+    A level begins at each of `changes`; across `breaks` nothing is comparable. Formats of plain
+    text leave it out.
+    """
+
+    title: str
+    labels: tuple[str, ...]
+    values: tuple[float | None, ...]
+    texts: tuple[str, ...]
+    changes: tuple[int, ...] = ()
+    breaks: tuple[int, ...] = ()
+
+
+Part = Table | Lines | Picture | Chart
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from leak_suite.compare import Comparison
 from leak_suite.errors import ConfigurationError
 from leak_suite.explain.result import Explanation
 from leak_suite.fit.result import FitResult
+from leak_suite.history import History
 from leak_suite.recycling import Advice
 from leak_suite.render.document import Document
 from leak_suite.result import Outcome, RunResult
 
 __all__ = ["RenderSettings", "Renderable", "Renderer"]
 
-Renderable = RunResult | FitResult | Comparison | Advice | Explanation
+Renderable = RunResult | FitResult | Comparison | Advice | Explanation | History
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,13 @@ class Renderer(ABC):
         return ConfigurationError(f"--format {self.name} does not show {what}")
 
 
-def _document(result: Advice | Explanation) -> Document:
+def _document(result: Advice | Explanation | History) -> Document:
     from leak_suite.render.advice import advice_document
     from leak_suite.render.explanation import explanation_document
+    from leak_suite.render.history import history_document
 
     if isinstance(result, Explanation):
         return explanation_document(result)
+    if isinstance(result, History):
+        return history_document(result)
     return advice_document(result)

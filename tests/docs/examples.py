@@ -52,6 +52,7 @@ DOC_EXAMPLES = (
     DocExample("ci.md", "leak-suite", finds=_OWN, slow=True),
     DocExample("reading-a-report.md", "leak-suite", finds=_OWN),
     DocExample("baselines.md", "leak-suite"),
+    DocExample("history.md", "leak-suite"),
     DocExample(
         "it-grows.md", "leak-suite", finds=("leak-suite run", "leak-suite explain"), slow=True
     ),

@@ -93,10 +93,21 @@ def _runs_of_two_branches(sandbox: Sandbox) -> None:
         (sandbox.folder / name / "run.json").write_text(text)
 
 
+def _a_commit_and_its_run(sandbox: Sandbox) -> None:
+    sandbox.leak_suite("run", "shop.py:job", "--no-attribution", "-o", "run.json")
+    author = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+    for words in (
+        ("init", "--quiet"),
+        (*author, "commit", "--quiet", "--allow-empty", "-m", "one"),
+    ):
+        subprocess.run(["git", *words], cwd=sandbox.folder, check=True)
+
+
 #: What is there before the first line of a page.
 _BEFORE: dict[str, Callable[[Sandbox], None]] = {
     "reading-a-report.md": _a_run,
     "baselines.md": _runs_of_two_branches,
+    "history.md": _a_commit_and_its_run,
     "leakbench.md": _cases,
 }
 

@@ -11,6 +11,7 @@ from leak_suite.cli.commands.compare import CompareCommand
 from leak_suite.cli.commands.explain import ExplainCommand
 from leak_suite.cli.commands.fit import FitCommand
 from leak_suite.cli.commands.flamegraph import FlamegraphCommand
+from leak_suite.cli.commands.history import HistoryCommand
 from leak_suite.cli.commands.init import InitCommand
 from leak_suite.cli.commands.probes import ProbesCommand
 from leak_suite.cli.commands.run import RunCommand
@@ -26,6 +27,7 @@ COMMANDS: Sequence[Command] = (
     AdviseCommand(),
     ShowCommand(),
     CompareCommand(),
+    HistoryCommand(),
     FlamegraphCommand(),
     BaselineCommand(),
     ProbesCommand(),
