@@ -1,4 +1,4 @@
-"""`python -m reference_app`: the role that ROLE names, or `migrate`.
+"""`python -m reference_app`: the role that ROLE names, `migrate`, or `tidy`.
 
 Every worker process imports this file again, so nothing is imported here that it has no use for.
 """
@@ -24,9 +24,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "command",
         nargs="?",
-        choices=["start", "migrate"],
+        choices=["start", "migrate", "tidy"],
         default="start",
-        help="start the role that ROLE names (the default), or bring DATABASE_URL up to date",
+        help=(
+            "start the role that ROLE names (the default), bring DATABASE_URL up to date, or "
+            "remove once what has expired there"
+        ),
     )
     made.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
     made.add_argument("--port", default=os.environ.get("PORT", "8000"))
@@ -34,13 +37,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve or do jobs until SIGTERM or Ctrl-C, or bring the database's tables up to date."""
+    """Serve or do jobs until SIGTERM or Ctrl-C; or one command on what all machines share."""
     options = parser().parse_args(arguments)
     from reference_app.settings import read_settings
 
     settings = read_settings()
     if options.command == "migrate":
         _migrate(settings)
+    elif options.command == "tidy":
+        _tidy(settings)
     elif settings.role == "worker":
         from reference_app import worker_service
 
@@ -82,6 +87,14 @@ def _migrate(settings: Settings) -> None:
     except StartupError as error:
         raise SystemExit(f"not migrated: {error}") from None
     print(f"the tables have version {after}" + (f" (before: {before})" if before != after else ""))
+
+
+def _tidy(settings: Settings) -> None:
+    if not settings.scaled:
+        raise SystemExit("there is nothing to tidy up: DATABASE_URL is not set")
+    from reference_app import worker_service
+
+    worker_service.tidy(settings)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A process that only does jobs: no port, no web framework; others take uploads in."""
+"""Processes without a port: one that only does jobs, and one that tidies up once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reference_app.factories import ServiceFactories
 from reference_app.memory.allocator import configure_memory
 from reference_app.settings import Settings
 
-__all__ = ["run"]
+__all__ = ["run", "tidy"]
 
 
 def run(settings: Settings, factories: ServiceFactories | None = None) -> None:
@@ -23,6 +23,24 @@ def run(settings: Settings, factories: ServiceFactories | None = None) -> None:
         asyncio.run(_work(settings, factories or ServiceFactories()))
     except StartupError as error:
         raise SystemExit(f"reference_app does not start: {error}") from None
+
+
+def tidy(settings: Settings) -> None:
+    """Put back what nobody works on and remove what has expired, once; leaves a turn in progress.
+
+    For a schedule, where the service itself may be suspended. Raises `SystemExit` as `run` does.
+    """
+
+    async def once() -> None:
+        # A start does all of it; one that takes in no job and does none has then done its work.
+        idle = settings.model_copy(update={"role": "api"})
+        async with ServiceContainer.started(idle, ServiceFactories()):
+            pass
+
+    try:
+        asyncio.run(once())
+    except StartupError as error:
+        raise SystemExit(f"not tidied up: {error}") from None
 
 
 async def _work(settings: Settings, factories: ServiceFactories) -> None:

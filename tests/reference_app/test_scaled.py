@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.reference_app.cluster import Cluster, cluster, wait_all
-from tests.reference_app.conftest import ROOT, Client
+from tests.reference_app.conftest import ROOT, Client, until
 from tests.reference_app.postgres import PostgresServer
 from tests.reference_app.s3 import S3Server
 from tests.reference_app.stand_in import FILES
@@ -166,6 +166,28 @@ def test_tables_are_made_by_a_command_and_no_start_goes_without(
     assert newer.returncode == 1
     assert "start the newer service" in newer.stderr
     postgres.drop("empty")
+
+
+@pytest.mark.slow
+def test_a_command_tidies_up_where_no_service_runs(
+    tmp_path: Path, postgres: PostgresServer, s3: S3Server
+) -> None:
+    with cluster(tmp_path, postgres, s3, JOB_TTL_SECONDS="1", EXPIRY_INTERVAL_SECONDS="60") as made:
+        client, worker = made.api(), made.worker()
+        job_id = client.start()
+        assert client.wait(job_id)["status"] == "completed"
+        for process in made.processes:
+            process.stop(10)
+        assert not worker.alive
+        assert {key.split("/")[1] for key in made.object_keys()} == {job_id}
+        rows = "SELECT count(*) FROM reference_app.jobs"
+        assert postgres.sql(rows, made.database_name) == "1\n"
+        over = "SELECT max(expires_at) < reference_app.now_seconds() FROM reference_app.jobs"
+        until(lambda: postgres.sql(over, made.database_name) == "t\n")
+        done = start("tidy", **made.environment, SPOOL_DIR=str(tmp_path / "tidy"))
+        assert done.returncode == 0, done.stderr
+        assert made.object_keys() == set()
+        assert postgres.sql(rows, made.database_name) == "0\n"
 
 
 def test_migrations_at_once_are_one(postgres: PostgresServer) -> None:
