@@ -21,10 +21,11 @@ __all__ = ["PostgresServer", "postgres_server", "program"]
 _USER = "service"
 #: Where Debian keeps what it does not put on PATH.
 _FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-# A server for tests is never asked for what it held before the machine lost its power.
+# A server for tests is never asked for what it held before the machine lost its power. It is
+# killed, though: a commit has to be with the system when it is answered.
 _OPTIONS = {
     "fsync": "off",
-    "synchronous_commit": "off",
+    "synchronous_commit": "on",
     "full_page_writes": "off",
     "listen_addresses": "",
     "shared_buffers": "16MB",
