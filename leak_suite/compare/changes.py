@@ -56,6 +56,7 @@ class Change:
 
     `would_see` is of growth that is gone: the share of the old rate that HEAD would have seen, 0.1
     for a tenth. `site` is where growth of HEAD comes from, or where growth that is gone came from.
+    `growth_of` is the metric whose growth is compared, empty where `measure` is a level.
     """
 
     workload: str
@@ -68,6 +69,7 @@ class Change:
     reason: str = ""
     would_see: float | None = None
     site: str = ""
+    growth_of: str = ""
 
     @property
     def difference(self) -> float | None:
@@ -149,7 +151,7 @@ def _undecided(
         for change in changes
         if change.kind == "improvement" and change.would_see is not None
         if change.would_see <= PROOF_SHARE
-        if min_rates.get(metric := _metric(change), MinRate(0.0)).memory
+        if min_rates.get(metric := change.growth_of, MinRate(0.0)).memory
     ]
     covered = {
         metric for metric in new.undecided if proved and min_rates.get(metric, MinRate(0.0)).memory
@@ -161,14 +163,8 @@ def _undecided(
     ]
     still_open = [metric for metric in new.undecided if metric not in covered]
     problems = [f"{name}: HEAD: too noisy to judge: {', '.join(still_open)}"] if still_open else []
-    kept = [c for c in changes if c.kind != "unknown" or _metric(c) not in covered]
+    kept = [c for c in changes if c.kind != "unknown" or c.growth_of not in covered]
     return kept, notes, problems
-
-
-def _metric(change: Change) -> str:
-    """The metric whose growth is compared; empty for a level."""
-    metric = change.measure.removeprefix("growth of ")
-    return "" if metric == change.measure else metric
 
 
 def _small_print(name: str, old: Profile, new: Profile) -> list[str]:
@@ -255,15 +251,16 @@ def _growth_change(
     if after is None:
         if not grew or before is None:
             return None
-        return Change(name, measure, before.unit, before.rate, None, "unknown",
+        return Change(name, measure, before.unit, before.rate, None, "unknown", growth_of=metric,
                       reason="it grew in BASE, and HEAD could not judge it")  # fmt: skip
     if after.outcome is Outcome.INCONCLUSIVE:
         again = "it still grew" if grew else "it grew"
         base = before.rate if grew and before is not None else 0.0
-        return Change(name, measure, after.unit, base, None, "unknown",
+        return Change(name, measure, after.unit, base, None, "unknown", growth_of=metric,
                       reason=f"{again} in some of HEAD's runs only; make more of them")  # fmt: skip
     if not grew and not grows:
-        return Change(name, measure, after.unit, 0.0, 0.0, "unchanged", min_rate.rate or None)
+        return Change(name, measure, after.unit, 0.0, 0.0, "unchanged", min_rate.rate or None,
+                      growth_of=metric)  # fmt: skip
     old_rate = before.rate if grew and before is not None else 0.0
     new_rate = after.rate if grows else 0.0
     kind, min_detectable, reason = _faster(before, after, grew, grows, min_rate)
@@ -274,7 +271,17 @@ def _growth_change(
             kind, reason = "unknown", "it grew, and HEAD's runs are too short to see that again"
     site = after.site if grows or before is None else before.site
     return Change(
-        name, measure, after.unit, old_rate, new_rate, kind, min_detectable, reason, would_see, site
+        name,
+        measure,
+        after.unit,
+        old_rate,
+        new_rate,
+        kind,
+        min_detectable,
+        reason,
+        would_see,
+        site,
+        growth_of=metric,
     )
 
 

@@ -35,8 +35,8 @@ def comparison_headline(comparison: Comparison) -> str:
 
 def _gone(change: Change) -> str:
     """Growth that is no longer there, in a few words."""
-    metric = change.measure.removeprefix("growth of ")
-    return f"{change.workload}: {metric} no longer grows by {format_rate(change.base, change.unit)}"
+    rate = format_rate(change.base, change.unit)
+    return f"{change.workload}: {change.growth_of} no longer grows by {rate}"
 
 
 def change_reason(change: Change) -> str:
@@ -106,12 +106,16 @@ def _rows(changes: Sequence[Change]) -> list[tuple[str, ...]]:
 
 
 def _is_at_rest(change: Change) -> bool:
-    growth = change.measure.startswith("growth of ")
-    return growth and change.kind == "unchanged" and not change.base and not change.head
+    return (
+        bool(change.growth_of)
+        and change.kind == "unchanged"
+        and not change.base
+        and not change.head
+    )
 
 
 def _row(change: Change) -> tuple[str, ...]:
-    each = "/iteration" if change.measure.startswith("growth of ") else ""
+    each = "/iteration" if change.growth_of else ""
 
     def formatted(value: float | None) -> str:
         return f"{format_value(value, change.unit)}{each if value is not None else ''}"
@@ -126,7 +130,7 @@ def _change(change: Change) -> str:
         return "?"
     sign = "+" if change.difference > 0 else "-" if change.difference < 0 else ""
     text = f"{sign}{format_value(abs(change.difference), change.unit)}"
-    if change.base and not change.measure.startswith("growth of "):
+    if change.base and not change.growth_of:
         text += f" ({100 * change.difference / change.base:+.1f}%)"
     return text
 

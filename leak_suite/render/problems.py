@@ -204,11 +204,9 @@ def _regressions(comparison: Comparison) -> list[list[Change]]:
     """The regressions; growth of a workload's memory is one, whatever metrics show it."""
     groups: dict[tuple[str, str], list[Change]] = {}
     for change in comparison.of_kind("regression"):
-        metric = change.measure.removeprefix("growth of ")
-        grows = metric != change.measure and is_memory(metric)
-        groups.setdefault((change.workload, "memory" if grows else change.measure), []).append(
-            change
-        )
+        grows = bool(change.growth_of) and is_memory(change.growth_of)
+        key = change.workload, "memory" if grows else change.measure
+        groups.setdefault(key, []).append(change)
     return list(groups.values())
 
 
@@ -226,7 +224,7 @@ def _of_changes(group: Sequence[Change], root: Path | None) -> ReportedProblem:
 
 
 def _change_line(change: Change) -> str:
-    each = " per iteration" if change.measure.startswith("growth of ") else ""
+    each = " per iteration" if change.growth_of else ""
     before, after = format_value(change.base, change.unit), format_value(change.head, change.unit)
     why = change_reason(change)
     reason = f" ({why})" if why else ""
