@@ -29,7 +29,7 @@ CASE_COLUMNS = ("case", "tool", "outcomes", "metrics", "right metric", "first si
 
 def tool_rows(runs: Sequence[ScoredRun]) -> list[tuple[str, ...]]:
     """One row for each tool."""
-    return [_tool_row(score(tool, runs)) for tool in _in_order(run.tool for run in runs)]
+    return [_tool_row(score(tool, runs)) for tool in _distinct(run.tool for run in runs)]
 
 
 def _tool_row(row: ToolScore) -> tuple[str, ...]:
@@ -51,11 +51,11 @@ def _tool_row(row: ToolScore) -> tuple[str, ...]:
 def case_rows(runs: Sequence[ScoredRun]) -> list[tuple[str, ...]]:
     """One row for each case and tool, its repetitions together; what is wrong is marked."""
     rows: list[tuple[str, ...]] = []
-    for case in _in_order(f"{run.case}/{run.variant}" for run in runs):
+    for case in _distinct(f"{run.case}/{run.variant}" for run in runs):
         of_case = [run for run in runs if f"{run.case}/{run.variant}" == case]
         rows += [
             _case_row(case, [run for run in of_case if run.tool == tool])
-            for tool in _in_order(run.tool for run in of_case)
+            for tool in _distinct(run.tool for run in of_case)
         ]
     return rows
 
@@ -104,5 +104,5 @@ def _short(site: str) -> str:
     return " ".join(["/".join(place.split("/")[-2:]), function.rpartition(".")[2]]).strip()
 
 
-def _in_order(names: Iterable[str]) -> list[str]:
+def _distinct(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))

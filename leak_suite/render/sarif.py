@@ -67,8 +67,8 @@ def _log(
 ) -> str:
     found = problems(result, settings.root)
     unjudged = [one for one in found if not one.is_failure]
-    told = [*(("error", one.message) for one in unjudged), *(("note", text) for text in remarks)]
-    notifications = [{"level": level, "message": {"text": text}} for level, text in told]
+    entries = [*(("error", one.message) for one in unjudged), *(("note", text) for text in remarks)]
+    notifications = [{"level": level, "message": {"text": text}} for level, text in entries]
     run = {
         "tool": {
             "driver": {

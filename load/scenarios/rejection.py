@@ -86,14 +86,14 @@ class Rejection(Scenario):
         )
         steps[self.session.round % len(steps)]()
 
-    def _saw(self, invariant: str, holds: bool, detail: str) -> None:
+    def _record(self, invariant: str, holds: bool, detail: str) -> None:
         self.session.log.record(invariant, holds, detail)
 
     def _ordinary(self) -> None:
         """A job like those that will fill the queue: the service learns how long one takes."""
         answer = self.upload(files.long_job())
         job = self.accept(answer)
-        self._saw(OPEN_AGAIN, job is not None, f"it was answered {answer.status_code}")
+        self._record(OPEN_AGAIN, job is not None, f"it was answered {answer.status_code}")
         if job is not None:
             self.finish(job)
 
@@ -101,7 +101,7 @@ class Rejection(Scenario):
         size = self.session.plan.max_upload_bytes
         answer = self.upload(pad(files.quick_job(), size), label="[largest]")
         job = self.accept(answer)
-        self._saw(LARGEST, job is not None, f"{size} bytes were answered {answer.status_code}")
+        self._record(LARGEST, job is not None, f"{size} bytes were answered {answer.status_code}")
         if job is not None:
             self.finish(job)
 
@@ -120,7 +120,7 @@ class Rejection(Scenario):
     def _endless(self) -> None:
         limit = self.session.plan.max_upload_bytes
         answer = send_chunked(self.session.host, 2 * limit)
-        self._saw(
+        self._record(
             CUT_OFF,
             answer.sent <= limit + _SOCKET_BYTES and answer.status in (413, 0),
             f"answered {answer.status or 'by closing'} after {answer.sent} bytes",
@@ -137,7 +137,7 @@ class Rejection(Scenario):
         self._refused(GARBAGE, answer.status_code, 422)
 
     def _refused(self, invariant: str, status: int, expected: int, why: str = "") -> None:
-        self._saw(invariant, status == expected, why or f"it was answered {status}")
+        self._record(invariant, status == expected, why or f"it was answered {status}")
         self._nothing_left(invariant)
 
     def _nothing_left(self, after: str) -> None:
@@ -149,7 +149,7 @@ class Rejection(Scenario):
         deadline = time.monotonic() + 3
         while (left := spool_files(spool)) and time.monotonic() < deadline:
             gevent.sleep(0.1)
-        self._saw(NOTHING_LEFT, not left, f"after '{after}': {left[:3]}")
+        self._record(NOTHING_LEFT, not left, f"after '{after}': {left[:3]}")
 
     def _memory(self) -> None:
         """Hold real memory inside the service until it has to refuse, then give it back."""
@@ -169,11 +169,11 @@ class Rejection(Scenario):
         finally:
             memory_pressure.unlink()
         text = f"it was answered {answer.status_code}"
-        self._saw(MEMORY_REFUSED, answer.status_code == 503, text)
+        self._record(MEMORY_REFUSED, answer.status_code == 503, text)
         taken = self.accept(answer)
         if taken is not None:
             self.finish(taken)
-        self._saw(MEMORY_BACK, self._is_back(), f"not within {_MEMORY_SECONDS:g} s")
+        self._record(MEMORY_BACK, self._is_back(), f"not within {_MEMORY_SECONDS:g} s")
 
     def _wait_for_excess(self, bytes_wanted: int) -> None:
         """Until the service itself reads as much; it takes a moment to fill so many pages."""
@@ -206,7 +206,7 @@ class Rejection(Scenario):
         # A slot that came free meanwhile makes room for one more: then nothing was shown.
         if still_running or extra is None:
             text = f"number {plan.slots + plan.pending + 1} was answered {answer.status_code}"
-            self._saw(invariants.FULL, answer.status_code == 503, text)
+            self._record(invariants.FULL, answer.status_code == 503, text)
         if extra is None:
             extra = self._come_back(retry_seconds(answer) or 1)
         for job in reversed([*jobs, *([extra] if extra else [])]):
@@ -232,5 +232,5 @@ class Rejection(Scenario):
                 break
             seconds = retry_seconds(answer) or seconds
         text = f"refused {_RETURNS} times, each after waiting as long as Retry-After said"
-        self._saw(invariants.READMITTED, job is not None, text)
+        self._record(invariants.READMITTED, job is not None, text)
         return job

@@ -364,7 +364,7 @@ class PostgresJobStore:
                     server_settings=_SETTINGS,
                 )
                 try:
-                    await db.add_listener(CHANNEL, lambda *told: heard(_change(told[-1])))
+                    await db.add_listener(CHANNEL, lambda *values: heard(_change(values[-1])))
                     heard(None)
                     while True:
                         await asyncio.sleep(_LISTEN_CHECK_SECONDS)
@@ -412,8 +412,8 @@ def _unavailable(error: BaseException) -> StoreUnavailable:
     )
 
 
-def _change(told: Any) -> JobChange:
-    job_id, status, cancelled = str(told).split(" ")
+def _change(payload: str) -> JobChange:
+    job_id, status, cancelled = payload.split(" ")
     return JobChange(job_id, status, cancelled == "t")
 
 

@@ -160,9 +160,9 @@ class JobRunner:
     def heard(self, change: JobChange | None) -> None:
         """Look at the record of a run that somebody else may have ended; None is any of them."""
         for job_id, run in self._runs.items():
-            told = change is not None and job_id == change.job_id
+            is_this = change is not None and job_id == change.job_id
             if change is None or (
-                told and (change.cancel_requested or change.status != State.PROCESSING.value)
+                is_this and (change.cancel_requested or change.status != State.PROCESSING.value)
             ):
                 run.changed.set()
 

@@ -195,11 +195,11 @@ def app_parts(faults: FaultInjector) -> ServiceFactories:
 @contextmanager
 def system_calls(faults: FaultInjector, below: Path) -> Iterator[None]:
     """What is asked of the system below this folder counts as well."""
-    with mock.patch.multiple(Path, **{name: _guarded(faults, below, name) for name in SYSTEM}):
+    with mock.patch.multiple(Path, **{name: _faulty(faults, below, name) for name in SYSTEM}):
         yield
 
 
-def _guarded(faults: FaultInjector, below: Path, name: str) -> Any:
+def _faulty(faults: FaultInjector, below: Path, name: str) -> Any:
     real = getattr(Path, name)
     counted = faults.wrap(f"system.{name}", real)
 

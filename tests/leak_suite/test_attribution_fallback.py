@@ -73,6 +73,6 @@ def test_the_line_is_named_on_another_interpreter(version: str, tmp_path: Path) 
     assert lines["threads"] == THREAD
     # memray is built for one version of CPython: the one that runs these tests.
     here = version == ".".join(map(str, sys.version_info[:2]))
-    told = "by memray" if here else "by tracemalloc (memray cannot be used there"
-    assert told in found["heap"].reason
+    tool = "by memray" if here else "by tracemalloc (memray cannot be used there"
+    assert tool in found["heap"].reason
     assert "subject.KEPT" in found["tracked:Job"].sites[0].note

@@ -217,7 +217,7 @@ def test_a_failing_iteration_is_reported_with_its_place(jobs: Path) -> None:
         assert f"{jobs}:" in (one.error or "")
 
 
-def test_a_hanging_workload_is_left_after_the_patience_given(jobs: Path) -> None:
+def test_a_hanging_workload_is_left_after_its_timeout(jobs: Path) -> None:
     started = time.monotonic()
     with CallableSpec(f"{jobs}:hangs").open() as subject, pytest.raises(SubjectHung):
         subject.round(1, seconds=1, timeout=0.5)

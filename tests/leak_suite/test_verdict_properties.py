@@ -97,7 +97,7 @@ def test_what_only_falls_never_grows(values: list[int]) -> None:
 
 
 @given(levels, st.booleans())
-def test_a_final_look_always_answers_in_a_sentence(values: list[int], exact: bool) -> None:
+def test_a_final_finding_always_answers_in_a_sentence(values: list[int], exact: bool) -> None:
     tolerance = COUNT if exact else BYTES
     judged = series([float(v) for v in values], tolerance.unit)
     finding = judge(judged, tolerance, final=True)
@@ -106,7 +106,9 @@ def test_a_final_look_always_answers_in_a_sentence(values: list[int], exact: boo
 
 
 @given(st.lists(st.sampled_from(Outcome), max_size=6), st.randoms())
-def test_the_fold_does_not_depend_on_order(outcomes: list[Outcome], order: random.Random) -> None:
+def test_the_overall_outcome_does_not_depend_on_order(
+    outcomes: list[Outcome], order: random.Random
+) -> None:
     findings = [Finding(str(k), "", each) for k, each in enumerate(outcomes)]
     mixed = findings[:]
     order.shuffle(mixed)
@@ -193,5 +195,5 @@ def test_an_autocorrelated_wander_counts_for_less_than_white_noise() -> None:
     assert trend(wander).error > 2 * trend(white).error
 
 
-def test_patience_with_noise_grows_with_time() -> None:
+def test_the_noise_allowance_grows_with_time() -> None:
     assert noise_allowance(1) <= noise_allowance(7) <= noise_allowance(20)

@@ -1,6 +1,6 @@
 """What breaks on many machines: processes, database, store. Nothing is lost or published twice.
 
-Real components, real signals. The ledger of every test: each job whose upload was answered with 202
+Real components, real signals. What every test counts: each job whose upload was answered with 202
 has ended once, as completed with all its files, failed with a reason, or cancelled; nothing else
 has files; and no job has run more often than three times.
 """
@@ -48,7 +48,7 @@ CREATE TRIGGER noted AFTER UPDATE ON reference_app.jobs FOR EACH ROW
 
 
 @dataclass
-class Ledger:
+class AcceptedJobs:
     """What was accepted, and what became of it."""
 
     parts: Cluster
@@ -122,7 +122,7 @@ class Ledger:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, postgres: PostgresServer, s3: S3Server) -> Iterator[Ledger]:
+def jobs(tmp_path: Path, postgres: PostgresServer, s3: S3Server) -> Iterator[AcceptedJobs]:
     """A service without processes yet."""
     with opened(tmp_path, postgres, s3) as made:
         yield made
@@ -131,12 +131,12 @@ def ledger(tmp_path: Path, postgres: PostgresServer, s3: S3Server) -> Iterator[L
 @contextmanager
 def opened(
     tmp_path: Path, postgres: PostgresServer, s3: S3Server, **environment: str
-) -> Iterator[Ledger]:
+) -> Iterator[AcceptedJobs]:
     folder = tmp_path / "scaled"
     folder.mkdir()
     with cluster(folder, postgres, s3, **{**LIMITS, **environment}) as parts:
         postgres.sql(_AUDIT, parts.database_name)
-        yield Ledger(parts)
+        yield AcceptedJobs(parts)
 
 
 def kill(process: ServiceProcess) -> None:
@@ -145,29 +145,31 @@ def kill(process: ServiceProcess) -> None:
     process.wait(30)
 
 
-def test_workers_that_are_killed_at_any_moment(ledger: Ledger, record_property: Any) -> None:
+def test_workers_that_are_killed_at_any_moment(jobs: AcceptedJobs, record_property: Any) -> None:
     seed = random.randrange(1 << 30)
     record_property("seed", seed)
     chance = random.Random(seed)
-    apis = [ledger.parts.api()]
-    ledger.parts.worker()
-    with ledger.fed(apis, seed):
+    apis = [jobs.parts.api()]
+    jobs.parts.worker()
+    with jobs.fed(apis, seed):
         for _ in range(KILLS):
-            doomed = ledger.parts.worker()
+            doomed = jobs.parts.worker()
             time.sleep(chance.uniform(0.0, 1.5))
             kill(doomed)
-    ends = ledger.balance(apis[0])
+    ends = jobs.balance(apis[0])
     assert ends["completed"] > 0, (seed, ends)
 
 
-def test_job_processes_that_are_killed_at_any_moment(ledger: Ledger, record_property: Any) -> None:
+def test_job_processes_that_are_killed_at_any_moment(
+    jobs: AcceptedJobs, record_property: Any
+) -> None:
     seed = random.randrange(1 << 30)
     record_property("seed", seed)
     chance = random.Random(seed)
-    apis = [ledger.parts.api()]
-    worker = ledger.parts.worker(WORKERS="process")
+    apis = [jobs.parts.api()]
+    worker = jobs.parts.worker(WORKERS="process")
     killed = 0
-    with ledger.fed(apis, seed):
+    with jobs.fed(apis, seed):
         deadline = time.monotonic() + 240
         while killed < KILLS and time.monotonic() < deadline:
             found = [
@@ -183,23 +185,23 @@ def test_job_processes_that_are_killed_at_any_moment(ledger: Ledger, record_prop
             time.sleep(0.02)
     assert killed == KILLS
     assert worker.alive
-    ends = ledger.balance(apis[0], 180)
+    ends = jobs.balance(apis[0], 180)
     assert ends["failed"] > 0, (seed, ends)
 
 
-def test_ports_that_are_killed_at_any_moment(ledger: Ledger, record_property: Any) -> None:
+def test_ports_that_are_killed_at_any_moment(jobs: AcceptedJobs, record_property: Any) -> None:
     seed = random.randrange(1 << 30)
     record_property("seed", seed)
     chance = random.Random(seed)
-    ledger.parts.worker()
-    lasting = ledger.parts.api()
+    jobs.parts.worker()
+    lasting = jobs.parts.api()
     for _ in range(KILLS):
-        doomed = ledger.parts.api()
-        process = ledger.parts.processes[-1]
-        with ledger.fed([doomed], chance.randrange(1 << 30)):
+        doomed = jobs.parts.api()
+        process = jobs.parts.processes[-1]
+        with jobs.fed([doomed], chance.randrange(1 << 30)):
             time.sleep(chance.uniform(0.0, 1.0))
             kill(process)
-    ends = ledger.balance(lasting)
+    ends = jobs.balance(lasting)
     assert ends["completed"] > 0, (seed, ends)
 
 
@@ -210,12 +212,12 @@ def test_a_worker_that_was_stopped_publishes_nothing_when_it_goes_on(
     tmp_path: Path, postgres: PostgresServer, s3: S3Server, lease: float, stopped: float
 ) -> None:
     beats = {"JOB_LEASE_SECONDS": str(lease), "JOB_BEAT_SECONDS": str(lease / 6)}
-    with opened(tmp_path, postgres, s3, **beats) as ledger:
-        parts = ledger.parts
+    with opened(tmp_path, postgres, s3, **beats) as jobs:
+        parts = jobs.parts
         api = parts.api()
         sleeper = parts.worker()
         job_id = api.start("hold")
-        ledger.accepted[job_id] = "hold"
+        jobs.accepted[job_id] = "hold"
         api.wait(job_id, "processing")
         sleeper.send_signal(signal.SIGSTOP)
         began = time.monotonic()
@@ -229,10 +231,10 @@ def test_a_worker_that_was_stopped_publishes_nothing_when_it_goes_on(
         sleeper.send_signal(signal.SIGCONT)
         # It takes the next job when it is done with the old one.
         more = [api.start() for _ in range(4)]
-        ledger.accepted |= dict.fromkeys(more, "quick")
-        assert ledger.balance(api)["completed"] == 5
+        jobs.accepted |= dict.fromkeys(more, "quick")
+        assert jobs.balance(api)["completed"] == 5
         assert sleeper.alive
-        ends = [row for row in ledger.audit() if row[0] == job_id]
+        ends = [row for row in jobs.audit() if row[0] == job_id]
         assert ends == [
             (job_id, 1, "processing"),
             (job_id, 1, "pending"),
@@ -241,23 +243,23 @@ def test_a_worker_that_was_stopped_publishes_nothing_when_it_goes_on(
         ]
 
 
-def test_a_database_that_is_killed_and_comes_back(ledger: Ledger) -> None:
-    parts = ledger.parts
+def test_a_database_that_is_killed_and_comes_back(jobs: AcceptedJobs) -> None:
+    parts = jobs.parts
     apis = [parts.api(), parts.api()]
     for _ in range(2):
         parts.worker()
-    with ledger.fed(apis):
+    with jobs.fed(apis):
         for away in (0.0, 2.0, 6.0):
             time.sleep(2)
             parts.database.stop()
             time.sleep(away)
             assert apis[0].http.get("/health").status_code == 200
             parts.database.start()
-        before = len(ledger.accepted)
-        until(lambda: len(ledger.accepted) > before, 60)
-    ends = ledger.balance(apis[0])
+        before = len(jobs.accepted)
+        until(lambda: len(jobs.accepted) > before, 60)
+    ends = jobs.balance(apis[0])
     assert ends["completed"] > 0, ends
-    assert set(ledger.refused) <= {503}, "away is not broken"
+    assert set(jobs.refused) <= {503}, "away is not broken"
 
 
 @pytest.mark.parametrize("fault", [500, 503, "slow"])
@@ -267,10 +269,10 @@ def test_a_store_that_fails_on_a_kind_of_call(
 ) -> None:
     with failing_store(s3.endpoint) as store:
         behind = replace(s3, endpoint=store.endpoint)
-        with opened(tmp_path, postgres, behind) as ledger:
-            api = ledger.parts.api()
-            ledger.parts.worker()
-            with ledger.fed([api]):
+        with opened(tmp_path, postgres, behind) as jobs:
+            api = jobs.parts.api()
+            jobs.parts.worker()
+            with jobs.fed([api]):
                 time.sleep(1)
                 answer = 2.0 if isinstance(fault, str) else fault
                 store.fault = lambda called, _path: answer if called == method else None
@@ -280,13 +282,13 @@ def test_a_store_that_fails_on_a_kind_of_call(
             if method != "DELETE":  # Nobody deletes one by one.
                 assert store.failed, "the fault was not met"
             # A call that fails is tried again for half a minute.
-            ends = ledger.balance(api, 120)
+            ends = jobs.balance(api, 120)
             assert ends["completed"] > 0, ends
-            assert set(ledger.refused) <= {503}
+            assert set(jobs.refused) <= {503}
 
 
-def test_hints_that_come_twice_and_for_nothing(ledger: Ledger) -> None:
-    parts = ledger.parts
+def test_hints_that_come_twice_and_for_nothing(jobs: AcceptedJobs) -> None:
+    parts = jobs.parts
     api = parts.api()
     for _ in range(2):
         parts.worker()
@@ -303,21 +305,21 @@ def test_hints_that_come_twice_and_for_nothing(ledger: Ledger) -> None:
     echo = threading.Thread(target=repeat)
     echo.start()
     try:
-        with ledger.fed([api]):
+        with jobs.fed([api]):
             time.sleep(5)
     finally:
         stop.set()
         echo.join(30)
-    ends = ledger.balance(api)
+    ends = jobs.balance(api)
     assert ends["completed"] > 0
-    assert {attempt for _, attempt, _ in ledger.audit()} <= {0, 1}, "nothing ran twice"
+    assert {attempt for _, attempt, _ in jobs.audit()} <= {0, 1}, "nothing ran twice"
 
 
 def test_sweepers_that_all_believe_to_have_the_turn(
     tmp_path: Path, postgres: PostgresServer, s3: S3Server
 ) -> None:
-    with opened(tmp_path, postgres, s3, EXPIRY_INTERVAL_SECONDS="0.1") as ledger:
-        parts = ledger.parts
+    with opened(tmp_path, postgres, s3, EXPIRY_INTERVAL_SECONDS="0.1") as jobs:
+        parts = jobs.parts
         apis = [parts.api(), parts.api()]
         parts.worker()
         parts.worker()
@@ -330,10 +332,10 @@ def test_sweepers_that_all_believe_to_have_the_turn(
         thread = threading.Thread(target=forget)
         thread.start()
         try:
-            with ledger.fed(apis):
+            with jobs.fed(apis):
                 time.sleep(6)
         finally:
             stop.set()
             thread.join(30)
-        ends = ledger.balance(apis[0])
+        ends = jobs.balance(apis[0])
         assert ends["completed"] > 0
