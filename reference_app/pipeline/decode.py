@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reference_app.pipeline.budget import MemoryBudget
 from reference_app.pipeline.errors import UnreadableVideo
 from reference_app.pipeline.frames import Frame, Image, rotate
-from reference_app.pipeline.parameter_sets import unit_length_bytes, units_fill
+from reference_app.pipeline.parameter_sets import has_forbidden_bytes, unit_length_bytes, units_fill
 from reference_app.pipeline.probe import (
     Clip,
     check_size,
@@ -71,6 +71,7 @@ class FrameReader:
         self._limit = max_duration_seconds
         self._container, self._stream = open_video(clip.path, max_pixels=max_pixels)
         context = self._stream.codec_context
+        self._codec = context.name
         self._unit_length_bytes = unit_length_bytes(context.name, context.extradata)
         self._pixel_aspect = pixel_aspect(self._stream)
         self._picture_bytes = picture_bytes(self._stream)
@@ -122,8 +123,7 @@ class FrameReader:
         for packet in self._packets():
             if self._container is None:
                 return
-            if not units_fill(packet, self._unit_length_bytes):
-                # The decoder drops such units without a word.
+            if self._is_doubtful(packet):
                 self.damaged += 1
                 self._in_damage = True
             try:
@@ -133,6 +133,20 @@ class FrameReader:
                 self._blame(error)
                 continue
             yield from pictures
+
+    def _is_doubtful(self, packet: Packet[Any]) -> bool:
+        """Whether a packet is damaged as its container or its own bytes tell.
+
+        Decoders drop units that do not fit and read through runs of zeros without a word.
+        """
+        if not packet.size:
+            # The last one tells the decoder to give out what it holds.
+            return False
+        return (
+            packet.is_corrupt
+            or not units_fill(packet, self._unit_length_bytes)
+            or has_forbidden_bytes(self._codec, packet, self._unit_length_bytes)
+        )
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Packets to the end of the file, or to where it was cut off."""

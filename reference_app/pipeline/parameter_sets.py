@@ -6,6 +6,7 @@ from here: the sequence parameter set, ITU-T H.264 7.3.2.1.1 and H.265 7.3.2.2.1
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,17 @@ if TYPE_CHECKING:
     # At run time it would cost every worker 6 MiB.
     from typing_extensions import Buffer
 
-__all__ = ["reference_frames", "unit_length_bytes", "units_fill"]
+__all__ = ["has_forbidden_bytes", "reference_frames", "unit_length_bytes", "units_fill"]
 
 #: Profiles of H.264 whose parameter sets tell the colour format and the depth.
 _HIGH_PROFILES = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
 _H264_SPS, _HEVC_SPS = 7, 33
 _LONGEST_CODE = 32
+#: What no encoder writes within a unit (H.264 7.4.1, H.265 7.4.2): the rules of escaping keep out
+#: two zeros before a 0, 1 or 2, and a 3 after them stands only before one of these or itself.
+_FORBIDDEN = re.compile(b"\0\0(?:[\0\1\2]|\3[^\0-\3])")
+#: Between units more zeros have their place, but only before a start code.
+_FORBIDDEN_WITH_START_CODES = re.compile(b"\0\0(?:\2|\3[^\0-\3]|\0+[^\0\1])")
 
 
 def reference_frames(codec: str, extradata: bytes | None) -> int | None:
@@ -52,6 +58,27 @@ def units_fill(packet: Buffer, length_bytes: int) -> bool:
             return False
         at += size
     return at == end
+
+
+def has_forbidden_bytes(codec: str, packet: Buffer, length_bytes: int) -> bool:
+    """Whether H.264 or HEVC hold bytes that its encoder cannot have written, such as runs of zeros.
+
+    A decoder reads on through them and may show a wrong picture without a word.
+    """
+    if codec not in ("h264", "hevc"):
+        return False
+    data = memoryview(packet)
+    if not length_bytes:
+        return _FORBIDDEN_WITH_START_CODES.search(data) is not None
+    at = 0
+    while at + length_bytes < len(data):
+        start = at + length_bytes
+        at = start + int.from_bytes(data[at:start], "big")
+        # Zeros at the end of a unit are padding, which the pattern must not see.
+        unit = bytes(data[start:at]).rstrip(b"\0")
+        if _FORBIDDEN.search(unit):
+            return True
+    return False
 
 
 def _references(codec: str, unit: bytes) -> int | None:

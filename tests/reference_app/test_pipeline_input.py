@@ -28,6 +28,7 @@ import psutil
 
 from reference_app.pipeline import Summary, Task, UnreadableVideo, process
 from reference_app.pipeline.libraries import load
+from reference_app.pipeline.parameter_sets import has_forbidden_bytes
 from reference_app.pipeline.probe import MIN_SIDE, output_size, probe
 from tests.reference_app.conftest import settled
 
@@ -194,6 +195,36 @@ def pictures_of(data: bytes) -> dict[int, Any]:
 
 def differs(right: Any, wrong: Any) -> bool:
     return wrong is not None and float(np.abs(right - wrong).mean()) > 1
+
+
+@pytest.mark.parametrize("at", [0.51, 0.65])
+def test_a_run_of_zeros_does_not_pass_for_picture_data(job: Task, at: float) -> None:
+    data = clip(width=640, height=480, seconds=2.0).path.read_bytes()
+    media = next(box for box in boxes.boxes(data) if box.kind == b"mdat")
+    start = media.body + int((media.end - media.body) * at)
+    job.source.write_bytes(data[:start] + bytes(300) + data[start + 300 :])
+    assert process(job).damaged_packets > 0
+    assert {row["damaged"] for row in rows(job, process(job))} == {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    ("data", "length_bytes", "forbidden"),
+    [
+        (b"\0\0\0\5\x65\1\2\3\4", 4, False),
+        (b"\0\0\0\5\x65\0\0\1\4", 4, True),
+        (b"\0\0\0\5\x65\0\0\3\1", 4, False),
+        (b"\0\0\0\5\x65\0\0\3\4", 4, True),
+        (b"\0\0\0\6\x65\1\0\0\3\0", 4, False),
+        (b"\0\0\0\6\x65\1\0\0\0\0", 4, False),
+        (b"\0\0\0\1\x65\0\0\1\x41\0\0\0\0\1\x41", 0, False),
+        (b"\0\0\0\1\x65\0\0\0\0\x41", 0, True),
+    ],
+)
+def test_bytes_that_no_encoder_writes_are_told_from_padding(
+    data: bytes, length_bytes: int, forbidden: bool
+) -> None:
+    assert has_forbidden_bytes("h264", data, length_bytes) is forbidden
+    assert not has_forbidden_bytes("vp9", data, length_bytes)
 
 
 def test_a_whole_video_has_no_damaged_landmark(job: Task) -> None:
