@@ -1,9 +1,10 @@
 """Measure how often the verdict errs, on made-up series; write the table and picture of the docs.
 
-    python -m benchmarks.verdict_power [--runs 300] [--seed 1] [--write]
+    python -m benchmarks.verdict_power [--runs 300] [--leaky 100] [--seed 1] [--write]
 
 Every run is judged as the runner does it: after each round, with the workload seconds so far,
-until the verdict is in or the budget is spent. Nothing is measured here but the judging.
+until the verdict is in or the budget is spent. Nothing is measured here but the judging. Each kind
+is printed when it is done, with the seed of every error, so that a run that is cut leaves figures.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class SimulatedRun:
 
     outcome: Outcome
     seconds: float
+    seed: int
 
 
 def rounds(milliseconds: float, random: Random) -> Iterator[tuple[int, float, bool]]:
@@ -73,7 +75,7 @@ def simulate(kind: Kind, seed: int) -> SimulatedRun:
         series = Series(kind.metric, tolerance.unit, tuple(samples))
         finding = judge(series, tolerance, final=last, seconds=seconds)
         if finding is not None:
-            return SimulatedRun(finding.outcome, seconds)
+            return SimulatedRun(finding.outcome, seconds, seed)
     raise AssertionError("a final look always answers")
 
 
@@ -97,6 +99,12 @@ def row(kind: Kind, results: list[SimulatedRun]) -> str:
         f"| {kind.name} | {kind.metric} | {share} | {100 * open_ones / runs:.1f}% "
         f"| {median(seconds):.2f} | {late:.1f} |"
     )
+
+
+def errors(leaks: bool, results: list[SimulatedRun]) -> str:
+    """The seeds of the runs that came to a wrong verdict, empty where there are none."""
+    wrong = [r for r in results if (r.outcome is Outcome.GROWING) is not leaks]
+    return "".join(f"\n  wrong: seed {r.seed}, {r.outcome.value}" for r in wrong)
 
 
 def table(results: dict[tuple[bool, int], list[SimulatedRun]], leaks: bool) -> list[str]:
@@ -159,27 +167,37 @@ def write(name: str, lines: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=300, help="runs of each kind")
+    parser.add_argument("--leaky", type=int, help="of each kind of leak, if not as many")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--only", default="", help="only kinds whose name contains this")
     parser.add_argument("--write", action="store_true", help="write docs/verdicts.md and picture")
     given = parser.parse_args()
+    leaky = given.runs if given.leaky is None else given.leaky
     with ProcessPoolExecutor(given.processes) as pool:
         jobs = {
-            (leaks, index): pool.submit(many, index, leaks, given.runs, given.seed)
+            (leaks, index): pool.submit(
+                many, index, leaks, leaky if leaks else given.runs, given.seed
+            )
             for leaks in (False, True)
             for index, kind in enumerate(LEAKS if leaks else CLEAN)
             if given.only in kind.name
         }
+        results = {}
+        for (leaks, index), job in jobs.items():
+            results[leaks, index] = job.result()
+            kind = (LEAKS if leaks else CLEAN)[index]
+            print(row(kind, job.result()) + errors(leaks, job.result()), flush=True)
         if given.only:
-            for (leaks, index), job in jobs.items():
-                print(row((LEAKS if leaks else CLEAN)[index], job.result()))
             return
-        results = {key: job.result() for key, job in jobs.items()}
-        clean, leaky = table(results, False), table(results, True)
+        clean, leaking = table(results, False), table(results, True)
         beyond = [simulate(BEYOND, given.seed * 1_000_003 + k) for k in range(given.runs)]
         clean.append(row(Kind(f"not counted: {BEYOND.name}", "heap", BEYOND.make), beyond))
-        print(f"seed {given.seed}, {given.runs} runs of each kind", *clean, "", *leaky, sep="\n")
+        note = [
+            f"Seed {given.seed}, {given.runs} runs of each clean kind, {leaky} of each leak.",
+            "",
+        ]
+        print("", *note, *clean, "", *leaking, sep="\n")
         if given.write:
             few = max(20, given.runs // 5)
             sizes = {name: pool.submit(power_by_size, name, few, given.seed) for name in LEVELS}
@@ -190,8 +208,7 @@ def main() -> None:
                 {name: job.result() for name, job in rare.items()},
                 f"Share of leaks caught (budget {BUDGET_SECONDS:g} s of workload)",
             )
-            note = [f"Seed {given.seed}, {given.runs} runs of each kind.", ""]
-            write("rates", [*note, *clean, "", *leaky])
+            write("rates", [*note, *clean, "", *leaking])
 
 
 if __name__ == "__main__":

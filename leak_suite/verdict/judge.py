@@ -16,6 +16,7 @@ from leak_suite.verdict.shape import (
     Ramp,
     cycles,
     decays,
+    has_just_stopped,
     max_reversal,
     new_maxima,
     total_decrease,
@@ -43,6 +44,9 @@ def judge_prepared(prepared: PreparedSeries) -> Finding | None:
     ramp = prepared.ramp
     if ramp is not None:
         enough = enough_for_growth(ramp, prepared.tolerance, prepared.seconds, prepared.length)
+        grown = [p for p in prepared.points if p[0] >= ramp.points[0][0]]
+        if enough and not prepared.final and has_just_stopped(grown):
+            return None
         if enough:
             return _growing(prepared, ramp)
         remark = Clause(ClauseKind.NOT_PROVEN, iterations=ramp.length)

@@ -27,6 +27,7 @@ __all__ = [
     "cycles",
     "decays",
     "growth_of",
+    "has_just_stopped",
     "is_kept",
     "max_reversal",
     "measure_ramp",
@@ -175,6 +176,21 @@ def stalls(points: Sequence[Point], rate: float) -> bool:
         return False
     gained = (last[-1][1] - last[0][1]) / (last[-1][0] - last[0][0])
     return gained < thresholds.STALL_SHARE * rate
+
+
+def has_just_stopped(points: Sequence[Point]) -> bool:
+    """Whether growth was even until the last step or steps, which fall far behind its pace.
+
+    A cache that has become full since the last reading or two; a quarter of the run is too coarse.
+    """
+    paces = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(points)]
+    if len(paces) < thresholds.STOPPED_STEPS:
+        return False
+    usual = median(paces)
+    while paces and paces[-1] < thresholds.STOPPED_PACE * usual:
+        paces.pop()
+    stopped = len(paces) < len(points) - 1
+    return stopped and bool(paces) and min(paces) >= thresholds.EVEN_PACE * usual
 
 
 def _unevenness(points: Sequence[Point]) -> float:

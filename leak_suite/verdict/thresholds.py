@@ -65,6 +65,10 @@ HALVES_ERRORS = 3
 STALL_SHARE, STALL_STEPS = 0.5, 2
 """A ramp stalls when its last quarter gains less than this share of its part, where that part is
 larger than so many of the largest steps and of the noise."""
+STOPPED_PACE, EVEN_PACE, STOPPED_STEPS = 0.5, 0.8, 6
+"""Growth has just stopped when its last step is below this share of the median pace, and no step
+before was below that one, over so many steps or more. From a false alarm of the error rates: seed
+1039609, a cache of 8,300 entries that was full in the middle of the deciding round."""
 FIFTH_DECAY, FIFTH_NOISE = 0.85, 8
 """Each fifth of a decaying series gains less than this share of the one before; the first gains at
 least so many times the noise."""

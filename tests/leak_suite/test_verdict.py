@@ -200,3 +200,29 @@ def test_a_slow_job_that_leaks_a_jobs_size_is_declared_after_a_dozen() -> None:
     finding, seconds = run(lambda n: 256 * KIB * n, milliseconds=300)
     assert finding.outcome is Outcome.GROWING
     assert seconds <= 20 * 0.3
+
+
+def filled_at(full: float, last: int) -> Series:
+    """Even rounds of 500 calls, and one last round; 1.5 kB a call until `full` calls."""
+    calls = [*range(0, 8_001, 500), last]
+    return Series("heap", "bytes", tuple((n, 1_500.0 * min(n, full)) for n in calls))
+
+
+def test_growth_that_stopped_within_the_deciding_round_is_given_another() -> None:
+    assert judge(filled_at(8_100, 8_500), BYTES, seconds=6.3) is None
+
+
+def test_growth_that_went_on_to_the_deciding_round_is_growing() -> None:
+    found = judge(filled_at(1e9, 8_500), BYTES, seconds=6.3)
+    assert found is not None
+    assert found.outcome is Outcome.GROWING
+
+
+def test_growth_whose_rounds_were_never_even_waits_for_no_other() -> None:
+    whole = filled_at(1e9, 8_500)
+    stairs = [
+        (n, 250_000.0 * (value // 1_000_000)) for n, value in whole.samples if value is not None
+    ]
+    found = judge(Series("heap", "bytes", tuple(stairs)), BYTES, seconds=6.3)
+    assert found is not None
+    assert found.outcome is Outcome.GROWING
