@@ -31,6 +31,7 @@ LOCKS = {
     "lint": ["--only-group", "lint"],
     "types": ["--all-extras", *groups("types", "test", "workers", "opencv", "bench")],
     "docs": ["--only-group", "docs"],
+    "release": ["--only-group", "release"],
     "tox": ["--only-group", "tox"],
 }
 
