@@ -441,7 +441,7 @@ def test_a_cache_by_convention_that_fills_is_stable(jobs: Path) -> None:
 
 def test_a_bounded_cache_that_is_too_large_when_full_is_over_budget(jobs: Path) -> None:
     result = run(jobs, "lru", filling_allowance=64 << 20)
-    assert result.outcome is Outcome.OVER_BUDGET
+    assert result.outcome is Outcome.OVER_BUDGET, [f.reason for f in result.findings]
     assert result.finding("blocks").cause is Cause.FILLING
 
 
