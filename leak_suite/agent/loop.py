@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from itertools import repeat
 
@@ -136,14 +138,43 @@ def is_coroutine_function(function: Callable[..., Any]) -> bool:
 
 
 def describe_error(error: BaseException) -> str:
-    """The exception, and the innermost line outside of the agent that it came from."""
-    folder = __file__[: __file__.rindex("/") + 1]
+    """The exception and the innermost own line that it came from; else the innermost of a library.
+
+    Of a name that cannot be resolved, or a network that cannot be reached, it says what to do.
+    """
+    agent = __file__[: __file__.rindex("/") + 1]
+    library = os.path.dirname(getattr(os, "__file__", "")) or "<frozen"
     trace = error.__traceback__
-    where = ""
+    own = other = ""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not file.startswith((folder, "<frozen")):
-            where = f" ({file}:{trace.tb_lineno})"
+        where = f" ({file}:{trace.tb_lineno})"
+        if not file.startswith((agent, "<frozen")):
+            if file.startswith(library) or "/site-packages/" in file or "/dist-packages/" in file:
+                other = where
+            else:
+                own = where
         trace = trace.tb_next
     text = str(error)
-    return (f"{type(error).__name__}: {text}" if text else type(error).__name__) + where
+    said = (f"{type(error).__name__}: {text}" if text else type(error).__name__) + (own or other)
+    return said + _NO_NETWORK if _wants_network(error) else said
+
+
+_NO_NETWORK = "; it wants a network that is not there: give the workload a stand-in on this machine"
+
+
+def _wants_network(error: BaseException) -> bool:
+    """Whether it, or a cause of it, is a name not resolved or a network not reached."""
+    seen: list[Any] = []
+    causes: list[Any] = [error]
+    while causes:
+        one = causes.pop()
+        if not isinstance(one, BaseException) or any(one is before for before in seen):
+            continue
+        if type(one).__name__ == "gaierror":
+            return True
+        if isinstance(one, OSError) and one.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+            return True
+        seen.append(one)
+        causes += [one.__cause__, one.__context__, getattr(one, "reason", None)]
+    return False
