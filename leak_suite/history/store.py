@@ -100,7 +100,7 @@ def keep_on_branch(paths: Sequence[Path], commit: Revision, branch: str) -> tupl
         return tuple(kept)
     parents = ("-p", parent) if parent else ()
     message = f"Runs of {commit.sha[:_HASH]}"
-    made = _git("commit-tree", tree, *parents, "-m", message)
+    made = _git("commit-tree", tree, *parents, "-m", message, environment=_identity())
     _git("update-ref", reference, made, parent or "0" * len(made))
     return tuple(kept)
 
@@ -143,6 +143,18 @@ def read_branch(branch: str) -> tuple[KeptCommit, ...]:
         f"there is no branch {branch}; leak-suite history add --branch {branch} begins it, "
         f"git fetch origin {branch} brings that of others"
     )
+
+
+def _identity() -> dict[str, str]:
+    """Who commits where nobody is named, as on most runners of CI; else nothing."""
+    try:
+        _git("var", "GIT_AUTHOR_IDENT")
+        _git("var", "GIT_COMMITTER_IDENT")
+    except ConfigurationError:
+        names = {f"GIT_{role}_NAME": "leak-suite" for role in ("AUTHOR", "COMMITTER")}
+        mails = {f"GIT_{role}_EMAIL": "leak-suite@localhost" for role in ("AUTHOR", "COMMITTER")}
+        return {key: os.environ.get(key, value) for key, value in {**names, **mails}.items()}
+    return {}
 
 
 def _files(paths: Sequence[Path]) -> dict[str, str]:

@@ -150,6 +150,22 @@ def test_a_branch_leaves_the_tree_and_the_index_alone(
     assert git("rev-parse", "--abbrev-ref", "HEAD").strip() == "main"
 
 
+def test_a_branch_can_be_committed_where_git_knows_nobody(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(0)
+    run().write(Path("run.json"))
+    for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
+        monkeypatch.delenv(f"{name}_NAME")
+        monkeypatch.delenv(f"{name}_EMAIL")
+    monkeypatch.setenv("HOME", str(repository / "nobody"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(repository / "nobody"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    git("config", "user.useConfigOnly", "true")
+    assert main(["history", "add", "run.json", "--branch", "leaks"]) == 0
+    assert git("log", "-1", "--format=%an", "leaks").strip() == "leak-suite"
+
+
 def test_the_same_run_file_is_kept_once(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(0, run(), monkeypatch)
     assert main(["history", "add", "run.json"]) == 0
