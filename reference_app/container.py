@@ -59,7 +59,7 @@ class ServiceContainer:
         self.broadcaster = factories.broadcaster()
         self.journal = JobJournal(log, self.metrics, self.errors, self.broadcaster, self.clock)
         self.store = factories.store(settings, self.clock, instance)
-        self.queue = factories.queue()
+        self.queue = factories.queue(settings, log)
         self.objects = factories.objects(settings, instance)
         self.scratch = Scratch(instance.root / "scratch")
         self.guard = factories.guard(settings, self.clock, log, lambda: self.runner.worker_pids())
@@ -137,13 +137,14 @@ class ServiceContainer:
         await anyio.to_thread.run_sync(self.scratch.open)
         await self.objects.open()
         await self.store.open()
+        await self.queue.open()
         await self.beat()
         await self._expire_jobs()
         if self.does_jobs:
             if self.settings.workers == "process":
                 await anyio.to_thread.run_sync(warm_up)
             self.runner.open()
-            await self.queue.put("")
+            self.queue.wake()
         self._report_start()
 
     @property
@@ -174,7 +175,8 @@ class ServiceContainer:
             await self.store.leave(self._owner)
         except Exception as error:
             # The others find out when the lease ends.
-            self.log.warning("the others were not told of the end", error=repr(error))
+            self.log.warning("the other processes were not notified of the end", error=repr(error))
+        await self.queue.close()
         await self.store.close()
         await self.objects.close()
         # Where jobs and objects lie elsewhere, the folder holds nothing that is needed again.
@@ -262,6 +264,15 @@ class ServiceContainer:
             found.append("the process that starts workers is gone")
         return found
 
+    async def queue_answers(self) -> bool:
+        """Whether what announces jobs can be reached."""
+        try:
+            await self.queue.length()
+        except Exception as error:
+            self.log.error("the queue does not answer", error=repr(error))
+            return False
+        return True
+
     def note_error(self, kind: str, text: str) -> None:
         """Remember, for people, that something went wrong."""
         self.journal.failed(kind, text)
@@ -275,9 +286,8 @@ class ServiceContainer:
 
     async def _pass_on(self, change: JobChange | None) -> None:
         try:
-            if change is None or change.status != State.PROCESSING.value:
-                # A job that waits, or a place that has become free.
-                await self.queue.put("" if change is None else change.job_id)
+            if change is None or self._makes_work(change):
+                self.queue.wake()
             for job_id in self.broadcaster.job_ids:
                 if change is None or change.job_id == job_id:
                     job = await self.store.get(job_id)
@@ -287,6 +297,15 @@ class ServiceContainer:
                         self.journal.progressed(job, place)
         except Exception as error:
             self.log.error("a change was not passed on", error=repr(error))
+
+    def _makes_work(self, change: JobChange) -> bool:
+        """Whether a job may start by this: one that waits, or a place that has become free.
+
+        Who announces jobs through a broker wakes one process by it, and this need not wake all.
+        """
+        if change.status == State.PENDING.value:
+            return self.settings.queue_url is None
+        return change.status != State.PROCESSING.value
 
     async def _jobs_left(self) -> int:
         """How many jobs the next start will find; -1 where nobody can tell."""

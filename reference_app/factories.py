@@ -22,7 +22,7 @@ from reference_app.jobs.service import JobService
 from reference_app.jobs.sqlite_store import SqliteJobStore
 from reference_app.jobs.store import JobStore
 from reference_app.logs import Logger
-from reference_app.memory.guard import MemoryGuard
+from reference_app.memory.guard import MemoryGuard, Reading, measure
 from reference_app.memory.reading import Limit, container_limit
 from reference_app.pipeline import PipelineFactories
 from reference_app.settings import MIB, Settings
@@ -58,6 +58,22 @@ def make_store(settings: Settings, clock: Clock, instance: InstanceFolder) -> Jo
     )
 
 
+def make_queue(settings: Settings, log: Logger) -> JobQueue:
+    """Hints by the broker that all processes share, or within this one.
+
+    Raises `StartupError` where the broker's client is not installed.
+    """
+    if settings.queue_url is None:
+        return LocalJobQueue()
+    try:
+        from reference_app.jobs.redis_queue import RedisJobQueue
+    except ModuleNotFoundError as error:
+        raise StartupError(f"QUEUE_URL needs the extra `scale`: {error}") from error
+    return RedisJobQueue(
+        settings.queue_url.get_secret_value(), lease_seconds=settings.job_lease_seconds, log=log
+    )
+
+
 def make_objects(settings: Settings, instance: InstanceFolder) -> ObjectStore:
     """Objects in the store that all processes share, or as files of this service's folder.
 
@@ -80,12 +96,21 @@ def make_upload_handler(*arguments: Any) -> UploadHandler:
 
 
 def make_guard(
-    settings: Settings, clock: Clock, log: Logger, worker_pids: Callable[[], Collection[int]]
+    settings: Settings,
+    clock: Clock,
+    log: Logger,
+    worker_pids: Callable[[], Collection[int]],
+    measure: Callable[[Callable[[], Collection[int]]], Reading] = measure,
 ) -> MemoryGuard:
     """The guard of this process and its children, under the container's limit or the plan's."""
     limit = container_limit() or Limit(settings.memory_limit_mb * MIB, "setting MEMORY_LIMIT_MB")
     return MemoryGuard(
-        settings=settings, limit=limit, clock=clock, log=log, worker_pids=worker_pids
+        settings=settings,
+        limit=limit,
+        clock=clock,
+        log=log,
+        worker_pids=worker_pids,
+        measure=measure,
     )
 
 
@@ -103,7 +128,7 @@ class ServiceFactories:
 
     clock: Callable[[], Clock] = SystemClock
     store: Callable[[Settings, Clock, InstanceFolder], JobStore] = make_store
-    queue: Callable[[], JobQueue] = LocalJobQueue
+    queue: Callable[[Settings, Logger], JobQueue] = make_queue
     objects: Callable[[Settings, InstanceFolder], ObjectStore] = make_objects
     guard: Callable[[Settings, Clock, Logger, Callable[[], Collection[int]]], MemoryGuard] = (
         make_guard

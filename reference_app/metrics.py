@@ -93,7 +93,7 @@ class Metrics:
         for kind, value in memory.items():
             self._memory.labels(kind).set(value)
         self._listeners.set(listeners)
-        # Begun anew, so that one that has ended is not told for ever.
+        # Begun anew, so that one that has ended is not exported for ever.
         for gauge in (self._instances, self._instance_memory):
             gauge.clear()
         for role, count in Counter(one.role for one in instances).items():

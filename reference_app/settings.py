@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["MIB", "MULTIPART_ALLOWANCE_BYTES", "Settings", "describe", "read_settings"]
@@ -17,6 +18,8 @@ MULTIPART_ALLOWANCE_BYTES = 64 * 1024
 # What jobs do not get of the limit: the service and the process that workers are forked from
 # rest at 112 MiB, and the pages of libraries and files that are read need some room.
 _RESERVED_MB = 136
+# The number is that of a database; without it, 0.
+_REDIS_URL = re.compile(r"rediss?://([^@/\s]*@)?[^@/:\s]+(:\d{1,5})?(/\d{0,4})?")
 # Below this no clip fits.
 _LEAST_JOB_MB = 128
 
@@ -44,6 +47,8 @@ class Settings(BaseSettings):
     # s3://bucket/prefix: where their files are; both or neither.
     database_url: SecretStr | None = None
     storage_url: str | None = None
+    # redis://host:port/number: announces jobs to the processes that share a database.
+    queue_url: SecretStr | None = None
     database_connections: int = Field(default=5, ge=1)
     # Results are streamed through the API, or fetched from the store by a link that expires.
     downloads: Literal["stream", "redirect"] = "stream"
@@ -83,7 +88,7 @@ class Settings(BaseSettings):
     max_uploads: int = Field(default=64, ge=1)
     # An event stream without events says so often that it is alive.
     event_keepalive_seconds: float = Field(default=15.0, gt=0)
-    # Told to a refused client until the first job has shown how long one really takes.
+    # Sent to a refused client until the first job has shown how long one really takes.
     assumed_job_seconds: float = Field(default=10.0, gt=0)
 
     memory_soft_mb: int = Field(default=400, ge=1)
@@ -93,7 +98,7 @@ class Settings(BaseSettings):
     # What one job may allocate; by default an even share of the limit.
     job_memory_mb: int | None = Field(default=None, ge=1)
     memory_interval_seconds: float = Field(default=2.0, gt=0)
-    # Told to a client that was refused because memory is short.
+    # Sent to a client that was refused because memory is short.
     memory_retry_seconds: int = Field(default=5, ge=1)
     # Shares of the limit at which the state is called so, and at which an alarm is logged.
     memory_warning_percent: float = Field(default=60.0, gt=0)
@@ -115,6 +120,13 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @field_validator("queue_url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _REDIS_URL.fullmatch(url.get_secret_value()):
+            raise ValueError("redis://user:password@host:port/number is needed")
+        return url
+
     @model_validator(mode="after")
     def _limits_agree(self) -> Self:
         if self.memory_soft_mb > self.memory_hard_mb:
@@ -130,6 +142,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"ROLE={self.role} needs DATABASE_URL and STORAGE_URL; without them one process "
                 "does everything"
+            )
+        if self.queue_url is not None and self.database_url is None:
+            raise ValueError(
+                "QUEUE_URL needs DATABASE_URL: a queue announces what is recorded there"
             )
         if self.downloads == "redirect" and self.storage_url is None:
             raise ValueError("DOWNLOADS=redirect needs STORAGE_URL")
@@ -191,7 +207,7 @@ def describe(error: ValidationError) -> str:
     found = []
     for item in error.errors():
         name = "_".join(str(part) for part in item["loc"]).upper()
-        secret = name.endswith("_KEY") or name == "DATABASE_URL"
+        secret = name.endswith("_KEY") or name in {"DATABASE_URL", "QUEUE_URL"}
         given = "" if not name or secret else f" (given: {item['input']!r})"
         found.append(f"{name}: {item['msg']}{given}" if name else item["msg"])
     return "; ".join(found)

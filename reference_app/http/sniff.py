@@ -49,7 +49,7 @@ _MAX_BOXES = 10_000
 
 
 def is_video_name(filename: str, content_type: str) -> bool:
-    """Whether the client itself calls it a video; what it really is, its content tells.
+    """Whether the client itself calls it a video; what it really is, its content says.
 
     A declared type of video counts unless the name plainly says something else. A generic type
     says nothing, so there the name must. Systems disagree about the type of .ts and .3gp.

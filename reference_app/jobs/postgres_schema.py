@@ -7,7 +7,7 @@ from __future__ import annotations
 
 __all__ = ["CHANNEL", "MIGRATIONS", "SCHEMA", "SCHEMA_VERSION"]
 
-#: The schema that all of it lies in, and the channel on which changes of jobs are told.
+#: The schema that all of it lies in, and the channel on which changes of jobs are notified.
 SCHEMA = "reference_app"
 CHANNEL = "reference_app"
 
@@ -67,7 +67,7 @@ CREATE TABLE turns (
     lease_until double precision NOT NULL
 );
 
--- A change is told in the commit that makes it. A renewed lease is no news to anybody.
+-- A change is notified in the commit that makes it. A renewed lease is no news to anybody.
 CREATE FUNCTION tell_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN

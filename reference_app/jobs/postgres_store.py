@@ -1,7 +1,7 @@
 """Jobs in PostgreSQL: one record of jobs, and one queue, for the processes of many machines.
 
 The queue is the rows that are pending, so a job and its place in the queue are one commit. Whoever
-waits is told of every change by NOTIFY, in the same commit. The clock is the database's.
+waits is notified of every change by NOTIFY, in the same commit. The clock is the database's.
 """
 
 from __future__ import annotations
@@ -354,7 +354,7 @@ class PostgresJobStore:
         return [_job(row) for row in rows]
 
     async def _listen(self, heard: Heard) -> None:
-        """Pass on what is told of jobs, and after every gap that something may be missing."""
+        """Pass on notifications of jobs, and after every gap that something may be missing."""
         while True:
             with suppress(*_AWAY, asyncpg.PostgresError):
                 db = await asyncpg.connect(

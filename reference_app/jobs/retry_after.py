@@ -9,7 +9,7 @@ from dataclasses import dataclass
 __all__ = ["JobPace", "estimated_wait_seconds"]
 
 _SHORTEST, _LONGEST = 1, 300
-# Less progress than this tells no pace.
+# Less progress than this gives no pace.
 _LEAST_GAIN = 0.05
 # Jobs slow one another down, and their last steps are not reported one by one.
 _MARGIN = 1.25

@@ -169,6 +169,8 @@ class JobRunner:
     def halt(self) -> None:
         """Take nothing more; what runs goes on."""
         self._halted = True
+        # Who waits for an announcement leaves it to others from here on.
+        self._queue.wake()
 
     async def drain(self, seconds: float) -> None:
         """Take nothing more, let what runs finish for so long, then put it back into the queue."""
@@ -190,7 +192,7 @@ class JobRunner:
 
     async def _dispatch(self) -> None:
         while True:
-            await self._queue.wait(self._settings.queue_poll_seconds)
+            await self._queue.wait(self._settings.queue_poll_seconds, take=self._may_start())
             try:
                 while await self._start_next():
                     pass
@@ -198,7 +200,7 @@ class JobRunner:
                 # The dispatcher must live on: without it every job would wait for ever.
                 self._log.error("cannot tell whether work may start", error=repr(error))
                 await asyncio.sleep(self._settings.queue_pause_seconds)
-                await self._queue.put("")
+                self._queue.wake()
 
     async def _start_next(self) -> bool:
         """Start the first that waits; False where nothing can be started now."""
@@ -240,7 +242,7 @@ class JobRunner:
             await self._end(run, _reason(error))
         finally:
             self.give_back(run)
-            await self._queue.put(job.job_id)
+            self._queue.wake()
 
     def give_back(self, run: Run) -> None:
         """Free the place of a job that has ended."""
@@ -426,6 +428,7 @@ class JobRunner:
         )
         if record is not None:
             self._journal.moved(record)
+            await self._queue.put(job.job_id)
 
     async def _delete_upload(self, job: Job) -> None:
         """Make room for the end of a job that holds its record: its upload is not read again."""

@@ -24,8 +24,8 @@ from reference_app.storage.objects import ObjectStore
 __all__ = ["JobService"]
 
 _RECENT_JOBS = 20
-# A process that runs a job on another machine is told of a cancel at once; where it is not heard
-# of for so long, the answer says that the job still runs.
+# A process that runs a job on another machine is notified of a cancel at once; where it has not
+# answered after so long, the answer says that the job still runs.
 _CANCEL_SECONDS = 5.0
 _CANCEL_LOOK_SECONDS = 0.1
 
@@ -82,7 +82,7 @@ class JobService:
                 self._journal.moved(job, position)
             await self._queue.put(job_id)
         except BaseException:
-            # The client is told that it was not taken, so it must not be found here either.
+            # The answer says that it was not taken, so it must not be found here either.
             with anyio.CancelScope(shield=True):
                 await self._forget(job_id)
             raise
@@ -172,7 +172,11 @@ class JobService:
                 await self._queue.put(job.job_id)
 
     async def expire(self) -> None:
-        """Forget the jobs whose time is over; then delete all objects that no record wants."""
+        """Forget the jobs whose time is over; then delete all objects that no record wants.
+
+        Before, announce again what waits and whose announcement was lost.
+        """
+        await self._announce_again()
         for job in await self._store.remove_expired():
             self._log.info("job expired", job_id=job.job_id, status=job.status.value)
         await self.sweep()
@@ -190,6 +194,18 @@ class JobService:
             job = jobs.get(job_id)
             if job_id not in uploading and (job is None or not job.keeps(attempt)):
                 await self._delete(job_id, attempt)
+
+    async def _announce_again(self) -> None:
+        """As many jobs as wait are announced; it does not matter which, for the first is taken."""
+        try:
+            announced = await self._queue.length()
+        except Exception as error:
+            self._log.warning("the queue's length is not known", error=repr(error))
+            return
+        if announced is not None:
+            waiting = [job for job in await self._store.all() if job.status is State.PENDING]
+            for job in waiting[announced:]:
+                await self._queue.put(job.job_id)
 
     async def _forget(self, job_id: str) -> None:
         """Nothing of an upload that could not be queued stays behind."""

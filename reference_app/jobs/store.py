@@ -20,7 +20,7 @@ class PlaceLost(Exception):
 
 @dataclass(frozen=True)
 class JobChange:
-    """What is told of a job's record that has just changed."""
+    """The notification of a job's record that has just changed."""
 
     job_id: str
     #: The state that it has now, or `removed`.
@@ -48,7 +48,7 @@ class JobStore(Protocol):
     def watch(self, heard: Heard) -> None:
         """Call this from `open` on with every change of a record, whoever makes it.
 
-        A store that only this process changes need not: who changes a record tells the others.
+        A store that only this process changes need not: who changes a record notifies the others.
         """
 
     async def now(self) -> float:

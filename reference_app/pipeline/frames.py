@@ -25,7 +25,7 @@ __all__ = ["Frame", "Image", "from_bgr", "planes", "rotate", "to_bgr", "to_rgb"]
 class Frame:
     """One decoded and scaled picture: its number, its time from the start, its pixels.
 
-    `damaged` tells that the decoder filled gaps in it, or in one that it may have been made from.
+    `damaged` means that the decoder filled gaps in it, or in one that it may have been made from.
     A picture that is `bidirectional` may have been made from a later one too.
     """
 

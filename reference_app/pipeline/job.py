@@ -120,6 +120,11 @@ def _notes(task: Task, clip: Clip, stats: FrameStats) -> list[str]:
         notes.append(
             f"The picture may be wrong at {spans}; the landmarks there are marked as damaged."
         )
+    if stats.unchecked:
+        notes.append(
+            f"{stats.unchecked} has no check for damaged pictures: if the file was damaged on its "
+            "way, wrong landmarks may not be marked."
+        )
     if stats.detected == 0:
         notes.append("Nobody was found in the video.")
     return notes

@@ -55,6 +55,8 @@ class FrameStats:
     height: int = 0
     trimmed: bool = False
     damaged: int = 0
+    #: The codec, where damage may pass without a word.
+    unchecked: str | None = None
     #: Pictures that came faster than the most that is shown.
     left_out: int = 0
     #: From when to when the picture may be wrong; the last one of many goes on to the end.
@@ -205,7 +207,7 @@ class FrameLoop:
         return pose
 
     def _mark_damage(self, frame: Frame) -> None:
-        """Mark the waiting rows that this picture tells of; write those that no later one can.
+        """Mark the waiting rows that this picture decides; write those that no later one can.
 
         A damaged picture comes after the bidirectional ones that were made from it, so rows wait
         for the next that is not bidirectional.
@@ -261,6 +263,7 @@ class FrameLoop:
             raise UnreadableVideo("No picture of the video can be decoded: it is damaged.")
         self._stats.trimmed = self._reader.trimmed
         self._stats.damaged = self._reader.damaged
+        self._stats.unchecked = self._reader.unchecked
         self._stats.left_out = self._reader.left_out
         while self._rows:
             self._write_row()

@@ -7,12 +7,14 @@ walk itself is bounded: so many boxes, so many tracks.
 from __future__ import annotations
 
 import mmap
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from reference_app.pipeline.errors import UnreadableVideo
 
-__all__ = ["index_bytes"]
+__all__ = ["Clusters", "checked_clusters", "index_bytes"]
 
 #: One sample in the tables of a demuxer; FFmpeg takes 24 to 44 bytes for it.
 _BYTES_PER_SAMPLE = 48
@@ -23,6 +25,9 @@ _MAX_BOXES = 100_000
 _MAX_TRACKS = 64
 _CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
 _SEGMENT = b"\x18\x53\x80\x67"
+_CLUSTER = b"\x1f\x43\xb6\x75"
+#: A checksum of all that follows it in its cluster; four bytes, the lowest first.
+_CRC32 = b"\xbf\x84"
 #: Cues, tags, chapters, attachments, tracks: what is read into memory as a whole.
 _MASTERS = {
     b"\x1c\x53\xbb\x6b",
@@ -101,22 +106,62 @@ def _total_of_runs(data: mmap.mmap, start: int, end: int) -> int:
     return int(table[0::2].sum(dtype=np.int64))
 
 
+@dataclass(frozen=True)
+class Clusters:
+    """The parts of a Matroska file that hold its pictures, as their checksums have them."""
+
+    #: Whether every one has a checksum.
+    checked: bool = False
+    #: Start and end of each one that is not what was written.
+    damaged: tuple[tuple[int, int], ...] = ()
+
+    def damage_at(self, position: int | None) -> tuple[int, int] | None:
+        """The damaged one that a packet at this byte of the file is in."""
+        if position is None:
+            return None
+        return next((part for part in self.damaged if part[0] <= position < part[1]), None)
+
+
+def checked_clusters(path: Path) -> Clusters:
+    """Check the checksums of a Matroska file; other files, and most of WebM, have none."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data[:4] != b"\x1a\x45\xdf\xa3":
+            return Clusters()
+        found = [(body, end) for name, body, end in _elements(data) if name == _CLUSTER]
+        checked = [part for part in found if data[part[0] : part[0] + 2] == _CRC32]
+        with memoryview(data) as view:
+            damaged = [part for part in checked if not _holds(view, *part)]
+        return Clusters(bool(found) and len(checked) == len(found), tuple(damaged))
+
+
+def _holds(view: memoryview, body: int, end: int) -> bool:
+    start = body + len(_CRC32) + 4
+    with view[start:end] as content:
+        return zlib.crc32(content) == int.from_bytes(view[start - 4 : start], "little")
+
+
 def _matroska(data: mmap.mmap) -> int:
     """The masters beside the clusters, as large as a demuxer makes them."""
-    total, at, end = 0, 0, len(data)
+    return sum(
+        (end - body) * _MASTER_GROWTH for name, body, end in _elements(data) if name in _MASTERS
+    )
+
+
+def _elements(data: mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start of the body and end of every element of the segment and beside it."""
+    at, end = 0, len(data)
     for _ in range(_MAX_BOXES):
         name_length, size_length = _width(data, at), _width(data, at + _width(data, at))
         if not name_length or not size_length:
-            return total
+            return
         name = data[at : at + name_length]
         at += name_length
         size = int.from_bytes(data[at : at + size_length], "big") & ((1 << 7 * size_length) - 1)
         at += size_length
         if name == _SEGMENT:
             continue
-        if name in _MASTERS:
-            total += min(size, end - at) * _MASTER_GROWTH
         # The largest number means an unknown size, a recording's cluster: pictures to the end.
+        yield name, at, max(at, min(at + size, end))
         at += size
     raise UnreadableVideo(f"The file has more than {_MAX_BOXES} parts.")
 

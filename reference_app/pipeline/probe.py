@@ -47,7 +47,8 @@ DEFAULT_FPS = 30.0
 #: Pictures that a decoder holds beside those that it refers to: the one that it decodes, the one
 #: that was handed out, and some that wait to be shown. Measured on FFmpeg's, one thread each.
 PICTURES_BESIDE_REFERENCES = {"h264": 2, "hevc": 4}
-PICTURES_OF_OTHERS = 4
+PICTURES_OF_OTHERS = {"vp9": 7}
+PICTURES_OF_UNKNOWN = 4
 #: The highest picture that leaves the scaler, in widths: 9:16 fits whole.
 MAX_HEIGHT_IN_WIDTHS = Fraction(16, 9)
 
@@ -109,6 +110,9 @@ def open_video(path: Path, *, max_pixels: int) -> tuple[InputContainer, VideoStr
         ) from error
     try:
         stream = _video_stream(container, max_pixels)
+        if stream.codec_context.name == "hevc":
+            # Where pictures come with checksums, hold them to these.
+            decoders = {**decoders, "err_detect": "crccheck"}
         stream.codec_context.options = decoders
         return container, stream
     except BaseException:
@@ -171,7 +175,7 @@ def _decoder_bytes(stream: VideoStream) -> int:
     codec = stream.codec_context.name
     references = reference_frames(codec, stream.codec_context.extradata)
     if references is None:
-        return PICTURES_OF_OTHERS * picture_bytes(stream)
+        return PICTURES_OF_OTHERS.get(codec, PICTURES_OF_UNKNOWN) * picture_bytes(stream)
     return (references + PICTURES_BESIDE_REFERENCES[codec]) * picture_bytes(stream)
 
 

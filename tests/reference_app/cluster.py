@@ -15,13 +15,14 @@ from unittest.mock import patch
 import httpx
 import psutil
 
+from fixtures.scaled import AUDIT
+from fixtures.servers.postgres import PostgresServer
+from fixtures.servers.s3 import BUCKET, S3Server
 from leak_suite.service_process import ServiceProcess
 from tests.reference_app.conftest import FINAL, ROOT, Client, until
-from tests.reference_app.postgres import PostgresServer
-from tests.reference_app.s3 import BUCKET, S3Server
-from tests.reference_app.stand_in import RELEASE
+from tests.reference_app.stand_in_engine import RELEASE
 
-__all__ = ["Cluster", "cluster"]
+__all__ = ["AUDIT", "QUICK", "Cluster", "cluster"]
 
 _API = [sys.executable, "-m", "uvicorn", "tests.reference_app.stand_in:app", "--port", "{port}"]
 _WORKER = [sys.executable, "-m", "tests.reference_app.stand_in_worker"]

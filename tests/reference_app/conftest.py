@@ -21,6 +21,9 @@ import psutil
 import pytest
 import uvicorn
 
+from fixtures.servers import ServerMissing
+from fixtures.servers.postgres import PostgresServer, postgres_server
+from fixtures.servers.s3 import S3Server, s3_server
 from leak_suite.service_process import ServiceProcess
 from reference_app.app import create_app
 from reference_app.clock import SystemClock
@@ -28,9 +31,8 @@ from reference_app.container import ServiceContainer
 from reference_app.factories import ServiceFactories
 from reference_app.jobs.model import Job
 from reference_app.settings import Settings
-from tests.reference_app.postgres import PostgresServer, postgres_server
-from tests.reference_app.s3 import S3Server, s3_server
-from tests.reference_app.stand_in import RELEASE, clip, make_engine
+from tests.reference_app.redis_broker import RedisBroker, redis_broker
+from tests.reference_app.stand_in_engine import RELEASE, clip, make_engine
 
 ROOT = Path(__file__).parents[2]
 FINAL = {"completed", "failed", "cancelled"}
@@ -249,18 +251,36 @@ def served(
                 psutil.wait_procs(tree, 10)
 
 
+@contextmanager
+def or_skip(variable: str) -> Iterator[None]:
+    """Skip the test where a server is not installed, but for a machine that says it must be."""
+    try:
+        yield
+    except ServerMissing as missing:
+        if os.environ.get(variable):
+            raise
+        pytest.skip(str(missing))
+
+
 # Not for longer than a file: their memory counts as that of a service in this process.
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[PostgresServer]:
     """One PostgreSQL for all tests of a file; each makes databases of its own."""
-    with postgres_server() as server:
+    with or_skip("LEAK_SUITE_REQUIRE_POSTGRES"), postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[RedisBroker]:
+    """One Redis for all tests of a file."""
+    with redis_broker() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """One S3 server for all tests of a file; each takes a prefix of its own."""
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+    with or_skip("LEAK_SUITE_REQUIRE_S3"), s3_server(tmp_path_factory.mktemp("s3")) as server:
         yield server
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import schemathesis
 from hypothesis import strategies as st
 
-from tests.reference_app.stand_in import clip
+from tests.reference_app.stand_in_engine import clip
 
 VIDEOS = st.sampled_from(
     [

@@ -11,7 +11,7 @@ from reference_app.errors import TooManyRequests
 from reference_app.http.access import ClientLimits
 from reference_app.settings import MIB
 from tests.reference_app.conftest import HandClock, Running
-from tests.reference_app.stand_in import clip
+from tests.reference_app.stand_in_engine import clip
 
 OPERATORS = ["/api/jobs", "/metrics", "/monitor", "/monitor/data", "/monitor/monitor.js"]
 KEY = "correct horse"

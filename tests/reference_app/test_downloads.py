@@ -11,7 +11,7 @@ import pytest
 from reference_app.factories import ServiceFactories
 from reference_app.storage.objects import MemoryObjectStore
 from tests.reference_app.conftest import Running, until
-from tests.reference_app.stand_in import FILES, make_engine
+from tests.reference_app.stand_in_engine import FILES, make_engine
 
 
 def test_a_download_that_has_begun_survives_expiry_and_cleanup(service: Running) -> None:

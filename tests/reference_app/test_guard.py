@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -21,7 +22,7 @@ from reference_app.memory.guard import MemoryGuard, Reading, measure
 from reference_app.memory.reading import Limit, Usage, container_limit, process_tree, usage_of
 from reference_app.settings import MIB, Settings
 from tests.reference_app.conftest import HandClock, Running, until
-from tests.reference_app.stand_in import make_engine
+from tests.reference_app.stand_in_engine import make_engine
 
 
 def reading(resting_mb: float, workers_mb: float = 0) -> Reading:
@@ -218,11 +219,7 @@ class Excess:
         self.resting_mb = 100.0
 
     def parts(self) -> ServiceFactories:
-        def guard(settings, clock, log, pids):  # type: ignore[no-untyped-def]
-            made = make_guard(settings, clock, log, pids)
-            made._measure = lambda _: reading(self.resting_mb)
-            return made
-
+        guard = partial(make_guard, measure=lambda _: reading(self.resting_mb))
         return replace(ServiceFactories(engine=make_engine), guard=guard)
 
 

@@ -21,7 +21,7 @@ from reference_app.jobs.store import JobStore, MemoryJobStore
 from reference_app.settings import MIB, Settings
 from reference_app.storage.instance import InstanceFolder, filesystem_of
 from tests.reference_app.conftest import Running
-from tests.reference_app.stand_in import make_engine
+from tests.reference_app.stand_in_engine import make_engine
 
 
 def assert_problem(answer: httpx.Response, status: int) -> None:

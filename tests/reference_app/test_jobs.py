@@ -19,7 +19,7 @@ from reference_app.storage.local import LocalObjectStore
 from reference_app.workers.child_main import Engine
 from reference_app.workers.worker import Worker
 from tests.reference_app.conftest import HandClock, Running, until
-from tests.reference_app.stand_in import FILES, clip, make_engine
+from tests.reference_app.stand_in_engine import FILES, clip, make_engine
 
 
 def fill(service: Running) -> tuple[list[str], list[str]]:

@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fixtures.servers.s3 import BUCKET, S3Server
 from reference_app.errors import StartupError
 from reference_app.storage.local import LocalObjectStore
 from reference_app.storage.objects import MemoryObjectStore, ObjectStore
-from tests.reference_app.s3 import BUCKET, S3Server
 
 pytestmark = pytest.mark.anyio
 LARGE = bytes(range(256)) * 4096

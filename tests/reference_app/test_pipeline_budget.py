@@ -28,8 +28,10 @@ pytest.importorskip("mediapipe")
 import av
 import numpy as np
 
+from reference_app.pipeline import probe as probing
 from reference_app.pipeline.decode import FrameReader
 from reference_app.pipeline.factories import PipelineFactories
+from reference_app.pipeline.libraries import has_solutions
 from reference_app.pipeline.probe import probe
 from reference_app.workers.child_main import pipeline_engine
 
@@ -71,15 +73,34 @@ def abort(task: Task, report: Callable[[Progress], None], cancelled: Callable[[]
     os.abort()
 
 
+def decode_unchecked(
+    task: Task, report: Callable[[Progress], None], cancelled: Callable[[], bool]
+) -> Summary:
+    """The pipeline in a process of its own, without the refusal before a picture is decoded."""
+    probing.JOB_BASE_BYTES = 0
+    return pipeline_engine(PipelineFactories())(task, report, cancelled)
+
+
 @pytest.mark.anyio
 async def test_a_decoder_that_meets_the_limit_in_mid_stream_is_reported_as_memory(
     tmp_path: Path,
 ) -> None:
     path = clip(width=1920, height=1080, seconds=1.0).path
-    task = Task(path, tmp_path, memory_bytes=136 * MIB)
-    worker = ProcessWorker(pipeline_engine(PipelineFactories()), task, niceness=0)
-    with pytest.raises(JobFailed, match=r"more than the 136 MiB .* Do not send it again"):
+    # The current detector takes less, so that the same clip meets a lower limit.
+    mib = 136 if has_solutions() else 112
+    task = Task(path, tmp_path, memory_bytes=mib * MIB)
+    worker = ProcessWorker(decode_unchecked, task, niceness=0)
+    with pytest.raises(JobFailed, match=rf"more than the {mib} MiB .* Do not send it again"):
         await worker.run(lambda _: None)
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(has_solutions(), reason="the detector of 0.10.21 takes more")
+async def test_what_is_not_refused_before_fits_with_the_current_detector(tmp_path: Path) -> None:
+    path = clip(width=1920, height=1080, seconds=1.0).path
+    task = Task(path, tmp_path, memory_bytes=132 * MIB)
+    worker = ProcessWorker(pipeline_engine(PipelineFactories()), task, niceness=0)
+    assert (await worker.run(lambda _: None)).processed > 0
 
 
 @pytest.mark.anyio

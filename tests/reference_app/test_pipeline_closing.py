@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from reference_app.pipeline import (
     process,
 )
 from reference_app.pipeline.libraries import load
+from reference_app.pipeline.pose import PoseDetector
 from reference_app.pipeline.task import FrameSource
 from tests.reference_app.conftest import settled, until
 
@@ -108,10 +110,17 @@ def handles() -> tuple[int, int]:
     return me.num_fds(), me.num_threads()
 
 
+@functools.cache
+def _first_detector() -> None:
+    """Have the threads that the current MediaPipe starts once for the whole process."""
+    PoseDetector().close()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left() -> Any:
     """No file descriptor and no thread more than before."""
     load()
+    _first_detector()
     before = settled(handles)
     yield
     # Fewer is right as well: a thread of an earlier test may have been about to end.

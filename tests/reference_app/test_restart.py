@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.reference_app.conftest import FINAL, Server, served, until
-from tests.reference_app.stand_in import FILES, clip
+from tests.reference_app.stand_in_engine import FILES, clip
 
 ENDS = pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])
 # Threads start in a second less; what survives is the same.

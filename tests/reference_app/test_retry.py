@@ -13,7 +13,7 @@ from reference_app.factories import ServiceFactories
 from reference_app.jobs.retry_after import JobPace, estimated_wait_seconds
 from reference_app.jobs.store import update
 from tests.reference_app.conftest import HandClock, Running, until
-from tests.reference_app.stand_in import make_engine
+from tests.reference_app.stand_in_engine import make_engine
 from tests.reference_app.test_jobs import fill
 
 

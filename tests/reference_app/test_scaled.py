@@ -14,23 +14,32 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fixtures.servers.postgres import PostgresServer
+from fixtures.servers.s3 import S3Server
 from tests.reference_app.cluster import Cluster, cluster, wait_all
 from tests.reference_app.conftest import ROOT, Client, until
-from tests.reference_app.postgres import PostgresServer
-from tests.reference_app.s3 import S3Server
-from tests.reference_app.stand_in import FILES
+from tests.reference_app.redis_broker import RedisBroker
+from tests.reference_app.stand_in_engine import FILES
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["database", "redis"])
 def parts(
-    tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, s3: S3Server
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres: PostgresServer,
+    s3: S3Server,
 ) -> Iterator[tuple[Cluster, Client, Client]]:
-    """Two processes with a port and one without, which does one job at a time of two in all."""
-    folder = tmp_path_factory.mktemp("scaled")
-    # Beats are rare, so that what comes at once was told and not found out.
+    """Two processes with a port and one without, which does one job at a time of two in all.
+
+    A job is announced by the database, or through Redis.
+    """
+    folder = tmp_path_factory.mktemp(f"scaled-{request.param}")
+    by_redis = request.param == "redis"
+    queue = {"QUEUE_URL": request.getfixturevalue("broker").database()} if by_redis else {}
+    # Beats are rare, so that what comes at once was notified and not found out.
     rare = {"JOB_LEASE_SECONDS": "60", "JOB_BEAT_SECONDS": "20", "QUEUE_POLL_SECONDS": "60"}
     limits = {"MAX_PROCESSING": "2", "MAX_PENDING": "3", "WORKER_SLOTS": "1"}
-    with cluster(folder, postgres, s3, **rare, **limits) as made:
+    with cluster(folder, postgres, s3, **rare, **limits, **queue) as made:
         made.worker()
         first = made.api()
         second = made.api(DOWNLOADS="redirect")
@@ -120,7 +129,9 @@ def test_every_process_of_the_service_is_known_with_its_memory(
     assert sorted(one["role"] for one in found) == ["api", "api", "worker"]
     assert all(one["memory_bytes"] > 2**20 for one in found)
     assert all("host" not in one for one in found)
-    assert first.http.get("/health").json() == {"status": "ok", "role": "api", "workers": 1}
+    # As of its last beat, when workers of another test may still have been there.
+    known = {"status": "ok", "role": "api", "workers": 1}
+    until(lambda: first.http.get("/health").json() == known)
     shown = first.http.get("/monitor/data").json()["instances"]
     assert {one["host"] for one in shown} == {os.uname().nodename}
     metrics = first.http.get("/metrics").text
@@ -190,6 +201,68 @@ def test_a_command_tidies_up_where_no_service_runs(
         assert postgres.sql(rows, made.database_name) == "0\n"
 
 
+def test_jobs_are_taken_in_and_done_while_redis_is_away(
+    tmp_path: Path, postgres: PostgresServer, s3: S3Server, broker: RedisBroker
+) -> None:
+    with cluster(tmp_path, postgres, s3, QUEUE_URL=broker.database()) as made:
+        client, worker = made.api(), made.worker()
+        assert client.http.get("/ready").json() == {"status": "ready", "queue": "answers"}
+        broker.stop()
+        ready = client.http.get("/ready")
+        assert (ready.status_code, ready.json()["queue"]) == (200, "away")
+        job_id = client.start()
+        # Found by a look at the records, once a second here.
+        assert client.wait(job_id)["status"] == "completed"
+        refused = start(**made.environment, ROLE="worker", SPOOL_DIR=str(tmp_path / "refused"))
+        assert refused.returncode == 1
+        (line,) = [one for one in refused.stderr.splitlines() if not one.startswith("{")]
+        assert line.startswith("reference_app does not start: the queue cannot be used (")
+        broker.start()
+        until(lambda: client.http.get("/ready").json()["queue"] == "answers")
+        assert worker.alive
+
+
+def test_a_wrong_queue_is_refused_in_one_line() -> None:
+    refused = start(QUEUE_URL="amqp://u:secret@h")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "reference_app does not start: QUEUE_URL: Value error, "
+        "redis://user:password@host:port/number is needed\n"
+    )
+
+
+def test_what_was_not_announced_is_announced_by_the_sweeper(
+    tmp_path: Path, postgres: PostgresServer, s3: S3Server, broker: RedisBroker
+) -> None:
+    rare = {"JOB_LEASE_SECONDS": "300", "JOB_BEAT_SECONDS": "250", "QUEUE_POLL_SECONDS": "300"}
+    with cluster(tmp_path, postgres, s3, QUEUE_URL=broker.database(), **rare) as made:
+        client = made.api()
+        made.worker()
+        broker.stop()
+        job_id = client.start()
+        # `NOTIFY` would have started it by then, as it does where there is no Redis.
+        time.sleep(1)
+        assert client.status(job_id)["status"] == "pending"
+        broker.start()
+        assert client.wait(job_id)["status"] == "completed"
+
+
+def test_a_worker_without_a_free_slot_leaves_announcements_to_another(
+    tmp_path: Path, postgres: PostgresServer, s3: S3Server, broker: RedisBroker
+) -> None:
+    rare = {"JOB_LEASE_SECONDS": "300", "JOB_BEAT_SECONDS": "250", "QUEUE_POLL_SECONDS": "300"}
+    rare["EXPIRY_INTERVAL_SECONDS"] = "300"
+    limits = {"MAX_PROCESSING": "9", "WORKER_SLOTS": "1"}
+    with cluster(tmp_path, postgres, s3, QUEUE_URL=broker.database(), **rare, **limits) as made:
+        client = made.api()
+        made.worker()
+        client.wait(client.start("hold"), "processing")
+        made.worker(WORKER_SLOTS="8")
+        for _ in range(8):
+            client.wait(client.start("hold"), "processing")
+        made.release()
+
+
 def test_migrations_at_once_are_one(postgres: PostgresServer) -> None:
     from reference_app.jobs.postgres_schema import SCHEMA_VERSION
     from reference_app.jobs.postgres_store import migrate
@@ -208,6 +281,7 @@ def test_migrations_at_once_are_one(postgres: PostgresServer) -> None:
         ({"ROLE": "worker"}, "ROLE=worker needs DATABASE_URL and STORAGE_URL"),
         ({"DATABASE_URL": "postgresql://u:secret@h/d"}, "belong together"),
         ({"DOWNLOADS": "redirect"}, "DOWNLOADS=redirect needs STORAGE_URL"),
+        ({"QUEUE_URL": "redis://:secret@h"}, "QUEUE_URL needs DATABASE_URL"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(
@@ -228,7 +302,8 @@ def test_what_only_does_jobs_loads_no_web_framework_and_the_default_no_clients()
         import sys
         import reference_app.__main__, reference_app.worker_service
         from reference_app.container import ServiceContainer
-        print(sorted({"fastapi", "starlette", "uvicorn", "asyncpg", "obstore"} & set(sys.modules)))
+        optional = {"fastapi", "starlette", "uvicorn", "asyncpg", "obstore", "kombu"}
+        print(sorted(optional & set(sys.modules)))
     """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True

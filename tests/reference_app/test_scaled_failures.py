@@ -22,29 +22,19 @@ import httpx
 import psutil
 import pytest
 
+from fixtures.servers.postgres import PostgresServer
+from fixtures.servers.s3 import S3Server
 from leak_suite.service_process import ServiceProcess
-from tests.reference_app.cluster import Cluster, cluster
+from tests.reference_app.cluster import AUDIT, Cluster, cluster
 from tests.reference_app.conftest import FINAL, Client, until
 from tests.reference_app.failing_store import failing_store
-from tests.reference_app.postgres import PostgresServer
-from tests.reference_app.s3 import S3Server
-from tests.reference_app.stand_in import FILES, clip
+from tests.reference_app.stand_in_engine import FILES, clip
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 #: How often each kind of process is killed.
 KILLS = 10
 LIMITS = {"MAX_PENDING": "200", "MAX_PROCESSING": "4", "WORKER_SLOTS": "2"}
-_AUDIT = """
-CREATE TABLE reference_app.audit (job_id text, attempt integer, status text);
-CREATE FUNCTION reference_app.note() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO reference_app.audit VALUES (NEW.job_id, NEW.attempt, NEW.status);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER noted AFTER UPDATE ON reference_app.jobs FOR EACH ROW
-    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION reference_app.note();
-"""
 
 
 @dataclass
@@ -135,7 +125,7 @@ def opened(
     folder = tmp_path / "scaled"
     folder.mkdir()
     with cluster(folder, postgres, s3, **{**LIMITS, **environment}) as parts:
-        postgres.sql(_AUDIT, parts.database_name)
+        postgres.sql(AUDIT, parts.database_name)
         yield AcceptedJobs(parts)
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from fixtures.clips import clip as drawn_clip
 from tests.reference_app.conftest import ROOT, Server, descriptors, served, until
-from tests.reference_app.stand_in import FILES
+from tests.reference_app.stand_in_engine import FILES
 
 
 def gone(processes: list[psutil.Process]) -> bool:

@@ -38,7 +38,9 @@ async def health(container: Container) -> dict[str, Any]:
 async def ready(container: Container) -> dict[str, str]:
     """Whether an upload would be taken in: storage, jobs' records, workers; 503 says what fails.
 
-    A full queue is no reason: the upload is refused, with a time to come back.
+    A full queue is no reason: the upload is refused, with a time to come back. Nor is a Redis that
+    is away, for uploads are taken and jobs start without it; `queue` says so where QUEUE_URL is
+    set.
     """
     failing = await container.failing()
     if failing:
@@ -47,7 +49,9 @@ async def ready(container: Container) -> dict[str, str]:
             reason="not ready",
             retry_after_seconds=NOT_READY_RETRY_SECONDS,
         )
-    return {"status": "ready"}
+    if container.settings.queue_url is None:
+        return {"status": "ready"}
+    return {"status": "ready", "queue": "answers" if await container.queue_answers() else "away"}
 
 
 @get(router, "/health/memory")

@@ -70,7 +70,7 @@ _ACCEPTED = {
     dependencies=[Uploader],
 )
 async def upload(request: Request, container: Container) -> JSONResponse:
-    """Take a video in; the job's status tells what becomes of it."""
+    """Take a video in; the job's status says what becomes of it."""
     assert container.upload_handler is not None, "a worker has no routes"
     try:
         view = await container.upload_handler.receive(request)
