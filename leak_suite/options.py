@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from leak_suite.errors import ConfigurationError
+from leak_suite.known_leaks import KNOWN_LEAKS
 from leak_suite.metrics.table import METRICS
 from leak_suite.units import GIB, parse_duration, parse_size
 
@@ -34,13 +35,15 @@ class Accepted:
     """A known leak of somebody else's code that does not fail the gate, with its reason.
 
     `pattern` is a glob over frames written as "file:line function". `max_per_iteration` (in the
-    metric's unit) and the last day `expires` bound what is accepted.
+    metric's unit) and the last day `expires` bound what is accepted. An entry of `KNOWN_LEAKS` by
+    its name, `known`, brings these with it, and counts for the versions that leak.
     """
 
     pattern: str
     reason: str
     max_per_iteration: float | None = None
     expires: date | None = None
+    known: str = ""
 
     def covers(self, frames: Iterable[str], rate: float | None, today: date) -> bool:
         """Whether growth of `rate` from a site with these frames is accepted on that day."""
@@ -53,7 +56,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Options:
-    """What a run may spend, what it looks at beyond the usual metrics, and how it tells.
+    """What a run may spend, what it looks at beyond the usual metrics, and how it reports.
 
     A `soak` uses the whole time even where all is stable, and ends early only for what is not.
     `budgets` bound a metric's level, `tolerances` its growth per iteration, both in its unit.
@@ -193,20 +196,35 @@ def _accepted(value: object) -> tuple[Accepted, ...]:
 def _acceptance(table: Mapping[str, Any]) -> Accepted:
     if not isinstance(table, Mapping):
         raise ValueError(f"{table!r} is not a table with pattern and reason")
-    known = [item.name for item in fields(Accepted)]
+    names = [item.name for item in fields(Accepted)]
     for key in table:
-        if key not in known:
-            raise ValueError(f"unknown key {key!r}{_nearest(key, known)}")
+        if key not in names:
+            raise ValueError(f"unknown key {key!r}{_nearest(key, names)}")
+    table = {**_of_known_leak(str(table.get("known", ""))), **table}
     for key in ("pattern", "reason"):
         if not str(table.get(key, "")).strip():
-            raise ValueError(f"every accepted leak needs a {key}")
+            which = (
+                f" {table['known']}, which leaves no frame of its own," if "known" in table else ""
+            )
+            raise ValueError(f"every accepted leak{which} needs a {key}")
     limit, expires = table.get("max_per_iteration"), table.get("expires")
     return Accepted(
         pattern=str(table["pattern"]),
         reason=str(table["reason"]),
         max_per_iteration=None if limit is None else parse_size(limit),
         expires=date.fromisoformat(expires) if isinstance(expires, str) else expires,
+        known=str(table.get("known", "")),
     )
+
+
+def _of_known_leak(name: str) -> dict[str, Any]:
+    """What an entry that names a known leak need not say."""
+    if not name:
+        return {}
+    leak = KNOWN_LEAKS.get(name)
+    if leak is None:
+        raise ValueError(f"no leak is known as {name!r}{_nearest(name, KNOWN_LEAKS)}")
+    return {"pattern": leak.pattern, "reason": leak.reason, "max_per_iteration": leak.most}
 
 
 _PARSERS: Mapping[str, Callable[[object], Any]] = {

@@ -55,7 +55,7 @@ class Advice:
     All memory in bytes. `rate` is growth of the whole service per request, by `metric`. `base` is
     what the service holds with fresh workers, `transient` what a request needs for a moment on top.
     `requests` and `seconds` are those until the limit is met without recycling; `pace` is in
-    requests a second, and `pace_given` whether it was told rather than taken from the run.
+    requests a second, and `pace_given` whether it was given rather than taken from the run.
     `max_requests` and `jitter` are for one worker, `max_memory_per_child` is its resident memory.
     """
 

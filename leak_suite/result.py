@@ -6,8 +6,9 @@ Everything that measures writes a `RunResult`; everything that presents reads on
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from typing import Any
 from leak_suite.clauses import Clause, ClauseKind, Part, wording
 from leak_suite.errors import RunFileError
 from leak_suite.fsutil import write_whole
+from leak_suite.places import Place
 from leak_suite.run_file_v1 import upgraded
 
 __all__ = [
-    "JUMP",
     "SCHEMA_VERSION",
     "Agents",
     "Cause",
@@ -26,6 +27,7 @@ __all__ = [
     "Finding",
     "GrowingContainer",
     "Outcome",
+    "Row",
     "RunResult",
     "SelfCheck",
     "Series",
@@ -33,10 +35,10 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 2
-JUMP = "grew in one of two windows only: perhaps one jump"
-"""What the note of a site says that did not grow steadily."""
+_JUMP = "grew in one of two windows only: perhaps one jump"
+"""How the note of a site said so before `is_jump` did."""
 
-Row = tuple[Any, ...]
+Row = tuple[str | int | float | None, ...]
 """One thing behind a number: paths, names and counts, in the order that its metric has them."""
 
 
@@ -105,26 +107,28 @@ class Site:
     """A place in the subject's code that growth came from.
 
     `per_iteration` is in the finding's unit, `share` from 0 to 1 is its part of the finding's
-    growth; None where it is not known. `stack` holds the frames below it, innermost first, each
-    as "file:line function". `holder` is the path to what keeps the objects alive, as `shop.SEEN`;
-    `process` labels the process that it was found in, empty for the whole subject. `note` says
-    what else is known: an object's type, the path behind a file descriptor, a thread's name.
+    growth; None where it is not known. `stack` holds the frames below it, innermost first.
+    `holder` is the path to what keeps the objects alive, as `shop.SEEN`; `process` labels the
+    process that it was found in, empty for the whole subject. `note` says what else is known: an
+    object's type, the path behind a file descriptor, a thread's name. One that `is_jump` grew in
+    one of two traced windows only.
     """
 
     file: str
     line: int
     function: str
     per_iteration: float | None = None
-    stack: tuple[str, ...] = ()
+    stack: tuple[Place, ...] = ()
     note: str = ""
     share: float | None = None
     holder: str = ""
     process: str = ""
+    is_jump: bool = False
 
     @property
-    def is_jump(self) -> bool:
-        """Whether it grew in one of two traced windows only."""
-        return JUMP in self.note
+    def place(self) -> Place:
+        """Its line. The file is empty where there is no Python frame."""
+        return Place(self.file, self.line, self.function)
 
 
 @dataclass(frozen=True)
@@ -272,6 +276,8 @@ class RunResult:
 
     `iterations` counts warm-up too; `seconds` is the workload's own time after it. `reason` says
     why the run ended, if that needs saying. `agents` is None where there was nothing to connect to.
+    `workload` is what runs are matched by: the subject, without what differs
+    each time.
     """
 
     subject: str
@@ -284,7 +290,12 @@ class RunResult:
     reason: str = ""
     details: Details = field(default_factory=Details)
     agents: Agents | None = None
+    workload: str = ""
     schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if not self.workload:
+            object.__setattr__(self, "workload", self.subject)
 
     def finding(self, metric: str) -> Finding:
         """The finding of `metric` on the whole subject, or else on any process.
@@ -303,6 +314,8 @@ class RunResult:
         for finding, written in zip(self.findings, data["findings"], strict=True):
             written["clauses"] = [_written(clause) for clause in finding.clauses]
             written["reason"] = finding.reason
+            for site, text in zip(finding.sites, written["sites"], strict=True):
+                text["stack"] = [str(place) for place in site.stack]
         return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -380,8 +393,13 @@ def _result(data: Mapping[str, Any]) -> RunResult:
             "findings": tuple(_finding(item) for item in data["findings"]),
             "details": _details(data["details"]),
             "agents": None if agents is None else _agents(agents),
+            "workload": data.get("workload", _PID.sub("pid", data["subject"])),
         }
     )
+
+
+_PID = re.compile(r"^pid \d+")
+"""The part of a subject that differs each time, in files from before `workload` was in them."""
 
 
 def _series(data: Mapping[str, Any]) -> Series:
@@ -410,7 +428,11 @@ def _clause(data: Mapping[str, Any]) -> Clause:
 
 
 def _site(data: Mapping[str, Any]) -> Site:
-    return Site(**{**data, "stack": tuple(data["stack"])})
+    note = data["note"]
+    site = Site(**{**data, "stack": tuple(Place.from_text(text) for text in data["stack"])})
+    if "is_jump" in data or not note.endswith(_JUMP):
+        return site
+    return replace(site, is_jump=True, note=note.removesuffix(_JUMP).removesuffix("; "))
 
 
 def _container(data: Mapping[str, Any]) -> GrowingContainer:

@@ -85,7 +85,7 @@ def _lru_caches(reader: MetricReader) -> list[Any]:
 
 
 def _temp_files(reader: MetricReader) -> list[Any]:
-    return sorted(reader.temp_names())[:1000]
+    return [(name,) for name in sorted(reader.temp_names())[:1000]]
 
 
 def _children(reader: MetricReader) -> list[Any]:
@@ -102,15 +102,11 @@ def _children(reader: MetricReader) -> list[Any]:
 
 
 def _garbage(_: MetricReader) -> list[Any]:
-    return [repr(type(item)) for item in gc.garbage[:_MOST]]
+    return [(repr(type(item)),) for item in gc.garbage[:_MOST]]
 
 
 def _tracked(reader: MetricReader) -> list[Any]:
     return [row for tracked in reader.tracked for row in tracked.describe()]
-
-
-def _modules(_: MetricReader) -> list[Any]:
-    return sorted(sys.modules)
 
 
 DETAILS: dict[str, Callable[[MetricReader], list[Any]]] = {
@@ -125,7 +121,6 @@ DETAILS: dict[str, Callable[[MetricReader], list[Any]]] = {
     "children": _children,
     "garbage": _garbage,
     "tracked": _tracked,
-    "modules": _modules,
 }
 
 

@@ -141,13 +141,13 @@ class CLibrary:
         return int(info.uordblks % wraps + info.hblkhd % wraps), int(info.fordblks % wraps)
 
     def malloc_text(self) -> str:
-        """What `malloc_info` tells of the arenas, as XML; cut short where it is very long."""
+        """What `malloc_info` reports of the arenas, as XML; cut short where it is very long."""
         if self._into_text is None or self._malloc_info is None:
             return ""
         return str(self._into_text(lambda stream: self._malloc_info(0, stream)))
 
     def pymalloc_text(self) -> str:
-        """What Python tells of its own allocator; empty where it does not use it."""
+        """What Python reports of its own allocator; empty where it does not use it."""
         if self._into_text is None or self._pymalloc is None:
             return ""
         return str(self._into_text(self._pymalloc))

@@ -1,4 +1,4 @@
-"""What Linux tells of this process under /proc: memory, descriptors, threads, children."""
+"""What /proc reports of this process: memory, descriptors, threads, children."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ class Resident:
         """Give the process back as it was.
 
         What must stay is the fork hook, since Python has no call that takes one away; without a
-        resident it does nothing. The connection goes last: its end tells the host that all is done.
+        resident it does nothing. The connection goes last: its end shows the host that all is done.
         """
         session, self.session = self.session, None
         try:

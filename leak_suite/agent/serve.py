@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
     session.on_trace = follow_last
     session.reader.library.die_with_parent()
     if os.getppid() != int(one("host")):
-        return  # it was gone before the kernel was told
+        return  # it was gone before the kernel was asked
     try:
         checks = {} if one("self_check", "1") == "0" else session.self_check()
         if one("trace"):

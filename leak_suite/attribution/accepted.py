@@ -35,7 +35,7 @@ def explain(finding: Finding, accepted: Iterable[Accepted], today: date) -> Acce
     left = 0.0
     for site in finding.sites:
         rate = site.per_iteration or 0.0
-        frames = (f"{site.file}:{site.line} {site.function}", *site.stack)
+        frames = tuple(map(str, (site.place, *site.stack)))
         entry = next((item for item in entries if item.covers(frames, rate, today)), None)
         if entry is not None:
             until = f" until {entry.expires}" if entry.expires is not None else ""

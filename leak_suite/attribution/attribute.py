@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from leak_suite.attribution.plan import (
     ALLOCATIONS,
@@ -26,13 +25,14 @@ from leak_suite.attribution.plan import (
     well_explained,
     window,
 )
-from leak_suite.attribution.sites import JUMP, Kept, contained, containers_of, rank
+from leak_suite.attribution.sites import Kept, contained, containers_of, rank
 from leak_suite.attribution.trace import StackTotal, Trace
 from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.errors import LeakSuiteError, SubjectDied, SubjectError
 from leak_suite.options import Options
 from leak_suite.result import Finding, Site
 from leak_suite.subject import Spec, Subject
+from leak_suite.subject.trace_data import TracePlan
 
 __all__ = ["attribute", "attribute_afresh", "memray_path"]
 
@@ -274,7 +274,7 @@ class _Work:
         self,
         places: Mapping[str, Sequence[Finding]],
         n: int,
-        instead: Mapping[str, Any] | None = None,
+        instead: TracePlan | None = None,
     ) -> dict[str, Trace | Clause]:
         """Trace n iterations and twice as many, in all processes at once.
 
@@ -285,7 +285,8 @@ class _Work:
         begun: dict[str, float] = {}
         with tempfile.TemporaryDirectory(prefix="leak-suite-trace-") as folder:
             for number, (process, findings) in enumerate(places.items()):
-                plan = dict(instead or plan_for(findings)) | {
+                plan: TracePlan = {
+                    **(instead or plan_for(findings)),
                     "own": self._own,
                     "output": str(Path(folder) / f"{number}.bin"),
                     "iterations": self._age,
@@ -341,7 +342,7 @@ class _Source:
     sites: Callable[[Finding, Trace], tuple[Site, ...]]
 
 
-def plan_for(findings: Sequence[Finding]) -> dict[str, Any]:
+def plan_for(findings: Sequence[Finding]) -> TracePlan:
     """What the agent must trace; see its `Tracing.begin`."""
     metrics = {finding.metric for finding in findings}
     memory = any(metric in ALLOCATIONS or metric.startswith(OBJECTS) for metric in metrics)
@@ -381,7 +382,7 @@ def share_of_work(share: float, finding: Finding, others: float | None, iteratio
 
     Workers do not share the work alike, nor as they did before: what the `others` did not grow by
     while it was traced, it did. Its own readings tell of the tracer too. `share` is what it had
-    before, and stands where that cannot be told.
+    before, and stands where that cannot be decided.
     """
     if others is None or not finding.rate or finding.rate <= 0:
         return share
@@ -444,7 +445,7 @@ def with_charges(finding: Finding, found: Finding, trace: Trace) -> Finding:
 
 
 HEAP_METRICS = frozenset(("heap", "rss", "rss_anon", "pss", "private_dirty"))
-CHARGING: Mapping[str, Any] = {"allocations": "none", "heap": True, "watch": ["threads"]}
+CHARGING: TracePlan = {"allocations": "none", "heap": True, "watch": ["threads"]}
 """The plan of a trace that charges own lines with the heap's growth."""
 
 
@@ -534,7 +535,7 @@ def _again(finding: Finding) -> bool:
     """Whether longer windows may show what these did not: a rare jump, or a cache when full."""
     if not well_explained(finding, total_of(finding.sites)):
         return True
-    return JUMP in finding.sites[0].note
+    return finding.sites[0].is_jump
 
 
 def total_of(sites: Sequence[Site]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from leak_suite.result import Cause, Finding, Outcome
 
@@ -23,7 +24,7 @@ __all__ = [
     "window",
 ]
 
-ALLOCATIONS: Mapping[str, str] = {
+ALLOCATIONS: Mapping[str, Literal["bytes", "count"]] = {
     "heap": "bytes",
     "blocks": "count",
     "rss": "bytes",
@@ -166,5 +167,5 @@ def _clear(finding: Finding) -> float:
 
 
 def deciding(findings: Sequence[Finding]) -> Finding:
-    """The finding that tells whether windows were long enough: live memory, before resident."""
+    """The finding that says whether windows were long enough: live memory, before resident."""
     return next((f for f in findings if f.metric in ("blocks", "heap")), findings[0])

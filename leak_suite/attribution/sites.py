@@ -19,9 +19,10 @@ from leak_suite.attribution.trace import (
     Trace,
     TraceFrame,
 )
-from leak_suite.result import JUMP, GrowingContainer, Site
+from leak_suite.places import Place
+from leak_suite.result import GrowingContainer, Site
 
-__all__ = ["JUMP", "Kept", "contained", "containers_of", "function_at", "rank"]
+__all__ = ["Kept", "contained", "containers_of", "function_at", "rank"]
 
 MOST_SITES = 8
 LEAST_SHARE = 0.02
@@ -322,17 +323,16 @@ def _site(trace: Trace, entry: _Grown, noun: str) -> Site:
         notes.append(f"held by {totals.containers.get(holder, holder)}")
     else:
         holder = ""
-    if not totals.steady(trace):
-        notes.append(JUMP)
     return Site(
         file=frame.file,
         line=frame.line,
         function=frame.function,
         per_iteration=entry.rate,
-        stack=tuple(_text(item) for item in _shown(stack)),
+        stack=tuple(_place(item) for item in _shown(stack)),
         note="; ".join(note for note in notes if note),
         holder=holder,
         process=trace.process,
+        is_jump=not totals.steady(trace),
     )
 
 
@@ -354,8 +354,9 @@ def _shown(stack: Iterable[TraceFrame]) -> list[TraceFrame]:
     return kept[:MOST_FRAMES]
 
 
-def _text(frame: TraceFrame) -> str:
-    return f"{frame.place} {frame.function or function_at(frame.file, frame.line)}".rstrip()
+def _place(frame: TraceFrame) -> Place:
+    function = frame.function or function_at(frame.file, frame.line)
+    return Place(frame.file, frame.line, function)
 
 
 def function_at(file: str, line: int) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
+
+from leak_suite.subject.trace_data import ContainerRow, TraceAnswer
 
 __all__ = ["Container", "Stack", "StackTotal", "Trace", "TraceFrame"]
 
@@ -64,7 +66,7 @@ class StackTotal(NamedTuple):
 class Container:
     """Something with a length that grew in both windows.
 
-    `made` tells what an average new item is made of, by stack; `inserting` are the stacks that
+    `made` lists what an average new item is made of, by stack; `inserting` are the stacks that
     made it longer, as far as that was seen, with their shares of the insertions; `entry_bytes` is
     what one more item takes in the container itself. `bound` are the most items that `bounded_by`
     allows, `emptied` places of code that empties it at times. `also` are others that hold the
@@ -121,7 +123,7 @@ class Trace:
 
     first_iterations: int
     second_iterations: int
-    data: Mapping[str, Any] = field(repr=False)
+    data: TraceAnswer = field(repr=False)
     process: str = ""
     share: float = 1.0
 
@@ -150,11 +152,10 @@ class Trace:
         """What the tracer could not do."""
         return str(self.data.get("note", ""))
 
-    def survivors(self, unit: str, visible: Callable[[str], bool]) -> list[StackTotal]:
-        """Allocations that are alive at the end, of the kinds that are `visible`, by stack.
-
-        `unit` is "bytes" or "count".
-        """
+    def survivors(
+        self, unit: Literal["bytes", "count"], visible: Callable[[str], bool]
+    ) -> list[StackTotal]:
+        """Allocations that are alive at the end, of the kinds that are `visible`, by stack."""
         # Where the windows could not be told apart all stands in the first one.
         part = 1.0 if self.data["exact"] else self.first / self.iterations
         return [
@@ -208,7 +209,7 @@ class Trace:
         """Containers that grew, those with an own name first."""
         return [self._container(row) for row in self.data["containers"]]
 
-    def _container(self, row: Mapping[str, Any]) -> Container:
+    def _container(self, row: ContainerRow) -> Container:
         first, second = row["grown"]
         sampled = max(1, row["sampled"])
         return Container(
@@ -228,7 +229,10 @@ class Trace:
                 ItemPart(
                     None if part["stack"] is None else self._stack(part["stack"]),
                     part["type"],
-                    *(part[unit] / sampled for unit in ("bytes", "large", "blocks", "objects")),
+                    part["bytes"] / sampled,
+                    part["large"] / sampled,
+                    part["blocks"] / sampled,
+                    part["objects"] / sampled,
                 )
                 for part in row["made"]
                 if part["stack"] is None or not self._is_instrumentation(part["stack"])

@@ -7,17 +7,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from typing import Any
 
 from leak_suite.checks.allowed import minimum_growth, tolerances
 from leak_suite.checks.filling import settled
 from leak_suite.checks.groups import combined, seen_over, within_coverage
+from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.environment import environment
 from leak_suite.errors import Interrupted, SubjectError
+from leak_suite.known_leaks import KNOWN_LEAKS, installed_version
 from leak_suite.metrics import metric_named
 from leak_suite.options import Accepted, Options
-from leak_suite.result import Agents, Cause, Details, Finding, Outcome, RunResult, SelfCheck, Series
-from leak_suite.runner import Limits, Runner, Stop
+from leak_suite.result import (
+    Agents,
+    Cause,
+    Details,
+    Finding,
+    Outcome,
+    Row,
+    RunResult,
+    SelfCheck,
+    Series,
+)
+from leak_suite.runner import Limits, Runner, Stop, least_in_a_life
 from leak_suite.subject import Extras, Spec, Subject
 from leak_suite.units import format_duration
 from leak_suite.verdict import Verdict, judge_all, overall_outcome
@@ -34,7 +45,7 @@ _BORNE = 0.8
 
 @dataclass(frozen=True)
 class RunProgress:
-    """Where a run is; as text, a line for people. `result`, if there is one, tells all so far."""
+    """Where a run is; as text, a line for people. `result`, if there is one, holds all so far."""
 
     stage: str
     iterations: int = 0
@@ -212,13 +223,13 @@ def _judged(
         {
             group: verdict
             if (life := runner.replaced_after(group)) is None
-            else seen_over(verdict, life, minimum_of)
+            else seen_over(verdict, life, lambda one: least_in_a_life(one, minimum_of(one)))
             for group, verdict in verdicts.items()
         }
     )
 
 
-def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, list[Any]]:
+def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, tuple[Row, ...]]:
     """The rows behind each growing metric, while the subject is still there to be asked."""
     if runner.stop is not None and runner.stop.reason in ("died", "hung", "interrupted"):
         return {}
@@ -226,14 +237,14 @@ def _evidence(subject: Subject, runner: Runner, verdict: Verdict) -> dict[str, l
     if any(metric_named(metric).live for metric in growing):
         growing.append("lru_caches")
     where = {f.metric: f"{f.process}@" for f in verdict.findings if f.process}
-    found: dict[str, list[Any]] = {}
+    found: dict[str, tuple[Row, ...]] = {}
     for metric in growing:
         try:
             rows = subject.describe(where.get(metric, "") + metric)
         except SubjectError:
             continue
         if rows:
-            found[metric] = rows
+            found[metric] = tuple(tuple(row) for row in rows)
     return found
 
 
@@ -243,7 +254,7 @@ def _result(
     subject: Subject,
     runner: Runner,
     verdict: Verdict,
-    evidence: Mapping[str, list[Any]],
+    evidence: Mapping[str, tuple[Row, ...]],
 ) -> RunResult:
     outcome, reason = _outcome(verdict, runner.stop)
     processes = runner.process_series(partial(minimum_growth, options=options))
@@ -260,10 +271,7 @@ def _result(
         not_observed=tuple(about.not_observed),
         stopped="" if runner.stop is None else runner.stop.reason,
         subject_output="" if runner.stop is None else runner.stop.output,
-        evidence={
-            metric: tuple(tuple(row) if isinstance(row, (list, tuple)) else (row,) for row in rows)
-            for metric, rows in evidence.items()
-        },
+        evidence=evidence,
         tolerances=dict(options.tolerances),
         budgets=dict(options.budgets),
         iteration="0.1 s of watching" if spec.is_watched else "",
@@ -273,6 +281,7 @@ def _result(
     )
     return RunResult(
         subject=str(spec),
+        workload=spec.workload_name(),
         environment=environment(about.environment),
         outcome=outcome,
         iterations=runner.iterations,
@@ -314,6 +323,7 @@ def _attributed(
             findings = attribute(
                 subject, spec, result.findings, iterations=done, options=options, pace=pace
             )
+            runner.end_trace()
         else:
             findings = attribute_afresh(
                 spec,
@@ -335,19 +345,38 @@ def _accepted(
     result: RunResult, verdict: Verdict, stop: Stop | None, accepted: Sequence[Accepted]
 ) -> RunResult:
     """The same result, where growth that comes from accepted leaks only does not count as such."""
-    if not accepted:
+    if not accepted or all(f.outcome is not Outcome.GROWING for f in result.findings):
         return result
     from leak_suite.attribution import explain
 
     today = date.today()
+    accepted, refused = _in_these_versions(accepted, str(result.environment.get("executable")))
     findings = []
     for finding in result.findings:
         if finding.outcome is Outcome.GROWING:
             found = explain(finding, accepted, today)
-            finding = replace(finding, clauses=(*found.clauses, *finding.clauses))
+            finding = replace(finding, clauses=(*found.clauses, *refused, *finding.clauses))
             if found.explained:
                 finding = replace(finding, outcome=Outcome.STABLE, cause=Cause.ACCEPTED)
         findings.append(finding)
     judged = replace(verdict, findings=tuple(findings), outcome=overall_outcome(findings))
     outcome, reason = _outcome(judged, stop)
     return replace(result, findings=judged.findings, outcome=outcome, reason=reason)
+
+
+def _in_these_versions(
+    accepted: Sequence[Accepted], python: str
+) -> tuple[list[Accepted], list[Clause]]:
+    """The entries that count for what `python` has installed, and what to say of the others."""
+    counting, refused = [], []
+    for entry in accepted:
+        leak = KNOWN_LEAKS.get(entry.known)
+        installed = leak and installed_version(python, leak.distributions)
+        if leak is None or (installed and leak.is_in(installed[1])):
+            counting.append(entry)
+            continue
+        has = " ".join(installed) if installed else f"no {leak.distributions[0]}"
+        versions = " or ".join(leak.versions)
+        text = f"{leak.name} is known of version {versions}, and the subject has {has}"
+        refused.append(Clause(ClauseKind.NOT_ACCEPTED, text=text))
+    return counting, refused

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
+from leak_suite.checks.allowed import minimum_growth
+from leak_suite.clauses import Clause, ClauseKind
 from leak_suite.metrics import METRICS
 from leak_suite.options import Options
 from leak_suite.result import Cause, Finding, GrowingContainer, Outcome
@@ -38,7 +42,7 @@ def settled(
     had stopped the run is then judged.
     """
     pace = runner.seconds / max(1, runner.iterations - runner.warm_up_iterations)
-    findings = _still_growing(findings, runner, judge, on_round)
+    findings = _still_growing(findings, runner, options, judge, on_round)
     held = emptied_at_times(findings)
     leaks = [f for f in findings if f.metric in held]
     if held and _is_worth_watching(leaks, held, runner, options, pace):
@@ -54,12 +58,16 @@ def settled(
 
 
 def _still_growing(
-    findings: Sequence[Finding], runner: Runner, judge: Judge, on_round: Callable[[], None]
+    findings: Sequence[Finding],
+    runner: Runner,
+    options: Options,
+    judge: Judge,
+    on_round: Callable[[], None],
 ) -> tuple[Finding, ...]:
     """The findings; judged anew where growth had stopped by the time that it was traced.
 
-    A container that got full just before the trace does not get longer in it: its bound is not
-    seen, but the readings after the trace no longer rise.
+    A container that got full just before the trace, or within it, does not get longer all the
+    time: its bound is not seen, but the readings after the trace soon rise no longer.
     """
     doubtful = [
         f
@@ -73,40 +81,108 @@ def _still_growing(
         return tuple(findings)
     judged = runner.iterations - runner.warm_up_iterations
     most = max(1, round(thresholds.STILL_GROWING_SHARE * judged))
-    before = {(one.metric, one.process): len(one.samples) for one in runner.series}
-    since = runner.iterations
-    while runner.stop is None and runner.iterations < since + most:
-        # The first of them starts where tracing has left the subject.
-        runner.advance(max(1, most // 2))
-        on_round()
-    later = {
-        (one.metric, one.process): one.samples[before.get((one.metric, one.process), 0) :]
-        for one in runner.series
-    }
-    if all(
-        _rose(finding, later.get((finding.metric, finding.process), ())) for finding in doubtful
-    ):
+    for _ in range(thresholds.STILL_GROWING_STRETCHES):
+        paces = _paces_of_a_stretch(most, doubtful, runner, options, on_round)
+        if min(paces) < thresholds.STILL_GROWING_PACE:
+            break
+        if min(paces) >= thresholds.SURELY_GROWING_PACE or runner.stop is not None:
+            return tuple(findings)
+    else:
         return tuple(findings)
+    stopped = [
+        finding
+        for finding, pace in zip(doubtful, paces, strict=True)
+        if pace < thresholds.STILL_GROWING_PACE
+    ]
+    return _stopped_judged(findings, stopped, most, runner, options, judge, on_round)
+
+
+def _stopped_judged(
+    findings: Sequence[Finding],
+    stopped: Sequence[Finding],
+    most: int,
+    runner: Runner,
+    options: Options,
+    judge: Judge,
+    on_round: Callable[[], None],
+) -> tuple[Finding, ...]:
+    """The findings once it is clear whether what has `stopped` growing begins again.
+
+    What grows, or begins again, keeps the lines that the trace found. What had no time to show
+    that it has levelled off is inconclusive.
+    """
     verdict = judge(runner.stop is not None, frozenset())
+    for _ in range(thresholds.STOPPED_STRETCHES):
+        grows = {(f.metric, f.process) for f in verdict.findings if f.outcome is Outcome.GROWING}
+        unsure = any((f.metric, f.process) in grows for f in stopped)
+        if runner.stop is not None or (verdict.done and not unsure):
+            break
+        paces = _paces_of_a_stretch(most, stopped, runner, options, on_round)
+        stopped = [
+            finding
+            for finding, pace in zip(stopped, paces, strict=True)
+            if pace < thresholds.STILL_GROWING_PACE
+        ]
+        if not stopped:
+            return tuple(findings)
+        verdict = judge(runner.stop is not None, frozenset())
     while not verdict.done:
         runner.advance(verdict.more_iterations)
         on_round()
         verdict = judge(runner.stop is not None, frozenset())
-    # What grows still keeps the lines that the trace found.
     traced = {(f.metric, f.process): f for f in findings if f.outcome is Outcome.GROWING}
-    return tuple(
-        traced.get((f.metric, f.process), f) if f.outcome is Outcome.GROWING else f
-        for f in verdict.findings
-    )
+    waiting = {(f.metric, f.process) for f in stopped}
+    result = []
+    for finding in verdict.findings:
+        key = finding.metric, finding.process
+        if finding.outcome is not Outcome.GROWING:
+            result.append(finding)
+        elif key in waiting:
+            clause = Clause(ClauseKind.UNEVEN, of=runner.iterations - runner.warm_up_iterations)
+            result.append(
+                replace(
+                    finding,
+                    outcome=Outcome.INCONCLUSIVE,
+                    cause=Cause.UNSETTLED,
+                    clauses=(clause,),
+                )
+            )
+        else:
+            result.append(traced.get(key, finding))
+    return tuple(result)
 
 
-def _rose(finding: Finding, samples: Sequence[tuple[int, float | None]]) -> bool:
-    """Whether the readings rise at a good part of the finding's rate, or are too few to say."""
-    known = [(n, value) for n, value in samples if value is not None]
-    if len(known) < thresholds.STILL_GROWING_READINGS or known[-1][0] == known[0][0]:
-        return True
-    pace = (known[-1][1] - known[0][1]) / (known[-1][0] - known[0][0])
-    return pace >= thresholds.STILL_GROWING_PACE * (finding.rate or 0.0)
+def _paces_of_a_stretch(
+    most: int,
+    findings: Sequence[Finding],
+    runner: Runner,
+    options: Options,
+    on_round: Callable[[], None],
+) -> list[float]:
+    """Goes on for `most` iterations; how fast the metrics rose in them, see `_pace_since`."""
+    since = runner.iterations
+    while runner.stop is None and runner.iterations < since + most:
+        # After a trace the first of them starts where tracing has left the subject.
+        runner.advance(max(1, most // 2))
+        on_round()
+    return [_pace_since(since, finding, runner, options) for finding in findings]
+
+
+def _pace_since(since: int, finding: Finding, runner: Runner, options: Options) -> float:
+    """How fast the readings after `since` rise, in the finding's rate; 1 if they are too few."""
+    minimum_of = partial(minimum_growth, options=options)
+    of_processes = [one for group in runner.process_series(minimum_of).values() for one in group]
+    known = [
+        (n, value)
+        for one in (*runner.series, *of_processes)
+        if (one.metric, one.process) == (finding.metric, finding.process)
+        for n, value in one.samples
+        if n > since and value is not None
+    ]
+    if not finding.rate or len(known) < thresholds.STILL_GROWING_READINGS:
+        return 1.0
+    (first, low), (last, high) = known[0], known[-1]
+    return (high - low) / (last - first) / finding.rate if last > first else 1.0
 
 
 def _is_worth_watching(

@@ -40,7 +40,7 @@ def combined(verdicts: Mapping[str, Verdict]) -> Verdict:
 def seen_over(verdict: Verdict, iterations: float, minimum_of: Callable[[str], float]) -> Verdict:
     """The verdict on processes that are replaced after so many `iterations`.
 
-    What adds less than a metric's minimum in a life was not looked for.
+    What adds less in a life than `minimum_of` the metric was not looked for.
     """
     findings = tuple(
         f

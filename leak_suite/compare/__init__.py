@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leak_suite.compare.changes import Change, Comparison, MinRate, compare, smallest_change
 from leak_suite.compare.files import profiles, read_runs, update_baselines
-from leak_suite.compare.profile import Profile, environment_difference, profile, workload_of
+from leak_suite.compare.profile import Profile, environment_difference, profile
 from leak_suite.compare.proof import unproved
 
 __all__ = [
@@ -20,5 +20,4 @@ __all__ = [
     "smallest_change",
     "unproved",
     "update_baselines",
-    "workload_of",
 ]

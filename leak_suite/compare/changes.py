@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from leak_suite.compare.profile import MEASURES, Growth, Level, Profile, environment_difference
 from leak_suite.compare.proof import PROOF_SHARE
+from leak_suite.places import Place
 from leak_suite.result import Outcome
 
 __all__ = ["Change", "Comparison", "MinRate", "compare", "smallest_change"]
@@ -68,7 +69,7 @@ class Change:
     min_detectable: float | None = None
     reason: str = ""
     would_see: float | None = None
-    site: str = ""
+    site: Place | None = None
     growth_of: str = ""
 
     @property
@@ -79,15 +80,21 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All changes; `problems` say what could not be compared, `notes` are remarks."""
+    """All changes; `problems` say what could not be compared, `notes` are remarks.
+
+    `commands` are those of HEAD's runs, by workload.
+    """
 
     changes: tuple[Change, ...]
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The comparison as JSON: its fields, and `status`."""
         data = {**asdict(self), "status": self.status}
+        for change, written in zip(self.changes, data["changes"], strict=True):
+            written["site"] = "" if change.site is None else str(change.site)
         return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def of_kind(self, kind: Kind) -> tuple[Change, ...]:
@@ -133,7 +140,8 @@ def compare(
             problems.append(f"{name}: BASE: too noisy to judge: {', '.join(old[name].undecided)}")
     if not old or not new:
         problems.append(f"{'HEAD' if old else 'BASE'} has no runs that could be compared")
-    return Comparison(tuple(changes), tuple(sorted(problems)), tuple(sorted(notes)))
+    commands = {one.subject: one.command for one in head if one.command}
+    return Comparison(tuple(changes), tuple(sorted(problems)), tuple(sorted(notes)), commands)
 
 
 def _undecided(

@@ -17,7 +17,6 @@ from leak_suite.compare.profile import (
     Profile,
     environment_difference,
     profile,
-    workload_of,
 )
 from leak_suite.errors import ConfigurationError, RunFileError
 from leak_suite.fsutil import file_name, write_whole
@@ -130,7 +129,7 @@ def _is_run(data: Any) -> bool:
 def _by_subject(runs: Iterable[RunResult]) -> list[list[RunResult]]:
     groups: dict[str, list[RunResult]] = {}
     for run in runs:
-        groups.setdefault(workload_of(run), []).append(run)
+        groups.setdefault(run.workload, []).append(run)
     return list(groups.values())
 
 

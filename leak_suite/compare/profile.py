@@ -5,13 +5,13 @@ A level is taken from the series that a run file holds anyway; nothing more is m
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from leak_suite.errors import ConfigurationError
+from leak_suite.places import Place
 from leak_suite.result import Cause, Finding, Outcome, RunResult, Series
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "Profile",
     "environment_difference",
     "profile",
-    "workload_of",
 ]
 
 
@@ -47,7 +46,7 @@ class Growth:
 
     It is inconclusive where only some of the runs, and not most, saw it grow. `detectable_rate` is
     what the least sensitive of the runs that did not see it grow would have seen; `site` is where
-    the growth of a run came from, as "file:line function".
+    the growth of a run came from.
     """
 
     unit: str
@@ -55,7 +54,7 @@ class Growth:
     rate: float | None = None
     error: float = 0.0
     detectable_rate: float | None = None
-    site: str = ""
+    site: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Profile:
     """One workload, as `runs` runs have seen it.
 
     `undecided` are metrics that some of the runs read, and found too noisy to judge. `unclear` says
-    why growth is not known where it is for any other reason.
+    why growth is not known where it is for any other reason. `command` is that of a run.
     """
 
     subject: str
@@ -73,6 +72,7 @@ class Profile:
     growth: Mapping[str, Growth]
     unclear: str = ""
     undecided: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,6 @@ _SINGLE_SHARE = 0.001
 """Of what is read once a run. Footprints of one service differ by some 0.17% from run to run."""
 
 
-def workload_of(run: RunResult) -> str:
-    """What runs are matched by. A process has another number each time."""
-    return re.sub(r"^pid \d+", "pid", run.subject)
-
-
 def profile(runs: Sequence[RunResult]) -> Profile:
     """What these runs of one workload come to; ConfigurationError where they cannot be joined."""
     first, *others = runs
@@ -142,7 +137,14 @@ def profile(runs: Sequence[RunResult]) -> Profile:
         unclear = f"{len(unjudged)} of {len(runs)} runs were inconclusive"
         unclear += f": {unjudged[0].reason}" if unjudged[0].reason else ""
     return Profile(
-        workload_of(first), first.environment, len(runs), levels, growth, unclear, tuple(undecided)
+        first.workload,
+        first.environment,
+        len(runs),
+        levels,
+        growth,
+        unclear,
+        tuple(undecided),
+        first.details.command,
     )
 
 
@@ -215,12 +217,12 @@ def _growth(metric: str, runs: Sequence[RunResult]) -> Growth | None:
     return Growth(grown[0].unit, Outcome.GROWING, statistics.fmean(rates), error, site=_site(grown))
 
 
-def _site(grown: Sequence[Finding]) -> str:
+def _site(grown: Sequence[Finding]) -> Place | None:
     """Where growth came from: the first site of the first run that knows one."""
     for finding in grown:
         for site in finding.sites[:1]:
-            return f"{site.file}:{site.line} {site.function}".rstrip() if site.file else ""
-    return ""
+            return site.place if site.file else None
+    return None
 
 
 def _error(finding: Finding) -> float:

@@ -1,4 +1,4 @@
-"""Work or clock? Growth while a program works, idles and works at a slower pace tells."""
+"""Whether growth goes with work or with time: a program works, idles and works more slowly."""
 
 from __future__ import annotations
 

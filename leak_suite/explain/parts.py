@@ -110,7 +110,7 @@ def split(anonymous: float, inside: Mapping[str, int | None]) -> dict[str, float
 
 
 def _either(rollup: str, first: str, status: str, second: str) -> float:
-    """Proportional where the kernel tells (since 5.4); else what is resident, shared or not."""
+    """Proportional where the kernel reports it (since 5.4); else all that is resident."""
     found = proc_bytes(rollup, first)
     return (proc_bytes(status, second) or 0.0) if found is None else found
 

@@ -223,7 +223,7 @@ class CgroupV1(_FolderCgroup):
         )
 
     def _limit_hits(self) -> int | None:
-        """How often it was met. Newer kernels leave these counters at 0; then usage tells if."""
+        """How often it was met. Newer kernels leave these counters at 0; then usage shows it."""
         names = ("memory.failcnt", "memory.memsw.failcnt")
         known = [n for name in names if (n := _number(self.folder / name)) is not None]
         limit = _number(self.folder / "memory.limit_in_bytes")

@@ -71,7 +71,7 @@ def _pages_of(library: ctypes.CDLL, path: str) -> int | None:
         if size == 0:
             return 0
         with Path(path).open("rb") as file:
-            # A private copy, since only a writable mapping tells where it is. Nothing is touched.
+            # A private copy, since only a writable mapping says where it is. Nothing is touched.
             mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
     except OSError:
         return None

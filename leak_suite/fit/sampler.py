@@ -66,16 +66,19 @@ class UsageSampler:
         if not self._ended.is_set():
             self._ended.set()
             self._thread.join()
-            self._sample()
+            self.sample()
 
     def _run(self) -> None:
         while not self._ended.wait(_PAUSE_SECONDS):
-            self._sample()
+            self.sample()
 
-    def _sample(self) -> None:
-        stats = self._cgroup.stats()
+    def sample(self) -> None:
+        """Take a sample now; the thread does so ten times a second."""
         pids = self._cgroup.pids() or self._tree()
         self._track_processes(pids)
+        # Read after the processes: a kill is counted before its process is gone, so whoever was
+        # found gone for another reason is known as such.
+        stats = self._cgroup.stats()
         self._attribute_kills((stats.oom_kills or 0) - len(self.killed))
         self.last = stats if stats.anon is not None else self.last
         now = time.monotonic()
@@ -111,7 +114,9 @@ class UsageSampler:
             anon = _anon_of(pid)
             if anon is None:
                 continue
-            known = self._known.get(pid) or _Process(_command_of(pid))
+            known = self._known.get(pid) or _Process("?")
+            # Read each time: after a fork it is the parent's, and a process that ends has none.
+            known.command = _command_of(pid) or known.command
             known.anon = anon
             living[pid] = known
         self._gone.update({pid: k for pid, k in self._known.items() if pid not in living})
@@ -150,7 +155,7 @@ def _command_of(pid: int) -> str:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return "?"
+        return ""
     text = " ".join(word.decode("utf-8", "replace") for word in words if word)
     return text if len(text) <= _COMMAND_LENGTH else text[: _COMMAND_LENGTH - 1] + "…"
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from leak_suite.attribution import memray_path
 from leak_suite.errors import ConfigurationError, LeakSuiteError, SubjectError
 from leak_suite.flamegraph.workers import NATIVE, VARIABLE
 from leak_suite.subject import Extras, Spec, Subject
+from leak_suite.subject.trace_data import OwnershipData, TracePlan
 
 __all__ = ["MODES", "Mode", "RecordingFile", "file_name", "page", "record", "recorded"]
 
@@ -93,7 +94,7 @@ def record(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)
     names = list(spec.own_packages())
-    plan = {
+    plan: TracePlan = {
         "allocations": "kept", "output": str(output.resolve()), "native": native,
         "every": mode.every, "python_allocators": mode.python_allocators, "own": names,
         "memray_path": memray_path(),
@@ -114,16 +115,15 @@ def record(
 
 
 def _drive(
-    spec: Spec, mode: Mode, plan: Mapping[str, Any], iterations: int, max_seconds: float
-) -> Mapping[str, Any]:
+    spec: Spec, mode: Mode, plan: TracePlan, iterations: int, max_seconds: float
+) -> OwnershipData:
     """Record the workload; whose code is whose in the subject."""
     with spec.open(Extras(trace=None if mode.after_warm_up else plan)) as subject:
         if mode.after_warm_up:
             _repeat(subject, _WARM_UP, max_seconds)
             subject.begin_trace(plan)
         _repeat(subject, iterations, max_seconds)
-        ownership: Mapping[str, Any] = subject.end_trace()["ownership"]
-    return ownership
+        return subject.end_trace()["ownership"]
 
 
 def _repeat(subject: Subject, iterations: int, max_seconds: float) -> None:

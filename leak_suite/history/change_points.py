@@ -11,7 +11,7 @@ from itertools import pairwise
 __all__ = ["SHORTEST", "change_points"]
 
 SHORTEST = 3
-"""Figures that a level needs: a change is told once two more commits confirm it."""
+"""Figures that a level needs: a change is shown once two more commits confirm it."""
 _PENALTY = 6.0
 """Of a cut, in units of ln(n). By 6, 2 of 300 flat histories of 30 commits with normal noise are
 cut and all steps of 6 deviations found; by 2, as in the criterion of Schwarz, a third is cut."""

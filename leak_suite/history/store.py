@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from io import BytesIO
 from pathlib import Path
 
-from leak_suite.compare import profiles, read_runs, workload_of
+from leak_suite.compare import profiles, read_runs
 from leak_suite.errors import ConfigurationError
 from leak_suite.fsutil import file_name, write_whole
 from leak_suite.history.tracks import KeptCommit
@@ -168,7 +168,7 @@ def _files(paths: Sequence[Path]) -> dict[str, str]:
     for run in runs:
         text = run.to_json()
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        files[f"{file_name(workload_of(run))}-{digest}.json"] = text
+        files[f"{file_name(run.workload)}-{digest}.json"] = text
     return files
 
 

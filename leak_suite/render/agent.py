@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
-from leak_suite.render.comparison import change_reason, comparison_headline
+from leak_suite.render.comparison import change_reason, comparison_verdict
 from leak_suite.render.document import Document, Lines, Table
 from leak_suite.render.problems import Judged, ReportedProblem, problems
 from leak_suite.render.renderer import Renderer, RenderSettings
@@ -67,7 +67,7 @@ class AgentRenderer(Renderer):
 
     def render_comparison(self, comparison: Comparison, settings: RenderSettings) -> str:
         """See Renderer."""
-        word, _, sentence = comparison_headline(comparison).partition(": ")
+        word, sentence = comparison_verdict(comparison)
         better = comparison.of_kind("improvement")
         return _text(
             [

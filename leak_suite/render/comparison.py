@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from leak_suite.compare import Change, Comparison
 from leak_suite.units import format_rate, format_value
 
-__all__ = ["change_reason", "comparison_console", "comparison_headline", "comparison_markdown"]
+__all__ = [
+    "change_reason",
+    "comparison_console",
+    "comparison_headline",
+    "comparison_markdown",
+    "comparison_verdict",
+]
 
 _ORDER = ("regression", "unknown", "improvement", "unchanged")
 _HEAD = ("", "measure", "base", "head", "change", "min. detectable")
@@ -17,20 +23,25 @@ _WORDS = {1: "REGRESSION", 2: "COULD NOT COMPARE", 0: "NO REGRESSION"}
 
 def comparison_headline(comparison: Comparison) -> str:
     """The verdict in one line."""
+    return ": ".join(comparison_verdict(comparison))
+
+
+def comparison_verdict(comparison: Comparison) -> tuple[str, str]:
+    """The verdict in capitals, and what it rests on in one line."""
     worse, better = comparison.of_kind("regression"), comparison.of_kind("improvement")
     word = _WORDS[comparison.status]
     if worse:
         changes = [f"{change.workload}: {change.measure} {_change(change)}" for change in worse]
-        return f"{word}: {'; '.join(changes)}"
+        return word, "; ".join(changes)
     if comparison.status == 2:
         unknown = [f"{c.workload}: {c.measure}: {c.reason}" for c in comparison.of_kind("unknown")]
         reasons = [*comparison.problems, *unknown] or ["there was nothing to compare"]
-        return f"{word}: {'; '.join(reasons)}"
+        return word, "; ".join(reasons)
     if gone := [change for change in better if change.would_see is not None]:
-        return f"IMPROVED: {'; '.join(_gone(change) for change in gone)}"
+        return "IMPROVED", "; ".join(_gone(change) for change in gone)
     count = len(comparison.changes)
     more = f", {len(better)} improved" if better else ""
-    return f"{word}: {count} measures compared{more}"
+    return word, f"{count} measures compared{more}"
 
 
 def _gone(change: Change) -> str:
@@ -41,13 +52,13 @@ def _gone(change: Change) -> str:
 
 def change_reason(change: Change) -> str:
     """Why a change is what it is, with the place and the power of the runs that prove a fix."""
-    text = change.reason
+    parts = [change.reason] if change.reason else []
     if change.would_see is not None and change.kind == "improvement":
-        text += f"; {_share(change.would_see)} of it would have been seen"
-    if change.site:
+        parts.append(f"{_share(change.would_see)} of it would have been seen")
+    if change.site is not None:
         verb = "at" if change.kind == "regression" else "it was at"
-        text += f"; {verb} {change.site}"
-    return text.removeprefix("; ")
+        parts.append(f"{verb} {change.site}")
+    return "; ".join(parts)
 
 
 def _share(share: float) -> str:

@@ -22,11 +22,13 @@ from leak_suite.render.summary import (
     agents_sentence,
     also_growing,
     bytes_only,
+    callers,
     failed_steps,
     format_growth,
     format_min_detectable,
     format_site,
     format_site_growth,
+    format_site_note,
     grouped_by_cause,
     headline,
     in_process,
@@ -175,10 +177,9 @@ def _explained(group: Sequence[Finding], shown: set[str]) -> list[Text | Padding
         if format_site(site) in shown:
             continue
         shown.add(format_site(site))
-        if site.note:
-            lines.append(_indented(4, site.note))
-        frames = [frame for frame in site.stack if frame != format_site(site)]
-        lines += [_indented(4, frame, "dim") for frame in frames[:_FRAMES]]
+        if note := format_site_note(site):
+            lines.append(_indented(4, note))
+        lines += [_indented(4, str(place), "dim") for place in callers(site)[:_FRAMES]]
     lines += [_indented(2, line) for line in also_growing(others)]
     return lines
 

@@ -63,7 +63,10 @@ Part = Table | Lines | Picture | Chart
 
 @dataclass(frozen=True)
 class Document:
-    """What a report says, whatever its format. `word` is the verdict, `why` its one sentence."""
+    """What a report says, whatever its format. `word` is the verdict, `why` its one sentence.
+
+    `command` is what it is about, where that was a run.
+    """
 
     subject: str
     outcome: Outcome
@@ -71,6 +74,7 @@ class Document:
     why: str
     sentences: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
+    command: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:

@@ -39,6 +39,7 @@ def explanation_document(result: Explanation) -> Document:
         why=result.why,
         sentences=tuple(_sentences(result)),
         parts=tuple(parts),
+        command=result.command,
     )
 
 

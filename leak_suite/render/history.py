@@ -37,7 +37,7 @@ def _sentences(history: History) -> Iterator[str]:
             "Runs of other machines or Pythons are in it; levels are not compared across these "
             "borders."
         )
-    yield "A change is told once two more commits confirm it; compare judges a single one."
+    yield "A change is shown once two more commits confirm it; compare judges a single one."
 
 
 def _parts(history: History) -> Iterator[Part]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 from leak_suite.result import Finding, Series
 from leak_suite.units import display_unit, format_rate, format_value
@@ -13,7 +13,7 @@ from leak_suite.verdict.thresholds import RAMP_STARTS
 from leak_suite.verdict.tolerance import resolve_tolerance
 from leak_suite.verdict.trend import sen_slope, thin
 
-__all__ = ["chart", "exactly", "thinned"]
+__all__ = ["ChartData", "chart", "exactly", "thinned"]
 
 _ROOM = 4.0  # how much of a chart's height warm-up or tolerance may take from the readings
 _MOST = 800  # readings shown; a run takes a few dozen
@@ -21,9 +21,47 @@ _MOST = 800  # readings shown; a run takes a few dozen
 Point = tuple[float, float]
 
 
+class ChartLine(TypedDict):
+    """A line with its name."""
+
+    name: str
+    x: list[float]
+    y: list[float]
+
+
+class ChartBand(TypedDict):
+    """An area between two lines."""
+
+    x: list[float]
+    low: list[float]
+    high: list[float]
+
+
+class ChartData(TypedDict):
+    """All that the page's script is given; values are in `unit`, and x counts iterations."""
+
+    unit: str
+    x: list[int]
+    y: list[float | None]
+    text: list[str]
+    warm: int
+    whole: bool
+    span: list[float]
+    range: list[float]
+    fit: ChartLine | None
+    band: ChartBand | None
+    tolerance: ChartLine | None
+    budget: ChartLine | None
+
+
+class _FittedLine(NamedTuple):
+    line: ChartLine
+    band: ChartBand | None
+
+
 def chart(
     series: Series, finding: Finding | None, tolerance: Tolerance | None, budget: float | None
-) -> dict[str, Any] | None:
+) -> ChartData | None:
     """The readings, warm-up, fitted rate and limits of a series; None if nothing could be read."""
     known = [value for _, value in series.samples if value is not None]
     if not known:
@@ -45,8 +83,8 @@ def chart(
         "whole": tolerance is not None and tolerance.exact,
         "span": [_rounded(first - margin), _rounded(last + margin)],
         "range": [_rounded(low / size), _rounded(high / size)],
-        "fit": _scaled(fit and fit["line"], size),
-        "band": _scaled(fit and fit["band"], size),
+        "fit": _scaled(None if fit is None else fit.line, size),
+        "band": _scaled_band(None if fit is None else fit.band, size),
         "tolerance": _scaled(allowed, size),
         "budget": _scaled(_level(budget, first, last, series.unit), size),
     }
@@ -73,7 +111,7 @@ def thinned(series: Series) -> tuple[Sequence[tuple[int, float | None]], int]:
     return [series.samples[k] for k in kept], warm
 
 
-def _fit(judged: Sequence[Point], finding: Finding) -> dict[str, Any] | None:
+def _fit(judged: Sequence[Point], finding: Finding) -> _FittedLine | None:
     """The line of the finding's rate through the part that it was taken from, and its band.
 
     The band turns around the middle of that part: there the level is known best.
@@ -90,17 +128,16 @@ def _fit(judged: Sequence[Point], finding: Finding) -> dict[str, Any] | None:
         return [level + rate * (n - middle) for n in ends]
 
     name = f"fitted: {format_rate(finding.rate, finding.unit)}"
-    found: dict[str, Any] = {"line": {"name": name, "x": list(ends), "y": line(finding.rate)}}
-    found["band"] = None
-    if finding.interval is not None:
-        slow, fast = line(finding.interval[0]), line(finding.interval[1])
-        xs = [first, middle, last]
-        found["band"] = {
-            "x": xs,
-            "low": [min(slow[0], fast[0]), level, min(slow[1], fast[1])],
-            "high": [max(slow[0], fast[0]), level, max(slow[1], fast[1])],
-        }
-    return found
+    fitted: ChartLine = {"name": name, "x": list(ends), "y": line(finding.rate)}
+    if finding.interval is None:
+        return _FittedLine(fitted, None)
+    slow, fast = line(finding.interval[0]), line(finding.interval[1])
+    band: ChartBand = {
+        "x": [first, middle, last],
+        "low": [min(slow[0], fast[0]), level, min(slow[1], fast[1])],
+        "high": [max(slow[0], fast[0]), level, max(slow[1], fast[1])],
+    }
+    return _FittedLine(fitted, band)
 
 
 def _part_with(rate: float, judged: Sequence[Point]) -> Sequence[Point]:
@@ -113,9 +150,7 @@ def _part_with(rate: float, judged: Sequence[Point]) -> Sequence[Point]:
     return judged
 
 
-def _allowed(
-    series: Series, judged: Sequence[Point], tolerance: Tolerance
-) -> dict[str, Any] | None:
+def _allowed(series: Series, judged: Sequence[Point], tolerance: Tolerance) -> ChartLine | None:
     """What the series may reach from its first judged reading before growth is claimed."""
     if len(judged) < 2:
         return None
@@ -132,7 +167,7 @@ def _allowed(
     return {"name": name, "x": xs, "y": [level + limits.minimum_growth] * 2 + [top]}
 
 
-def _level(budget: float | None, first: int, last: int, unit: str) -> dict[str, Any] | None:
+def _level(budget: float | None, first: int, last: int, unit: str) -> ChartLine | None:
     if budget is None:
         return None
     return {
@@ -145,22 +180,23 @@ def _level(budget: float | None, first: int, last: int, unit: str) -> dict[str, 
 def _range(
     series: Series,
     tolerance: Tolerance | None,
-    fit: Mapping[str, Any] | None,
-    allowed: Mapping[str, Any] | None,
+    fit: _FittedLine | None,
+    allowed: ChartLine | None,
     budget: float | None,
 ) -> tuple[float, float]:
     """Low and high end of the chart: noise too small to matter never fills it."""
     all_values = [value for _, value in series.samples if value is not None]
     values = [value for _, value in series.judged()] or all_values
     if fit is not None:
-        values = [*values, *fit["line"]["y"]]
+        values = [*values, *fit.line["y"]]
     least = 4.0 if tolerance is None else resolve_tolerance(series.metric, tolerance).minimum_growth
     if series.unit == "bytes" and tolerance is None:
         least = 1024.0**2
     low, high = min(values), max(values)
     room = _ROOM * max(high - low, least)
-    band = (fit or {}).get("band") or {"low": (), "high": ()}
-    extra = (*all_values, *band["low"], *band["high"], *(allowed["y"] if allowed else ()))
+    extra = [*all_values, *(allowed["y"] if allowed is not None else ())]
+    if fit is not None and fit.band is not None:
+        extra += [*fit.band["low"], *fit.band["high"]]
     for value in extra:
         if max(high, value) - min(low, value) <= room:
             low, high = min(low, value), max(high, value)
@@ -182,13 +218,19 @@ def _unit(low: float, high: float, unit: str) -> tuple[float, str]:
     return size, name
 
 
-def _scaled(line: Mapping[str, Any] | None, size: float) -> dict[str, Any] | None:
-    if line is None:
+def _scaled(line: ChartLine | None, size: float) -> ChartLine | None:
+    return None if line is None else {**line, "y": _divided(line["y"], size)}
+
+
+def _scaled_band(band: ChartBand | None, size: float) -> ChartBand | None:
+    if band is None:
         return None
-    tall = {
-        key: [_rounded(v / size) for v in line[key]] for key in ("y", "low", "high") if key in line
-    }
-    return {**line, **tall}
+    low, high = _divided(band["low"], size), _divided(band["high"], size)
+    return {"x": band["x"], "low": low, "high": high}
+
+
+def _divided(values: Sequence[float], size: float) -> list[float]:
+    return [_rounded(value / size) for value in values]
 
 
 def _rounded(value: float) -> float:

@@ -14,16 +14,17 @@ from leak_suite.clauses import Part
 from leak_suite.fit.result import FitResult
 from leak_suite.metrics import Metric, metric_named
 from leak_suite.render.fit import fit_facts
-from leak_suite.render.html_charts import chart, thinned
+from leak_suite.render.html_charts import ChartData, chart, thinned
 from leak_suite.render.summary import (
     OUTPUT_TITLE,
     agents_sentence,
     bytes_only,
+    callers,
     failed_steps,
     format_growth,
     format_min_detectable,
-    format_site,
     format_site_growth,
+    format_site_note,
     grouped_by_cause,
     not_observed,
     notes,
@@ -31,7 +32,7 @@ from leak_suite.render.summary import (
     sorted_findings,
     verdict_sentence,
 )
-from leak_suite.result import Finding, Outcome, RunResult, SelfCheck, Series, Site
+from leak_suite.result import Finding, Outcome, Row, RunResult, SelfCheck, Series, Site
 from leak_suite.result_file import Result
 from leak_suite.units import format_value, unit_for
 
@@ -61,7 +62,7 @@ class MetricView:
     finding: Finding | None
     series: Series | None
     about: Metric | None
-    chart: Mapping[str, Any] | None
+    chart: ChartData | None
     evidence: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -292,12 +293,12 @@ def _site(site: Site, unit: str) -> SiteView:
         place=f"{site.file}:{site.line}" if site.file else "",
         function=site.function,
         speed=format_site_growth(site, unit),
-        note=site.note,
-        stack=tuple(frame for frame in site.stack if frame != format_site(site)),
+        note=format_site_note(site),
+        stack=tuple(map(str, callers(site))),
     )
 
 
-def _evidence(evidence: Mapping[str, Sequence[Any]], metric: str) -> tuple[tuple[str, int], ...]:
+def _evidence(evidence: Mapping[str, Sequence[Row]], metric: str) -> tuple[tuple[str, int], ...]:
     """What was open or alive at the end, alike things counted together, most of them first."""
     known = _metric(metric)
     if known is None or not known.lists_things:
@@ -306,9 +307,8 @@ def _evidence(evidence: Mapping[str, Sequence[Any]], metric: str) -> tuple[tuple
     return tuple(kinds.most_common(_KINDS))
 
 
-def _kind(row: Any) -> str:
-    parts = row if isinstance(row, (list, tuple)) else [row]
-    words = [str(part) for part in parts if not isinstance(part, (int, float)) and part]
+def _kind(row: Row) -> str:
+    words = [str(part) for part in row if not isinstance(part, (int, float)) and part]
     return " · ".join(dict.fromkeys(words)) or str(row)
 
 

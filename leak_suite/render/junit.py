@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from xml.sax.saxutils import escape, quoteattr
 
@@ -103,11 +104,12 @@ def _cases(
     """A case for each problem and for each other of `names`; `whole` where a problem names none."""
     cases: dict[str, str] = {}
     others: dict[str, str] = {}
+    led: Counter[str] = Counter()
     for problem in found:
         leading = problem.measures[0] if problem.is_failure and problem.measures else whole
         # Two causes may lead with the same metric, each in a process of its own.
-        count = sum(name.partition(" #")[0] == leading for name in cases)
-        cases[f"{leading} #{count + 1}" if count else leading] = _failed(problem)
+        led[leading] += 1
+        cases[f"{leading} #{led[leading]}" if led[leading] > 1 else leading] = _failed(problem)
         if problem.is_failure:
             others |= dict.fromkeys(problem.measures[1:], leading)
     for name in dict.fromkeys(names):

@@ -22,6 +22,7 @@ from leak_suite.render.summary import (
     format_min_detectable,
     format_site,
     format_site_growth,
+    format_site_note,
     grouped_by_cause,
     in_process,
     not_observed,
@@ -123,9 +124,9 @@ def _sites(group: Sequence[Finding]) -> str:
     lines = [_text(first.reason_of(Part.VERDICT)), ""] if first.cause is Cause.FILLING else []
     for site in first.sites:
         speed = format_site_growth(site, first.unit)
-        detail = " · ".join(part for part in (speed, site.note) if part)
+        detail = " · ".join(part for part in (speed, format_site_note(site)) if part)
         lines.append(f"- {_code(format_site(site))} {_text(detail)}".rstrip())
-        lines += [f"  - {_code(frame)}" for frame in site.stack]
+        lines += [f"  - {_code(str(place))}" for place in site.stack]
     lines += [f"- {_text(line)}" for line in also_growing(others)]
     return _folded(f"Where {first.metric}{in_process(first)} comes from", lines, opened=True)
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leak_suite.compare import Change, Comparison
 from leak_suite.fit.result import FitResult
+from leak_suite.places import Place
 from leak_suite.render.comparison import change_reason
 from leak_suite.render.document import Document
 from leak_suite.render.summary import (
     also_growing,
+    callers,
     failed_steps,
     format_site,
     format_site_growth,
+    format_site_note,
     grouped_by_cause,
     is_memory,
     outcome_name,
@@ -25,7 +27,7 @@ from leak_suite.render.summary import (
 from leak_suite.result import Finding, Outcome, RunResult, Site
 from leak_suite.units import format_value
 
-__all__ = ["RULES", "Judged", "Place", "ReportedProblem", "problems"]
+__all__ = ["RULES", "Judged", "ReportedProblem", "problems"]
 
 RULES = {
     "growing": "Something grows with each iteration of a workload, and does not stop growing.",
@@ -41,22 +43,14 @@ _INSTALLED = {"site-packages", "dist-packages"}
 
 
 @dataclass(frozen=True)
-class Place:
-    """A line of code; `file` is relative to the repository where it lies in it."""
-
-    file: str
-    line: int
-    function: str = ""
-
-
-@dataclass(frozen=True)
 class ReportedProblem:
     """One cause of a verdict that is not "stable".
 
     `rule` is one of RULES. `subject` is the workload, `measures` are the metrics or measures that
     show the cause, the leading one first. `lines` say what is known, the first of them why. `place`
     is the line to mark: the site, or its nearest caller in the repository; None where no line is
-    known. `stack` begins at the site.
+    known. `stack` begins at the site. `command` is what was
+    run, empty where that is not known. Files are relative to the repository where they lie in it.
     """
 
     rule: str
@@ -66,6 +60,7 @@ class ReportedProblem:
     lines: tuple[str, ...]
     place: Place | None = None
     stack: tuple[Place, ...] = ()
+    command: tuple[str, ...] = ()
 
     @property
     def is_failure(self) -> bool:
@@ -117,6 +112,7 @@ def _of_whole(result: RunResult | FitResult, undecided: Sequence[Finding] = ()) 
         result.subject,
         tuple(dict.fromkeys(finding.metric for finding in undecided)),
         tuple(dict.fromkeys([sentence, *(one for one in reasons if one not in sentence)])),
+        command=result.command if isinstance(result, FitResult) else result.details.command,
     )
 
 
@@ -124,7 +120,12 @@ def _of_document(document: Document) -> ReportedProblem:
     rule = document.outcome.value.replace(" ", "-")
     lines = (document.why, *document.sentences)
     return ReportedProblem(
-        rule, f"{document.subject}: {document.word}", document.subject, (), lines
+        rule,
+        f"{document.subject}: {document.word}",
+        document.subject,
+        (),
+        lines,
+        command=document.command,
     )
 
 
@@ -135,16 +136,17 @@ def _of_cause(result: RunResult, group: Sequence[Finding], root: Path | None) ->
     site = first.sites[0] if first.sites else None
     if site is not None:
         speed = format_site_growth(site, first.unit)
-        lines += [f"{format_site(site)} {speed}".rstrip(), *([site.note] if site.note else [])]
+        lines += [f"{format_site(site)} {speed}".rstrip(), format_site_note(site)]
     lines += [*also_growing(others), *failed_steps(result)]
     return ReportedProblem(
         first.outcome.value.replace(" ", "-"),
         f"{', '.join(metrics)} {first.outcome.value} in {result.subject}",
         result.subject,
         metrics,
-        tuple(lines),
+        tuple(line for line in lines if line),
         None if site is None else _marked(site, root),
         () if site is None else tuple(_in_repository(one, root) for one in _frames(site)),
+        result.details.command,
     )
 
 
@@ -158,19 +160,10 @@ def _marked(site: Site, root: Path | None) -> Place | None:
 
 def _frames(site: Site) -> Iterator[Place]:
     """The site and its callers, innermost first, each once."""
-    own = Place(site.file, max(1, site.line), site.function)
     if site.file:
-        yield own
-    for frame in site.stack:
-        place = _parsed(frame)
-        if place is not None and place != own:
-            yield place
-
-
-def _parsed(frame: str) -> Place | None:
-    """The place of "file:line function"."""
-    found = re.match(r"(.+):(\d+)(?: (.*))?$", frame)
-    return None if found is None else Place(found[1], max(1, int(found[2])), found[3] or "")
+        yield replace(site.place, line=max(1, site.line))
+    for place in callers(site):
+        yield replace(place, line=max(1, place.line))
 
 
 def _in_repository(place: Place, root: Path | None) -> Place:
@@ -188,7 +181,7 @@ def _relative(file: str, root: Path) -> str | None:
 
 
 def _of_comparison(comparison: Comparison, root: Path | None) -> tuple[ReportedProblem, ...]:
-    found = [_of_changes(group, root) for group in _regressions(comparison)]
+    found = [_of_changes(comparison, group, root) for group in _regressions(comparison)]
     if not found and comparison.status == 2:
         unknown = [f"{c.workload}: {c.measure}: {c.reason}" for c in comparison.of_kind("unknown")]
         lines = [*comparison.problems, *unknown] or ["there was nothing to compare"]
@@ -210,7 +203,9 @@ def _regressions(comparison: Comparison) -> list[list[Change]]:
     return list(groups.values())
 
 
-def _of_changes(group: Sequence[Change], root: Path | None) -> ReportedProblem:
+def _of_changes(
+    comparison: Comparison, group: Sequence[Change], root: Path | None
+) -> ReportedProblem:
     first = group[0]
     measures = tuple(change.measure for change in group)
     return ReportedProblem(
@@ -219,7 +214,8 @@ def _of_changes(group: Sequence[Change], root: Path | None) -> ReportedProblem:
         first.workload,
         measures,
         tuple(map(_change_line, group)),
-        next((_in_repository(p, root) for c in group if (p := _parsed(c.site)) is not None), None),
+        next((_in_repository(c.site, root) for c in group if c.site is not None), None),
+        command=comparison.commands.get(first.workload, ()),
     )
 
 

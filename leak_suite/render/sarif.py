@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -13,8 +12,9 @@ from urllib.parse import quote
 from leak_suite import __version__
 from leak_suite.compare import Comparison
 from leak_suite.fit.result import FitResult
+from leak_suite.places import Place
 from leak_suite.render.document import Document
-from leak_suite.render.problems import RULES, Judged, Place, ReportedProblem, problems
+from leak_suite.render.problems import RULES, Judged, ReportedProblem, problems
 from leak_suite.render.renderer import Renderer, RenderSettings
 from leak_suite.render.summary import notes
 from leak_suite.result import RunResult
@@ -25,7 +25,7 @@ _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
 _ROOT_ID = "%SRCROOT%"
-"""What relative paths start from. Readers know it by this name; no path of the machine is told."""
+"""What relative paths start from. Readers know it by this name, so no absolute path is written."""
 _NO_LINE = "pyproject.toml"
 """Where a problem without a line is put: readers refuse a result that has no place."""
 _RULE_IDS = tuple(RULES)
@@ -114,7 +114,7 @@ def _rule(name: str, text: str) -> dict[str, Any]:
 
 def _result(problem: ReportedProblem, settings: RenderSettings) -> dict[str, Any]:
     unknown = problem.place is None
-    place = problem.place or Place(_file_of(problem.subject, settings), 1)
+    place = problem.place or Place(_file_of(problem.command, settings), 1)
     text = f"{problem.title}: {problem.message}"
     if unknown:
         text += f"\nNo line is known; {place.file} stands for the whole workload."
@@ -153,12 +153,14 @@ def _artifact(file: str) -> Mapping[str, str]:
     return {"uri": quote(path.as_posix()), "uriBaseId": _ROOT_ID}
 
 
-def _file_of(subject: str, settings: RenderSettings) -> str:
-    """The file that a subject is named by, as `jobs.py:run`, the last one where there are more."""
+def _file_of(command: Sequence[str], settings: RenderSettings) -> str:
+    """The last file that a command names, alone or as `jobs.py:run`."""
     root = (settings.root or Path()).resolve()
     folder = (settings.folder or root).resolve()
-    files: list[str] = re.findall(r"(?<![\w./-])([\w./-]+\.py)(?::|\s|$)", subject)
-    for file in reversed(files):
+    for word in reversed(command):
+        file = word.partition(":")[0]
+        if not file.endswith(".py"):
+            continue
         path = (folder / file).resolve()
         if path.is_relative_to(root):
             return path.relative_to(root).as_posix()

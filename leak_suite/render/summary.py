@@ -9,6 +9,7 @@ from dataclasses import replace
 from leak_suite.clauses import ClauseKind
 from leak_suite.fit.result import FitResult
 from leak_suite.metrics import METRICS, priority
+from leak_suite.places import Place
 from leak_suite.render.fit import FIT_WORDS
 from leak_suite.result import Cause, Finding, Outcome, RunResult, Site
 from leak_suite.result_file import Result
@@ -19,6 +20,7 @@ __all__ = [
     "WORST_FIRST",
     "agents_sentence",
     "also_growing",
+    "callers",
     "cause_lines",
     "failed_steps",
     "failure_message",
@@ -26,6 +28,7 @@ __all__ = [
     "format_min_detectable",
     "format_site",
     "format_site_growth",
+    "format_site_note",
     "grouped_by_cause",
     "headline",
     "in_process",
@@ -60,7 +63,18 @@ def format_growth(finding: Finding) -> str:
 
 def format_site(site: Site) -> str:
     """Where a site is: `app.py:12 handler`; only the function where the file is not known."""
-    return f"{site.file}:{site.line} {site.function}".rstrip() if site.file else site.function
+    return str(site.place) if site.file else site.function
+
+
+def format_site_note(site: Site) -> str:
+    """What else is known of a site, in one line; empty if nothing is."""
+    jump = "grew in one of two windows only: perhaps one jump" if site.is_jump else ""
+    return "; ".join(part for part in (site.note, jump) if part)
+
+
+def callers(site: Site) -> list[Place]:
+    """The frames of its stack without the site itself, innermost first."""
+    return [place for place in site.stack if place != site.place]
 
 
 def format_site_growth(site: Site, unit: str) -> str:
@@ -332,6 +346,6 @@ def _site_block(finding: Finding) -> list[str]:
     for site in finding.sites[:_SITES]:
         speed = format_site_growth(site, finding.unit)
         lines.append(f"  {format_site(site)}  {speed}".rstrip())
-        frames = [frame for frame in site.stack if frame != format_site(site)]
-        lines += [f"    {frame}" for frame in (site.note, *frames[:_FRAMES]) if frame]
+        below = [format_site_note(site), *map(str, callers(site)[:_FRAMES])]
+        lines += [f"    {line}" for line in below if line]
     return lines

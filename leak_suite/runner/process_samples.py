@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
+from leak_suite.metrics import metric_named
 from leak_suite.result import Series
+from leak_suite.runner.samples import is_left_behind, without_traces
 from leak_suite.subject import Life, ProcessReading
 
-__all__ = ["ProcessSamples"]
+__all__ = ["ProcessSamples", "least_in_a_life"]
 
 FIRST_USE_SHARE, FIRST_USE_READINGS = 0.5, 30
 """A process that begins during the run has first use of its own, which decays over hundreds of
@@ -25,8 +28,19 @@ LATE_TWELFTHS = (12, 8, 6)
 """Of the second half of a life: all of it, two thirds and half."""
 PASSING_ITERATIONS = 2
 """A process that was there for no more than so many iterations served one of them."""
+REPLACED_MINIMUM = 4.0
+"""What a replaced life adds must be so many times the minimum: it is too short to tell a leak from
+what still fills. Children of Celery that keep nothing add 300 to 600 blocks in 600 tasks."""
+ONE_STEP_SHARE, ONE_STEP_READINGS = 0.5, 6
+"""A step of more than this share of a life's late growth, of so many readings or more, says nothing
+of its pace: a process that had nothing to do was used for the first time."""
 READINGS_PER_LIFE = 10
 """Rounds are kept short enough to read a process that will be replaced so many times."""
+
+
+def least_in_a_life(metric: str, minimum: float) -> float:
+    """What a process that is replaced has to add of a metric, whose minimum growth this is."""
+    return minimum if metric_named(metric).exact else REPLACED_MINIMUM * minimum
 
 
 @dataclass
@@ -57,6 +71,7 @@ class ProcessSamples:
         self._iterations: list[int] = []
         self._lives: dict[Life, _LifeSamples] = {}
         self._warm_up = 0
+        self._after_traces: list[int] = []
 
     def add(self, iterations: int, processes: Mapping[Life, ProcessReading]) -> None:
         """Keep what one reading found."""
@@ -74,6 +89,10 @@ class ProcessSamples:
         """What comes from now on is judged, and the last reading of warm-up as its start."""
         self._warm_up = max(0, len(self._iterations) - 1)
 
+    def end_trace(self) -> None:
+        """What a trace has left in the processes is in the next reading, and all after it."""
+        self._after_traces.append(len(self._iterations))
+
     def longest_round(self) -> int | None:
         """Iterations after which a process that is replaced has to be read again; None: any."""
         now = len(self._iterations) - 1
@@ -90,7 +109,7 @@ class ProcessSamples:
 
         A life that ends takes nothing back: replaced workers that each leak are a leak. Where
         workers are replaced again and again, all lives are taken to grow at the median of their
-        paces, if a whole life at that pace adds `minimum_of` the metric: what a process loads
+        paces, if a whole life at that pace adds enough (`least_in_a_life`): what a process loads
         differs from life to life, what leaks does not. Where most readings are of lives too short
         to tell, every value is unknown.
         """
@@ -139,8 +158,10 @@ class ProcessSamples:
         known = 0
         judged: list[tuple[list[tuple[int, float]], list[tuple[int, float]]]] = []
         for life in lives:
-            column = life.values.get(metric, [])
+            column = self._column(life, metric)
             readings = [(life.first + i, v) for i, v in enumerate(column) if v is not None]
+            if life.last < len(self._iterations) - 1 and len(readings) > LEAST_READINGS:
+                readings[-1] = self._without_end(readings)
             known += len(readings)
             kept = readings[self._first_use(life, len(readings)) :]
             if len(kept) >= LEAST_READINGS or (kept and life.first <= self._warm_up):
@@ -149,7 +170,8 @@ class ProcessSamples:
             whole = COMPLETE * self._usual_span(lives)
             complete = [kept for readings, kept in judged if self._reach(readings) >= whole]
             pace = median(self._late_pace(kept) for kept in complete) if complete else 0.0
-            pace = pace if abs(pace) * self._usual_span(lives) >= minimum else 0.0
+            least = least_in_a_life(metric, minimum)
+            pace = pace if abs(pace) * self._usual_span(lives) >= least else 0.0
             grown = [self._at_pace(readings, pace) for readings, _ in judged]
         else:
             grown = [self._at_pace(r[: -len(kept)], self._pace(kept), kept) for r, kept in judged]
@@ -167,6 +189,24 @@ class ProcessSamples:
         )
         return Series(metric, self._unit_of(metric), samples, self._warm_up, process=group)
 
+    def _column(self, life: _LifeSamples, metric: str) -> list[float | None]:
+        """What was read of the metric in one life, without what traces left behind."""
+        column = life.values.get(metric, [])
+        after = [at - life.first for at in self._after_traces if life.first < at <= life.last]
+        if not after or not is_left_behind(metric):
+            return column
+        iterations = self._iterations[life.first : life.last + 1]
+        return without_traces(iterations, column, max(0, self._warm_up - life.first), after)
+
+    def _without_end(self, readings: list[tuple[int, float]]) -> tuple[int, float]:
+        """The last reading of a process that has ended, had it gone on at its late pace.
+
+        For its end a process loads, and frees, what it needs for that.
+        """
+        (last, _), (before, level) = readings[-1], readings[-2]
+        gap = self._iterations[last] - self._iterations[before]
+        return last, level + self._late_pace(readings[len(readings) // 2 : -1]) * gap
+
     def _pace(self, readings: list[tuple[int, float]]) -> float:
         """Growth per iteration from the first of the readings to the last."""
         (first, low), (last, high) = readings[0], readings[-1]
@@ -181,7 +221,16 @@ class ProcessSamples:
         """The slowest pace of the ends of a life: what fills has ended there, a leak goes on."""
         lengths = (len(readings) * part // 12 for part in LATE_TWELFTHS)
         ends = [readings[-length:] for length in lengths if length >= LEAST_READINGS]
-        return min((self._pace(end) for end in ends), default=self._pace(readings))
+        return min((self._even_pace(end) for end in ends), default=self._pace(readings))
+
+    def _even_pace(self, readings: list[tuple[int, float]]) -> float:
+        """Growth per iteration, without a step that is most of it."""
+        pace = self._pace(readings)
+        if len(readings) < ONE_STEP_READINGS:
+            return pace
+        growth = readings[-1][1] - readings[0][1]
+        largest = max(b - a for (_, a), (_, b) in pairwise(readings))
+        return pace * (1 - largest / growth) if largest > ONE_STEP_SHARE * growth > 0 else pace
 
     def _at_pace(
         self,

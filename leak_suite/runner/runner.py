@@ -55,7 +55,7 @@ class Stop:
 
 
 class Runner:
-    """Drives one subject. `stop` tells, once set, why there is no more to be had."""
+    """Drives one subject. `stop` says, once set, why there is no more to be had."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Runner:
 
     @property
     def series(self) -> tuple[Series, ...]:
-        """Everything read so far."""
+        """Everything read so far, without what traces left in the subject."""
         return self._samples.series()
 
     def process_series(self, minimum_of: Callable[[str], float]) -> dict[str, tuple[Series, ...]]:
@@ -147,6 +147,11 @@ class Runner:
             count = min(count, most)
         fewer = round(count * uneven / (1 + ROUND_JITTER))
         self._round(max(1, min(fewer, _UNBOUNDED)), min(seconds * uneven, remaining))
+
+    def end_trace(self) -> None:
+        """The subject was traced: what that left in it is no growth of the readings to come."""
+        self._samples.end_trace()
+        self._processes.end_trace()
 
     def interrupt(self) -> None:
         """No more rounds: the person or the machine in charge wants an end."""
@@ -211,7 +216,7 @@ class Runner:
         return grew
 
     def _asked(self, question: Callable[[], T]) -> T | None:
-        """The subject's answer; None if it is dead or hangs, which `stop` then tells."""
+        """The subject's answer; None if it is dead or hangs, which `stop` then explains."""
         try:
             return question()
         except SubjectHung as error:

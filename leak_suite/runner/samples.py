@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan, nan
 
+from leak_suite.metrics import metric_named
 from leak_suite.result import Series
 
-__all__ = ["Samples"]
+__all__ = ["Samples", "is_left_behind", "without_traces"]
 
 _ROOM = 1024
+
+
+def is_left_behind(metric: str) -> bool:
+    """Whether a trace leaves some of this metric in the subject: memory, and objects in it."""
+    return metric_named(metric).live or metric_named(metric).resident
+
+
+def without_traces(
+    iterations: Sequence[int],
+    values: Sequence[float | None],
+    first: int,
+    after_traces: Sequence[int],
+) -> list[float | None]:
+    """The readings of one metric without what traces left behind in the subject.
+
+    `after_traces` has the indices of the readings that were the first after a trace. What such a
+    reading lies above the pace from the reading `first` on is taken off it and all later ones.
+    """
+    taken_off = 0.0
+    known: list[int] = []
+    result = list(values)
+    for i, value in enumerate(values):
+        if value is None:
+            continue
+        if i in after_traces and known:
+            (start, low), (last, high) = ((k, result[k] or 0.0) for k in (known[0], known[-1]))
+            span = iterations[last] - iterations[start]
+            pace = max(0.0, (high - low) / span) if span > 0 else 0.0
+            expected = high + pace * (iterations[i] - iterations[last])
+            taken_off = max(taken_off, value - expected)
+        result[i] = value - taken_off
+        if i >= first:
+            known.append(i)
+    return result
 
 
 class Samples:
@@ -22,6 +57,7 @@ class Samples:
         self._values: dict[str, array[float]] = {}
         self._count = 0
         self._warm_up = 0
+        self._after_traces: list[int] = []
 
     def __len__(self) -> int:
         return self._count
@@ -43,15 +79,20 @@ class Samples:
         """What comes from now on is judged, and the last reading of warm-up as its start."""
         self._warm_up = max(0, self._count - 1)
 
+    def end_trace(self) -> None:
+        """What a trace has left in the subject is in the next reading, and all after it."""
+        self._after_traces.append(self._count)
+
     def series(self) -> tuple[Series, ...]:
-        """One series a metric."""
+        """One series a metric, without what traces left behind."""
         return tuple(self._series(metric, column) for metric, column in self._values.items())
 
     def _series(self, metric: str, column: array[float]) -> Series:
-        samples = tuple(
-            (self._iterations[i], None if isnan(column[i]) else column[i])
-            for i in range(self._count)
-        )
+        iterations = self._iterations[: self._count]
+        values = [None if isnan(value) else value for value in column[: self._count]]
+        if self._after_traces and is_left_behind(metric):
+            values = without_traces(iterations, values, self._warm_up, self._after_traces)
+        samples = tuple(zip(iterations, values, strict=True))
         warm_up = self._warm_up
         if metric == "peak":  # of the rounds after warm-up only: it has no value at their start
             warm_up = min(warm_up + 1, self._count)

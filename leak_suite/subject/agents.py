@@ -27,7 +27,7 @@ _HELLO_BYTES = 4096
 class Life(NamedTuple):
     """One process from its start to its end: a process id can come again, with its start cannot.
 
-    `start` is in clock ticks since the machine's start, as /proc tells it.
+    `start` is in clock ticks since the machine's start, as in /proc.
     """
 
     pid: int
@@ -125,7 +125,7 @@ class AgentHub:
                 left = until - time.monotonic()
                 if left <= 0:
                     return
-                self._changed.wait(min(left, 0.1))  # an end is not told, it is looked for
+                self._changed.wait(min(left, 0.1))  # nothing reports an end, so it is looked for
 
     def is_awaited(self, life: Life) -> bool:
         """Whether that process lives, and has neither an agent nor declined one."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from leak_suite.errors import SubjectError, SubjectHung
+from leak_suite.metrics import QuickSample
 from leak_suite.metrics.process_tree import ProcessTree
 from leak_suite.service_process import kill_group
 from leak_suite.subject.agents import AgentLink
@@ -156,14 +157,12 @@ class AppSubject(AgentSubject):
             raise SubjectError(f"the agent could not answer: {answer['error']}")
         return answer
 
-    def _quick_sample(self) -> tuple[int, int, int, int, int]:
+    def _quick_sample(self) -> QuickSample:
         try:
-            found: tuple[int, int, int, int, int] | None = self._ask("quick_sample").get(
-                "quick_sample"
-            )
+            found: tuple[int, ...] | None = self._ask("quick_sample").get("quick_sample")
         except SubjectError:  # dead; the workload's next request will fail
-            return 0, 0, 0, 0, 0
-        return found if found is not None else self._tree.quick_sample()
+            return QuickSample(0, 0, 0, 0, 0)
+        return self._tree.quick_sample() if found is None else QuickSample(*found)
 
     def _on_timeout(self) -> None:
         kill_group(self.agent.pid)

@@ -145,7 +145,7 @@ class Attachment:
             try:
                 self._roots[key] = self._opened(f"{proc}/root", own=own)
             except OSError as error:
-                if isinstance(error, PermissionError) and not os.access(f"{proc}/root/", os.R_OK):
+                if isinstance(error, PermissionError) and not os.access(f"{proc}/root", os.R_OK):
                     raise
                 raise _UnreachableError(f"no file can be put there for it: {error}") from error
         return self._roots[key]
@@ -189,7 +189,7 @@ class _UnreachableError(Exception):
 
 
 def _identity(proc: str) -> tuple[int, int, str]:
-    status = Path(f"{proc}/root/").stat()
+    status = Path(f"{proc}/root").stat()
     return status.st_dev, status.st_ino, _target(f"{proc}/ns/mnt")
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from leak_suite.result import Row
     from leak_suite.subject.agents import Life
     from leak_suite.subject.processes import Coverage, ProcessReading
     from leak_suite.subject.routes import RoutesInUse
+    from leak_suite.subject.trace_data import TraceAnswer, TracePlan, TraceStart
 
 __all__ = [
     "UNGUARDED",
@@ -64,7 +66,7 @@ class Work:
 class ProcessComposition:
     """What the allocators of one process hold, and where it stands among the subject's processes.
 
-    `inside` is as the agent's `composition` tells it; empty where there is no agent.
+    `inside` is as the agent's `composition` gives it; empty where there is no agent.
     """
 
     group: str
@@ -125,7 +127,7 @@ class Subject(Protocol):
         """Settle and read, without work."""
         ...
 
-    def describe(self, kind: str) -> list[Any]:
+    def describe(self, kind: str) -> list[Row]:
         """The rows behind a metric; empty where they cannot be had."""
         ...
 
@@ -137,7 +139,7 @@ class Subject(Protocol):
         """Warm-up is over: keep what is there out of the collector's way."""
         ...
 
-    def begin_trace(self, plan: Mapping[str, Any], process: str = "") -> dict[str, Any]:
+    def begin_trace(self, plan: TracePlan, process: str = "") -> TraceStart:
         """Trace a process of the subject while it goes on; see the agent's `Tracing.begin`.
 
         `process` is a label of the process table; "" is the main one.
@@ -147,10 +149,10 @@ class Subject(Protocol):
         """
         ...
 
-    def mark_trace(self, process: str = "") -> dict[str, Any]:
+    def mark_trace(self, process: str = "") -> None:
         """End the first of the trace's two windows."""
         ...
 
-    def end_trace(self, process: str = "") -> dict[str, Any]:
+    def end_trace(self, process: str = "") -> TraceAnswer:
         """End the trace: what both windows left; see the agent's `Tracing.end`."""
         ...

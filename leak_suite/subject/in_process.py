@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from leak_suite.errors import SubjectError
+from leak_suite.result import Row
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.base import About, ProcessComposition, Round, Values, Work
 from leak_suite.subject.inside import about_of, round_of
 from leak_suite.subject.processes import Coverage
 from leak_suite.subject.routes import RoutesInUse
+from leak_suite.subject.trace_data import TraceAnswer, TracePlan, TraceStart
 
 if TYPE_CHECKING:
     from leak_suite.subject.specs import Extras, InProcessSpec
 
 __all__ = ["InProcessSubject"]
 
+Answer = TypeVar("Answer")
 _PREWARM_READS = 10
 _NO_AGENTS = Coverage(1, 1)
 
@@ -93,9 +96,9 @@ class InProcessSubject:
         values: Values = self._session.read()["values"]
         return values
 
-    def describe(self, kind: str) -> list[Any]:
+    def describe(self, kind: str) -> list[Row]:
         """See `Subject.describe`."""
-        rows: list[Any] = self._session.describe(kind)
+        rows: list[Row] = self._session.describe(kind)
         return rows
 
     def coverage(self) -> Coverage:
@@ -106,22 +109,24 @@ class InProcessSubject:
         """See `Subject.freeze`."""
         return int(self._session.freeze())
 
-    def begin_trace(self, plan: Mapping[str, Any], process: str = "") -> dict[str, Any]:
+    def begin_trace(self, plan: TracePlan, process: str = "") -> TraceStart:
         """See `Subject.begin_trace`."""
-        return self._trace(process, lambda: self._session.begin_trace(dict(plan)))
+        return self._trace(
+            process, lambda: cast("TraceStart", self._session.begin_trace(dict(plan)))
+        )
 
-    def mark_trace(self, process: str = "") -> dict[str, Any]:
+    def mark_trace(self, process: str = "") -> None:
         """See `Subject.mark_trace`."""
-        return self._trace(process, self._session.mark_trace)
+        self._trace(process, self._session.mark_trace)
 
-    def end_trace(self, process: str = "") -> dict[str, Any]:
+    def end_trace(self, process: str = "") -> TraceAnswer:
         """See `Subject.end_trace`."""
-        return self._trace(process, self._session.end_trace)
+        return self._trace(process, lambda: cast("TraceAnswer", self._session.end_trace()))
 
-    def _trace(self, process: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _trace(self, process: str, step: Callable[[], Answer]) -> Answer:
         if process:
             raise SubjectError(f"there is no agent in process {process}")
         try:
             return step()
-        except Exception as error:  # as the wire tells it of another process
+        except Exception as error:  # as the wire reports it of another process
             raise SubjectError(f"the agent could not answer: {error}") from error

@@ -8,13 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from leak_suite.result import Row
 from leak_suite.subject.agents import AgentHub, Life
 from leak_suite.subject.base import About, ProcessComposition, Round, Values, Work
 from leak_suite.subject.process import AgentProcess
 from leak_suite.subject.processes import Coverage, Processes, ProcessReading, words_of
 from leak_suite.subject.routes import RoutesInUse
+from leak_suite.subject.trace_data import TraceAnswer, TracePlan, TraceStart
 
 if TYPE_CHECKING:
     from leak_suite.subject.specs import Extras
@@ -84,34 +86,36 @@ class AgentSubject(ABC):
             raise RuntimeError("the subject is not running; enter it first")
         return self._agent
 
-    def begin_trace(self, plan: Mapping[str, Any], process: str = "") -> dict[str, Any]:
+    def begin_trace(self, plan: TracePlan, process: str = "") -> TraceStart:
         """See `Subject.begin_trace`."""
         if process:
             return self._processes.begin_trace(plan, process)
-        return self._question(f"trace_begin {words_of(plan)}", _TRACE_SECONDS)
+        answer = self._question(f"trace_begin {words_of(plan)}", _TRACE_SECONDS)
+        return cast("TraceStart", answer)
 
-    def mark_trace(self, process: str = "") -> dict[str, Any]:
+    def mark_trace(self, process: str = "") -> None:
         """See `Subject.mark_trace`."""
         if process:
-            return self._processes.mark_trace(process)
-        return self._question("trace_mark", _TRACE_SECONDS)
+            self._processes.mark_trace(process)
+        else:
+            self._question("trace_mark", _TRACE_SECONDS)
 
-    def end_trace(self, process: str = "") -> dict[str, Any]:
+    def end_trace(self, process: str = "") -> TraceAnswer:
         """See `Subject.end_trace`."""
         if process:
             return self._processes.end_trace(process)
-        return self._question("trace_end", _TRACE_SECONDS)
+        return cast("TraceAnswer", self._question("trace_end", _TRACE_SECONDS))
 
     def _question(self, question: str, seconds: float) -> dict[str, Any]:
         """The answer of the agent in the main process."""
         return self.agent.ask(question, seconds)
 
-    def describe(self, kind: str) -> list[Any]:
+    def describe(self, kind: str) -> list[Row]:
         """See `Subject.describe`."""
         group, _, metric = kind.rpartition("@")
         if group:
             return self._processes.describe(group, metric)
-        rows: list[Any] = self._question(f"describe {metric}", _READ_SECONDS).get("rows", [])
+        rows: list[Row] = self._question(f"describe {metric}", _READ_SECONDS).get("rows", [])
         return rows
 
     @abstractmethod
@@ -199,7 +203,7 @@ def about_of(ready: Mapping[str, Any]) -> About:
 
 
 def round_of(answer: Mapping[str, Any]) -> Round:
-    """A round as the agent tells it."""
+    """A round as the agent reports it."""
     return Round(
         done=answer["done"],
         seconds=answer["seconds"],

@@ -8,16 +8,19 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, cast
 
 import psutil
 
 from leak_suite.errors import SubjectError
 from leak_suite.metrics import METRICS
 from leak_suite.metrics.process_tree import private_dirty
+from leak_suite.result import Row
 from leak_suite.subject.agents import AgentHub, AgentLink, Life, life_of
 from leak_suite.subject.attach import Attachment
 from leak_suite.subject.base import ProcessComposition
+from leak_suite.subject.trace_data import TraceAnswer, TracePlan, TraceStart
 
 __all__ = ["MAIN", "Coverage", "Member", "ProcessReading", "Processes", "words_of"]
 
@@ -27,8 +30,6 @@ _TRACE_SECONDS = 120.0
 _STANDARD_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
 _PYTHON = re.compile(r"(python|pypy)[\d.]*t?d?$")
 _READ_BY_AGENT = tuple(m.name for m in METRICS.values() if m.per_process and m.inside)
-_REPLACED = 3
-"""So many processes of a group have ended, and others will take the place of those that live."""
 _FIRST_SIGHTS = 2
 """A Python process is called one without an agent after so many readings: it may be starting."""
 
@@ -43,7 +44,7 @@ class ProcessReading:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The agent is in `inside` of `python` Python processes; `without` tells of the others."""
+    """The agent is in `inside` of `python` Python processes; `without` names the others."""
 
     inside: int
     python: int
@@ -225,7 +226,7 @@ class Processes:
             )
         return checks, blind
 
-    def describe(self, group: str, metric: str) -> list[Any]:
+    def describe(self, group: str, metric: str) -> list[Row]:
         """The rows behind a metric in the process of `group` that grew most."""
         member = self.most_grown(group, metric)
         link = None if member is None else self._hub.link(member.life)
@@ -233,17 +234,27 @@ class Processes:
             return []
         with self._asking:
             answer = self._hub.ask([link], f"describe {metric}", _READ_SECONDS).get(link.life, {})
-        rows: list[Any] = answer.get("rows", [])
+        rows: list[Row] = answer.get("rows", [])
         return rows
 
     def _to_trace(self, group: str, metric: str) -> Member | None:
-        """The process that grew most; where they are replaced, the one that has most before it."""
+        """The process that grew most; where they are replaced, one that grows and has time left.
+
+        How far one is from its end is not known, but what those that have ended had grown by is:
+        one that idles has grown by little, and one near its end by as much.
+        """
         lives = [m for m in self._members.values() if m.group == group and m.ready]
         ended = [m for m in lives if life_of(m.life.pid) is None]
-        if len(ended) < _REPLACED:
-            return self.most_grown(group, metric)
         living = [m for m in lives if m not in ended and self._has_agent(m)]
-        return max(living, key=lambda m: m.life.start, default=None)
+        if not ended or not living:
+            return self.most_grown(group, metric)
+        usual = median(_rise(m, metric) for m in ended)
+
+        def grown_and_left(member: Member) -> tuple[float, float]:
+            grown = _rise(member, metric)
+            return grown * max(0.0, usual - grown), grown
+
+        return max(living, key=grown_and_left)
 
     def most_grown(self, group: str, metric: str) -> Member | None:
         """The living process of `group`, with an agent, in which `metric` rose most."""
@@ -273,24 +284,24 @@ class Processes:
             raise SubjectError(f"the agent could not answer: {answer['error']}")
         return answer
 
-    def begin_trace(self, plan: Mapping[str, Any], group: str) -> dict[str, Any]:
+    def begin_trace(self, plan: TracePlan, group: str) -> TraceStart:
         """Trace the process of `group` that grew most; the answer's `share` is its part of it."""
-        metric = str(plan.get("metric", "heap"))
+        metric = plan.get("metric", "heap")
         member = self._to_trace(group, metric)
         if member is None:
             raise SubjectError(f"no process of {group} has an agent")
-        answer = self.ask(member, f"trace_begin {words_of(plan)}")
+        answer = cast("TraceStart", self.ask(member, f"trace_begin {words_of(plan)}"))
         self._traced[group] = _Traced(member, metric, self._rise_of_others(member, metric))
         return {**answer, "share": self.share(member, metric), "pid": member.life.pid}
 
-    def mark_trace(self, group: str) -> dict[str, Any]:
+    def mark_trace(self, group: str) -> None:
         """Begin the second window in the process of `group` that is being traced."""
-        return self.ask(self._traced[group].member, "trace_mark")
+        self.ask(self._traced[group].member, "trace_mark")
 
-    def end_trace(self, group: str) -> dict[str, Any]:
+    def end_trace(self, group: str) -> TraceAnswer:
         """The answer's `others` is what the rest of the group grew by meanwhile, in that metric."""
         traced = self._traced[group]
-        answer = self.ask(traced.member, "trace_end")
+        answer = cast("TraceAnswer", self.ask(traced.member, "trace_end"))
         others = self._rise_of_others(traced.member, traced.metric) - traced.others
         return {**answer, "others": others if traced.metric in traced.member.last else None}
 
@@ -363,7 +374,7 @@ class Processes:
         return re.sub(r"\d+", "#", _short(member.command))
 
 
-def words_of(plan: Mapping[str, Any]) -> str:
+def words_of(plan: TracePlan) -> str:
     """The plan as one word of the wire: JSON without blanks."""
     return json.dumps(plan, separators=(",", ":")).replace(" ", "\\u0020")
 

@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"/(?:\d+|[0-9a-fA-F-]{16,})(?=/|$)")
 
 
 class RoutesInUse:
-    """Takes note of answered requests; tells which routes were not called, or refused always.
+    """Takes note of answered requests; lists which routes were not called, or refused always.
 
     The service's own table of routes counts only where the workload's requests were seen at all:
     a workload that takes no client makes its own.

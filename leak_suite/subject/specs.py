@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from leak_suite.subject.base import Subject
+    from leak_suite.subject.trace_data import TracePlan
 
 __all__ = [
     "AppSpec",
@@ -38,7 +39,7 @@ class Extras:
 
     tracked: tuple[str, ...] = ()
     counters: Mapping[str, str] = field(default_factory=dict)
-    trace: Mapping[str, Any] | None = None
+    trace: TracePlan | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     undisturbed: bool = False
 
@@ -72,6 +73,10 @@ class Spec(ABC):
     @abstractmethod
     def command(self) -> list[str]:
         """The words of `leak-suite` that name this subject; none where no command line can."""
+
+    def workload_name(self) -> str:
+        """Its name without what differs each time, by which runs of it are matched."""
+        return str(self)
 
     @property
     def is_watched(self) -> bool:
@@ -218,6 +223,10 @@ class PidSpec(Spec):
 
     def __str__(self) -> str:
         return f"pid {self.pid}" + (f" under {self.workload}" if self.workload else "")
+
+    def workload_name(self) -> str:
+        """See Spec."""
+        return "pid" + (f" under {self.workload}" if self.workload else "")
 
     def open(self, extras: Extras = NO_EXTRAS, /) -> Subject:
         """See Spec."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from leak_suite.errors import ConfigurationError, SubjectError
-from leak_suite.metrics import METRICS, bytes_per_unit
+from leak_suite.metrics import METRICS, QuickSample, bytes_per_unit
 from leak_suite.subject.base import About, Values
 from leak_suite.subject.watched import WatchedSubject
 
@@ -50,8 +50,8 @@ class UrlSubject(WatchedSubject):
             raise SubjectError(f"{self._spec.url} could not be read: {error}") from error
         return {f"counter:{path}": _scaled(path, number_at(data, path)) for path in self._paths}
 
-    def _quick_sample(self) -> tuple[int, int, int, int, int]:
-        return 0, 0, 0, 0, 0
+    def _quick_sample(self) -> QuickSample:
+        return QuickSample(0, 0, 0, 0, 0)
 
 
 def number_at(data: Any, path: str) -> float:

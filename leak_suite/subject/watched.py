@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import psutil
 
 from leak_suite.errors import SubjectError
-from leak_suite.metrics import METRICS
+from leak_suite.metrics import METRICS, QuickSample
 from leak_suite.metrics.crosscheck import cross_check
 from leak_suite.metrics.process_tree import ProcessTree
+from leak_suite.result import Row
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.agents import Life
 from leak_suite.subject.base import (
@@ -27,6 +27,7 @@ from leak_suite.subject.base import (
 )
 from leak_suite.subject.processes import MAIN, Coverage, Processes, ProcessReading
 from leak_suite.subject.routes import RoutesInUse
+from leak_suite.subject.trace_data import TraceAnswer, TracePlan, TraceStart
 from leak_suite.subject.workload import REQUEST_SECONDS, Workload
 
 __all__ = ["NOT_OBSERVED", "WATCH_SECONDS", "WatchedSubject"]
@@ -167,14 +168,14 @@ class WatchedSubject:
             values = again
         return {name: None if name in self.about.blind else v for name, v in again.items()}
 
-    def describe(self, kind: str) -> list[Any]:
+    def describe(self, kind: str) -> list[Row]:
         """See `Subject.describe`."""
         group, _, metric = kind.rpartition("@")
         if group and self._processes is not None:
             return self._processes.describe(group, metric)
         if self._tree is None:
             return []
-        rows: list[Any] = []
+        rows: list[Row] = []
         for process in self._tree.processes():
             with contextlib.suppress(psutil.Error, OSError):
                 rows += _DETAILS.get(kind, _no_rows)(process)
@@ -191,15 +192,15 @@ class WatchedSubject:
         self._describe_agents()
         return self._processes.coverage()
 
-    def begin_trace(self, plan: Mapping[str, Any], process: str = "") -> dict[str, Any]:
+    def begin_trace(self, plan: TracePlan, process: str = "") -> TraceStart:
         """See `Subject.begin_trace`."""
         return self._tracing().begin_trace(plan, process or MAIN)
 
-    def mark_trace(self, process: str = "") -> dict[str, Any]:
+    def mark_trace(self, process: str = "") -> None:
         """See `Subject.mark_trace`."""
-        return self._tracing().mark_trace(process or MAIN)
+        self._tracing().mark_trace(process or MAIN)
 
-    def end_trace(self, process: str = "") -> dict[str, Any]:
+    def end_trace(self, process: str = "") -> TraceAnswer:
         """See `Subject.end_trace`."""
         return self._tracing().end_trace(process or MAIN)
 
@@ -208,10 +209,10 @@ class WatchedSubject:
             raise SubjectError("this subject is seen from outside only")
         return self._processes
 
-    def _quick_sample(self) -> tuple[int, int, int, int, int]:
+    def _quick_sample(self) -> QuickSample:
         assert self._tree is not None
         found = self._tree.quick_sample()
-        self._peak = max(self._peak, found[0])
+        self._peak = max(self._peak, found.rss)
         return found
 
     def _raise_if_dead(self) -> None:
@@ -233,17 +234,20 @@ def _look_on(iterations: int, seconds: float) -> tuple[int, float, StopReason, N
     return count, time.perf_counter() - started, "done", None
 
 
-def _no_rows(_: psutil.Process) -> list[Any]:
+def _no_rows(_: psutil.Process) -> list[Row]:
     return []
 
 
-def _open_files(process: psutil.Process) -> list[Any]:
+def _open_files(process: psutil.Process) -> list[Row]:
     return list(agent_module("proc").Proc(f"/proc/{process.pid}").open_files())
 
 
-def _thread_names(process: psutil.Process) -> list[Any]:
+def _thread_names(process: psutil.Process) -> list[Row]:
     rows = agent_module("proc").Proc(f"/proc/{process.pid}").thread_names()
     return [(*row, "", "", "") for row in rows]
 
 
-_DETAILS: Mapping[str, Any] = {"fds": _open_files, "threads": _thread_names}
+_DETAILS: Mapping[str, Callable[[psutil.Process], list[Row]]] = {
+    "fds": _open_files,
+    "threads": _thread_names,
+}

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from leak_suite.errors import ConfigurationError, SubjectHung
+from leak_suite.metrics import QuickSample
 from leak_suite.subject.agent_code import agent_module
 from leak_suite.subject.base import StopReason
 from leak_suite.subject.routes import RoutesInUse
@@ -21,7 +22,7 @@ __all__ = ["REQUEST_SECONDS", "Workload", "needs_client"]
 REQUEST_SECONDS = 30.0
 """How long a request of the workload may take, unless set otherwise."""
 
-QuickSampler = Callable[[], tuple[int, int, int, int, int]]
+QuickSampler = Callable[[], QuickSample]
 
 
 class Workload:

@@ -142,6 +142,8 @@ def _is_ramp(prepared: PreparedSeries, part: Sequence[Point], ramp: Ramp) -> boo
         and ramp.second < thresholds.SLOW_KEPT_PACE * ramp.first
     ):
         return False
+    if _is_one_step(part, net):
+        return False
     if (
         ramp.decays
         or stalls(ramp.points, ramp.whole.rate)
@@ -151,6 +153,13 @@ def _is_ramp(prepared: PreparedSeries, part: Sequence[Point], ramp: Ramp) -> boo
     if ramp.interval[0] <= 0:
         return False
     return ramp.whole.z >= thresholds.GROWTH_SCORE or _is_staircase(prepared, part, maxima)
+
+
+def _is_one_step(part: Sequence[Point], net: float) -> bool:
+    """Whether a single step is most of the growth: first use, and of that no rate can be said."""
+    if len(part) < thresholds.ONE_STEP_READINGS:
+        return False
+    return max(b[1] - a[1] for a, b in pairwise(part)) > thresholds.ONE_STEP_SHARE * net
 
 
 def _is_staircase(prepared: PreparedSeries, part: Sequence[Point], maxima: NewMaxima) -> bool:

@@ -22,6 +22,9 @@ __all__ = ["LIVE", "RunSeries"]
 
 LIVE = tuple(name for name, metric in METRICS.items() if metric.live)
 
+_MOST_BYTES = 512.0
+"""Of a block of pymalloc."""
+
 Found = Mapping[str, Finding | None]
 
 
@@ -59,6 +62,10 @@ class RunSeries:
 
     def _tolerance(self, name: str) -> Tolerance:
         given = self.tolerances[name]
+        if name == "heap" and given.minimum_growth is None:
+            threads = (self.peak("threads") or 1.0) - thresholds.USUAL_THREADS
+            factor = min(max(1.0, threads), thresholds.MOST_THREADS)
+            return replace(given, minimum_growth=factor * thresholds.BYTES_DEFAULTS[0])
         if name not in RESIDENT or not self.sees_live:
             return given
         return replace(
@@ -86,7 +93,7 @@ class RunSeries:
     ) -> Finding:
         """The finding of an undecided metric when the run ends, early because of `stopped_by`.
 
-        `exhausted` tells that it ended early because something ran out.
+        `exhausted` says that it ended early because something ran out.
         """
         prepared = self._prepared.get(name)
         if (
@@ -157,7 +164,19 @@ class RunSeries:
             return False
         if name not in RESIDENT or not self.sees_live:
             return True
-        return any(self._has_ramp(live) for live in LIVE) or self.is_mapped(name)
+        return self._is_explained_by_live(name) or self.is_mapped(name)
+
+    def _is_explained_by_live(self, name: str) -> bool:
+        """Whether live memory grows as well, by a good part of what resident memory does."""
+        resident = self._prepared[name].ramp
+        if resident is None:
+            return any(self._has_ramp(live) for live in LIVE)
+        least = thresholds.LIVE_SHARE * resident.growth
+        ramps = ((live, self._prepared[live].ramp) for live in LIVE if live in self._prepared)
+        return any(
+            ramp is not None and ramp.growth * (1.0 if live == "heap" else _MOST_BYTES) >= least
+            for live, ramp in ramps
+        )
 
     def needs_more_rounds(self, name: str, found: Found) -> bool:
         """Whether the run goes on for the sake of this metric."""

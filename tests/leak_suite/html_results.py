@@ -7,12 +7,20 @@ import re
 from html.parser import HTMLParser
 
 from leak_suite.clauses import Clause, ClauseKind
+from leak_suite.places import Place
 from leak_suite.result import Cause, Details, Finding, Outcome, RunResult, Series, Site
 
 __all__ = ["FDS", "HEAP", "MIB", "RESULT", "SITE", "Page", "charts_of", "ramp"]
 
 MIB = 1024**2
-SITE = Site("src/jobs.py", 12, "run", 1044.0, ("src/jobs.py:12 run", "src/app.py:7 go"), "in KEPT")
+SITE = Site(
+    "src/jobs.py",
+    12,
+    "run",
+    1044.0,
+    (Place("src/jobs.py", 12, "run"), Place("src/app.py", 7, "go")),
+    "in KEPT",
+)
 HEAP = Finding(
     "heap",
     "bytes",

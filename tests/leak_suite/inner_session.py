@@ -17,6 +17,7 @@ import runpy
 from pathlib import Path
 
 from leak_suite.clauses import plain
+from leak_suite.places import Place
 from leak_suite.result import Cause, Finding, Outcome, RunResult, Series, Site
 
 SEEN = Path(__file__).with_name("seen.jsonl")
@@ -33,7 +34,7 @@ def pytest_leak_check(spec, options):
     with SEEN.open("a") as file:
         file.write(json.dumps({"name": name, **vars(options)}, default=str) + "\\n")
     found = [o for o in Outcome if o.value.replace(" ", "_") in name] or [Outcome.STABLE]
-    sites = (Site("shop/jobs.py", 12, "run", 64.0, ("shop/base.py:3 call",)),)
+    sites = (Site("shop/jobs.py", 12, "run", 64.0, (Place("shop/base.py", 3, "call"),)),)
     why = plain("so it was")
     finding = Finding("heap", "bytes", found[0], Cause.LEAK, 64.0, clauses=why, sites=sites)
     series = (Series("heap", "bytes", ((0, 1.0),)),)

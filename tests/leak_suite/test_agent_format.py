@@ -1,4 +1,4 @@
-"""`--format agent`: facts as lines of `key: value`, each key told in the docs."""
+"""`--format agent`: facts as lines of `key: value`, each key described in the docs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from leak_suite.clauses import plain
 from leak_suite.compare import compare, profiles
+from leak_suite.places import Place
 from leak_suite.render import Renderable, render
 from leak_suite.render.agent import FORM
 from leak_suite.render.problems import RULES
@@ -21,7 +22,8 @@ GOLDEN = Path(__file__).with_name("golden")
 PAGE = (ROOT / "docs" / "agent-format.md").read_text(encoding="utf-8")
 HEAP = Finding(
     "heap", "bytes", Outcome.GROWING, Cause.LEAK, 1024.0, detectable_rate=8.0,
-    clauses=plain("it grew"), sites=(Site("jobs.py", 12, "run", 1024.0, ("app.py:7 go",)),),
+    clauses=plain("it grew"),
+    sites=(Site("jobs.py", 12, "run", 1024.0, (Place("app.py", 7, "go"),)),),
 )  # fmt: skip
 RESULT = RunResult("jobs:run", {}, Outcome.GROWING, 4000, 3.2, findings=(HEAP,))
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from leak_suite.clauses import plain
+from leak_suite.places import Place
 from leak_suite.render import RenderSettings, render
 from leak_suite.result import Cause, Finding, Outcome, RunResult, Site
 
-SITE = Site("src/jobs.py", 12, "run", 1024.0, ("src/app.py:7 handler",), "list of bytes")
+SITE = Site("src/jobs.py", 12, "run", 1024.0, (Place("src/app.py", 7, "handler"),), "list of bytes")
 HEAP = Finding(
     "heap", "bytes", Outcome.GROWING, Cause.LEAK, 1024.0, clauses=plain("it grew"), sites=(SITE,)
 )
@@ -72,7 +73,11 @@ def test_files_of_the_repository_are_named_from_its_root(tmp_path: Path) -> None
 def test_a_site_in_a_library_is_written_on_the_caller_in_the_repository(tmp_path: Path) -> None:
     library = str(tmp_path / ".venv" / "lib" / "site-packages" / "x.py")
     for file in (library, "/usr/lib/python3/json.py"):
-        site = replace(SITE, file=file, stack=(f"{file}:3 dumps", f"{tmp_path}/src/app.py:7 go"))
+        site = replace(
+            SITE,
+            file=file,
+            stack=(Place(file, 3, "dumps"), Place(f"{tmp_path}/src/app.py", 7, "go")),
+        )
         text = workflow_commands(
             replace(RESULT, findings=(replace(HEAP, sites=(site,)),)), tmp_path
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from leak_suite.checks import check
+from leak_suite.known_leaks import KNOWN_LEAKS, KnownLeak
 from leak_suite.options import Accepted, Options
 from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import CallableSpec
@@ -39,6 +40,7 @@ def vendor(tmp_path: Path) -> Path:
 
 
 def judged(path: Path, name: str, **entry: object) -> RunResult:
+    """The run with the vendor's leak accepted."""
     accepted = Accepted("*/vendor.py:*", "vendor issue 12", **entry)  # type: ignore[arg-type]
     return check(CallableSpec(f"{path}:{name}"), Options(max_seconds=20, accepted=(accepted,)))
 
@@ -65,3 +67,17 @@ def test_a_leak_beside_an_accepted_one_still_fails_the_run(vendor: Path) -> None
     heap = result.finding("heap")
     assert heap.outcome is Outcome.GROWING
     assert {Path(site.file).name for site in heap.sites} == {"vendor.py", "jobs.py"}
+
+
+@pytest.mark.parametrize(
+    ("versions", "outcome"), [(("1",), Outcome.STABLE), (("0.9", "11"), Outcome.GROWING)]
+)
+def test_a_known_leak_counts_for_the_versions_that_leak_alone(
+    versions: tuple[str, ...], outcome: Outcome, vendor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leak = KnownLeak("memray-grab", ("no-such-package", "memray"), versions, "grabs", "seen", 4e3)
+    monkeypatch.setitem(KNOWN_LEAKS, leak.name, leak)
+    result = judged(vendor, "job", known=leak.name)
+    assert result.outcome is outcome
+    said = "memray-grab is known of version 0.9 or 11, and the subject has memray 1."
+    assert (said in result.finding("heap").reason) is (outcome is Outcome.GROWING)

@@ -13,6 +13,7 @@ from leak_suite.attribution.sites import contained, rank
 from leak_suite.attribution.trace import Container, ItemPart, StackTotal, Trace, TraceFrame
 from leak_suite.clauses import plain, wording
 from leak_suite.options import Accepted, Options
+from leak_suite.places import Place
 from leak_suite.result import Finding, Outcome, Site
 from leak_suite.subject import UrlSpec
 from leak_suite.subject.agent_code import agent_module
@@ -49,7 +50,7 @@ def grown(per_iteration: float = 1.0, *made: ItemPart, **more: Any) -> Container
 def test_what_the_first_window_left_is_the_rate() -> None:
     (site,) = rank(TRACE, [left(800, 1600, LEAK)])
     assert (site.file, site.line, site.per_iteration) == ("/app/jobs.py", 7, 8)
-    assert "jump" not in site.note
+    assert not site.is_jump
 
 
 def test_what_a_full_cache_made_in_the_second_window_stands_behind_a_leak_of_eight_bytes() -> None:
@@ -60,7 +61,7 @@ def test_what_a_full_cache_made_in_the_second_window_stands_behind_a_leak_of_eig
 def test_a_jump_stands_behind_what_grew_in_both_windows() -> None:
     sites = rank(TRACE, [left(600, 0, CACHE), left(100, 200, LEAK)], rate=7.0)
     assert lines(sites) == [LEAK.line, CACHE.line]
-    assert "one jump" in sites[1].note
+    assert sites[1].is_jump
 
 
 def test_a_line_that_is_next_to_nothing_never_stands_before_one_that_jumped() -> None:
@@ -73,9 +74,9 @@ def test_the_site_is_the_innermost_own_frame_and_the_note_names_the_library() ->
     (site,) = rank(TRACE, [left(10, 20, LIBRARY, LEAK, main)])
     assert (site.file, site.line, site.function) == LEAK[:3]
     assert site.stack == (
-        "/lib/python3/json/decoder.py:353 raw_decode",
-        "/app/jobs.py:7 keep",
-        "/app/main.py:40 run",
+        Place("/lib/python3/json/decoder.py", 353, "raw_decode"),
+        Place("/app/jobs.py", 7, "keep"),
+        Place("/app/main.py", 40, "run"),
     )
     assert "inside json" in site.note
 
@@ -190,7 +191,11 @@ GROWING = Finding(
     rate=110.0,
     sites=(
         Site(
-            "/app/jobs.py", 7, "keep", 100.0, ("/lib/vendor/core.py:3 grab", "/app/jobs.py:7 keep")
+            "/app/jobs.py",
+            7,
+            "keep",
+            100.0,
+            (Place("/lib/vendor/core.py", 3, "grab"), Place("/app/jobs.py", 7, "keep")),
         ),
         Site("/app/more.py", 9, "more", 10.0),
     ),

@@ -28,7 +28,7 @@ def result(outcome: Outcome, reason: str = "") -> RunResult:
     return RunResult("job:f", {}, outcome, 10, 1.0, reason=reason)
 
 
-class Telling:
+class ScriptedCheck:
     """Stands where the real check does: tells what it was given, then ends as it was given."""
 
     def __init__(self, events: list[RunProgress], end: RunResult | BaseException) -> None:
@@ -60,14 +60,14 @@ def measuring(outcome: Outcome = Outcome.INCONCLUSIVE) -> RunProgress:
 def test_an_interrupted_run_shows_and_writes_its_verdict_and_ends_with_its_status(
     outcome: Outcome, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check = Telling([], Interrupted(result(outcome, "the run was interrupted")))
+    check = ScriptedCheck([], Interrupted(result(outcome, "the run was interrupted")))
     assert main(["run", "job:f", "-o", "run.json"], [RunCommand(check)]) == outcome.status
     assert RunResult.read(Path("run.json")).outcome is outcome
     assert outcome.value.upper() in capsys.readouterr().out
 
 
 def test_a_short_run_writes_its_file_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    check = Telling([measuring()] * 3, result(Outcome.STABLE))
+    check = ScriptedCheck([measuring()] * 3, result(Outcome.STABLE))
     check.after = lambda: monkeypatch.setattr(checkpoint, "seen", Path("run.json").exists(), False)
     main(["run", "job:f", "-o", "run.json"], [RunCommand(check)])
     assert not checkpoint.seen  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ def test_a_short_run_writes_its_file_once(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_long_run_can_be_read_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "_FIRST_SECONDS", 0.0)
     read: list[RunResult] = []
-    check = Telling([measuring()], result(Outcome.STABLE))
+    check = ScriptedCheck([measuring()], result(Outcome.STABLE))
     check.after = lambda: read.append(RunResult.read(Path("out/run.json")))
     assert main(["run", "job:f", "-o", "out/run.json"], [RunCommand(check)]) == 0
     assert (read[0].outcome, read[0].reason) == (Outcome.INCONCLUSIVE, STILL_RUNNING)
@@ -85,7 +85,7 @@ def test_a_long_run_can_be_read_while_it_runs(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_verdict_is_on_disk_before_the_line_is_looked_for() -> None:
     found = RunProgress("finding what grew", 10, 1.0, lambda: result(Outcome.GROWING))
-    check = Telling([found], RuntimeError("attribution broke"))
+    check = ScriptedCheck([found], RuntimeError("attribution broke"))
     assert main(["run", "job:f", "-o", "run.json"], [RunCommand(check)]) == 2
     assert RunResult.read(Path("run.json")).outcome is Outcome.GROWING
 
@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_kept_up_to_date_does_not_end_the_run(
 ) -> None:
     monkeypatch.setattr(checkpoint, "_FIRST_SECONDS", 0.0)
     Path("out").write_text("a file")
-    check = Telling([measuring()], result(Outcome.STABLE))
+    check = ScriptedCheck([measuring()], result(Outcome.STABLE))
     ended: list[bool] = []
     check.after = lambda: ended.append(True)
     assert main(["run", "job:f", "-o", "out/run.json"], [RunCommand(check)]) == 2
@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_kept_up_to_date_does_not_end_the_run(
 
 
 def test_hours_are_a_soak_of_that_time() -> None:
-    check = Telling([], result(Outcome.STABLE))
+    check = ScriptedCheck([], result(Outcome.STABLE))
     assert main(["run", "job:f", "--hours", "1.5"], [RunCommand(check)]) == 0
     assert (check.options.max_seconds, check.options.soak) == (5400.0, True)
 
@@ -112,7 +112,7 @@ def test_hours_are_a_soak_of_that_time() -> None:
 def test_hours_that_make_no_sense_are_refused(
     flags: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check = Telling([], result(Outcome.STABLE))
+    check = ScriptedCheck([], result(Outcome.STABLE))
     assert main(["run", "job:f", *flags.split()], [RunCommand(check)]) == 2
     assert "hours" in capsys.readouterr().err
 

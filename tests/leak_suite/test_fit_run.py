@@ -34,7 +34,14 @@ SERVER = """
 import mmap, os, subprocess, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-CHILD = "import mmap,sys; m=mmap.mmap(-1,int(sys.argv[1])<<20); m[::4096]=b'x'*len(m[::4096])"
+# It grows by a MiB each few milliseconds: one that dies between two samples has no name to give.
+CHILD = '''
+import mmap, sys, time
+held = mmap.mmap(-1, int(sys.argv[1]) << 20)
+for _ in range(int(sys.argv[1])):
+    held.write(b"x" * (1 << 20))
+    time.sleep(0.002)
+'''
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):

@@ -1,4 +1,4 @@
-"""History: run files are kept by commit, and a change of level or growth is told where it began."""
+"""History: run files are kept by commit; a change of level or growth is shown where it began."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def test_too_short_a_series_has_no_change_point(count: int) -> None:
     assert change_points([float(100 * n) for n in range(count)], 0.0) == ()
 
 
-def test_a_level_that_rises_is_told_with_its_commit() -> None:
+def test_a_level_that_rises_is_shown_with_its_commit() -> None:
     (track,) = history(*[run(50 * MIB)] * 5, *[run(60 * MIB)] * 5).tracks
     (change,) = track.changes
     assert (track.measure, change.commit) == ("peak", 5)
     assert (change.before, change.after) == (50 * MIB, 60 * MIB)
 
 
-def test_growth_that_begins_is_told_with_its_commit() -> None:
+def test_growth_that_begins_is_shown_with_its_commit() -> None:
     found = history(*[run()] * 4, *[run(rate=900.0)] * 4)
     (track,) = [track for track in found.tracks if track.kind == "rate"]
     assert [change.commit for change in track.changes] == [4]

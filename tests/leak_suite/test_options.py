@@ -94,6 +94,28 @@ def test_an_accepted_leak_is_data_with_a_reason_a_bound_and_an_end(project: Path
     assert not known.covers(["app.py:1 f"], 1, date(2030, 1, 31))
 
 
+def test_a_known_leak_is_accepted_by_its_name_alone(tmp_path: Path) -> None:
+    (one,) = resolve({"accepted": [{"known": "mediapipe-closed-detector"}]}, tmp_path).accepted
+    assert one.covers(["/lib/mediapipe/solution_base.py:345 process"], 930.0, date(2026, 1, 1))
+    assert not one.covers(["/lib/mediapipe/solution_base.py:345 process"], 9e6, date(2026, 1, 1))
+    assert "MediaPipe" in one.reason
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"known": "opencv-file-names"}, "leaves no frame of its own, needs a pattern"),
+        ({"known": "opencv-file-name"}, "opencv-file-names"),
+        ({"known": "nobody-heard-of-it"}, "known are mediapipe-closed-detector, opencv-"),
+    ],
+)
+def test_a_known_leak_that_cannot_be_used_says_what_to_write(
+    entry: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        resolve({"accepted": [entry]}, tmp_path)
+
+
 def test_an_accepted_leak_without_a_reason_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="needs a reason"):
         resolve({"accepted": [{"pattern": "*"}]}, tmp_path)

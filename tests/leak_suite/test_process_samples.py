@@ -37,11 +37,11 @@ def test_workers_that_live_through_the_run_add_up() -> None:
 
 
 def test_a_worker_that_is_replaced_takes_no_growth_back() -> None:
-    lives = {pid: (12 * pid, [100.0 + 5 * i for i in range(12)]) for pid in range(5)}
+    lives = {pid: (12 * pid, [100.0 + 9 * i for i in range(12)]) for pid in range(5)}
     values = heap(collected(lives))
     assert values[0] is not None
     assert values[-1] is not None
-    assert values[-1] - values[0] == pytest.approx(5 * 11 * 5)
+    assert values[-1] - values[0] == pytest.approx(9 * 11 * 5)
 
 
 def test_replaced_workers_that_level_off_after_first_use_grow_nothing() -> None:
@@ -70,6 +70,12 @@ def test_growth_that_a_life_never_adds_up_to_the_minimum_is_left_out() -> None:
     assert samples.coarsest("workers") == 110
 
 
+def test_first_use_late_in_most_lives_is_no_pace() -> None:
+    idle = [*[100.0] * 15, 120.0, 700.0, 701.0, 702.0, 702.0]
+    lives = {pid: (20 * pid, idle) for pid in range(5)}
+    assert len(set(heap(collected(lives)))) == 1
+
+
 def test_lives_too_short_to_tell_make_the_group_unknown() -> None:
     short = {pid: (4 + 2 * pid, [100.0, 105.0]) for pid in range(10)}
     assert set(heap(collected(short))) == {None}
@@ -85,3 +91,34 @@ def test_rounds_are_kept_short_enough_to_see_a_life_many_times() -> None:
     assert collected({1: (0, [1.0] * 20)}).longest_round() is None
     lives = {pid: (10 * pid, [1.0] * 10) for pid in range(4)}
     assert collected(lives).longest_round() == 9
+
+
+def test_what_a_trace_leaves_in_each_process_is_no_growth() -> None:
+    readings = ProcessSamples(lambda _: "bytes")
+    for index in range(20):
+        if index == 12:
+            readings.end_trace()
+        left = 40_000.0 if index >= 12 else 0.0
+        there = {
+            Life(1, 0): ProcessReading("workers", {"heap": 100.0 + index + left}),
+            Life(2, 0): ProcessReading("workers", {"heap": 50.0 + left}),
+        }
+        readings.add(10 * index, there)
+        if index == 2:
+            readings.end_warm_up()
+    assert heap(readings) == [150.0 + index for index in range(20)]
+
+
+def test_what_a_process_loads_for_its_end_is_no_growth() -> None:
+    life = [*[100.0] * 19, 400.0]
+    assert len(set(heap(collected({1: (0, life), 2: (20, life), 3: (40, [100.0] * 20)})))) == 1
+    many = {pid: (20 * pid, life) for pid in range(6)}
+    assert len(set(heap(collected(many))[:-1])) == 1
+
+
+def test_what_a_process_frees_at_its_end_takes_no_growth_back() -> None:
+    leaking = [*[100.0 + 5 * i for i in range(19)], 50.0]
+    values = heap(collected({pid: (20 * pid, leaking) for pid in range(5)}))
+    assert values[-1] is not None
+    assert values[0] is not None
+    assert values[-1] - values[0] > 5 * 5 * 17

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from leak_suite.clauses import Clause, ClauseKind, plain
 from leak_suite.compare import Comparison
 from leak_suite.errors import ConfigurationError
+from leak_suite.places import Place
 from leak_suite.render import (
     RENDERERS,
     RenderSettings,
@@ -35,7 +36,11 @@ HEAP = Finding(
     longest_period=400,
     peak=45.0 * 1024**2,
     clauses=plain("it grew in every round"),
-    sites=(Site("src/jobs.py", 12, "run", 1024.0, ("src/base.py:20 outer",), "list of bytes"),),
+    sites=(
+        Site(
+            "src/jobs.py", 12, "run", 1024.0, (Place("src/base.py", 20, "outer"),), "list of bytes"
+        ),
+    ),
 )
 FDS = Finding("fds", "files", Outcome.STABLE, rate=0.0, detectable_rate=0.01, longest_period=2000)
 BLIND = Finding(
@@ -168,7 +173,9 @@ def test_junit_gets_outcome_metric_rate_and_site() -> None:
 
 
 def test_the_stack_of_a_place_that_two_metrics_name_is_reported_once() -> None:
-    site = Site("shop.py", 7, "recommend", 1.0, ("main.py:3 serve",), "held by shop.SEEN")
+    site = Site(
+        "shop.py", 7, "recommend", 1.0, (Place("main.py", 3, "serve"),), "held by shop.SEEN"
+    )
     findings = tuple(
         Finding(metric, "bytes", Outcome.GROWING, Cause.LEAK, 1.0, sites=(site,))
         for metric in ("heap", "rss")

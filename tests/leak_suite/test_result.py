@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from leak_suite.clauses import Clause, ClauseKind, Part
 from leak_suite.errors import RunFileError
+from leak_suite.places import Place
 from leak_suite.result import (
     SCHEMA_VERSION,
     Agents,
@@ -38,17 +39,20 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 counts = st.integers(0, 10**12)
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=":"), max_size=20)
+places = st.builds(Place, file=names, line=counts, function=names.map(str.rstrip))
 sites = st.builds(
     Site,
     file=text,
     line=counts,
     function=text,
     per_iteration=st.none() | finite,
-    stack=st.lists(text, max_size=3).map(tuple),
+    stack=st.lists(places, max_size=3).map(tuple),
     note=text,
     share=st.none() | st.floats(0, 1),
     holder=text,
     process=text,
+    is_jump=st.booleans(),
 )
 clauses = st.builds(
     Clause,
@@ -321,3 +325,24 @@ def test_a_finding_is_found_by_its_metric() -> None:
 )
 def test_every_outcome_has_its_exit_status(outcome: Outcome, status: int) -> None:
     assert outcome.status == status
+
+
+NOTHING = RunResult("shop.py:job", {}, Outcome.GROWING, 10, 1.0)
+
+
+def test_a_file_from_before_jumps_had_a_field_still_tells_them() -> None:
+    site = Site("shop.py", 6, "job", 500.0, note="1 dict per iteration", is_jump=True)
+    finding = Finding("heap", "bytes", Outcome.GROWING, sites=(site,))
+    data = json.loads(replace(NOTHING, findings=(finding,)).to_json())
+    (written,) = data["findings"][0]["sites"]
+    del written["is_jump"]
+    written["note"] += "; grew in one of two windows only: perhaps one jump"
+    assert RunResult.from_json(json.dumps(data)).findings[0].sites == (site,)
+
+
+def test_a_stack_that_does_not_hold_places_is_refused() -> None:
+    finding = Finding("heap", "bytes", Outcome.GROWING, sites=(Site("shop.py", 6, "job"),))
+    data = json.loads(replace(NOTHING, findings=(finding,)).to_json())
+    data["findings"][0]["sites"][0]["stack"] = ["somewhere"]
+    with pytest.raises(RunFileError, match="'somewhere' is not a place"):
+        RunResult.from_json(json.dumps(data))

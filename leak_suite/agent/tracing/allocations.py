@@ -330,7 +330,7 @@ class _Tracemalloc(Recording):
 
 
 class _Libraries:
-    """Which library exports a function; memray tells source files, where there are any."""
+    """Which library exports a function; memray names source files, where there are any."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}

@@ -76,7 +76,7 @@ class _Kind:
     """What a kind of thing need not say of itself."""
 
     def is_open(self, key: Any) -> bool:
-        """Whether what `items` told is what is looked for."""
+        """Whether what `items` returned is what is looked for."""
         del key
         return True
 

@@ -11,7 +11,7 @@ from leak_suite.errors import ConfigurationError
 __all__ = ["InitCommand"]
 
 _TOLD = {"output", "quiet", "json", "python", "attribution"}
-"""Flags of a run that change what it tells, and not what it judges."""
+"""Flags of a run that change what it says, and not what it judges."""
 
 
 class InitCommand(Command):
