@@ -15,8 +15,9 @@ from leak_suite.options import Options
 from leak_suite.result import Outcome, RunResult
 from leak_suite.subject import AppSpec
 
-__all__ = ["OUT", "TOLERANCES", "UNGUARDED", "Runs", "workload_target"]
+__all__ = ["OUT", "ROOT", "TOLERANCES", "UNGUARDED", "Runs", "environment", "workload_target"]
 
+#: The checkout.
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "reports" / "out"
 
@@ -77,7 +78,7 @@ class Runs:
         """The run of one of the workloads on the service in one process, its jobs in threads."""
         if workload not in self._results:
             spec = AppSpec(app_target(), workload_target(workload))
-            with _environment(_ONE_PROCESS | (_SOON_OVER if workload == "expired_job" else {})):
+            with environment(_ONE_PROCESS | (_SOON_OVER if workload == "expired_job" else {})):
                 self.keep(workload, _with_lines(spec, check(spec, _OPTIONS)))
         return self._results[workload]
 
@@ -116,7 +117,7 @@ def workload_target(workload: str) -> str:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def environment(values: Mapping[str, str]) -> Iterator[None]:
     """What subjects started inside the block inherit."""
     before = dict(os.environ)
     os.environ.update(values)

@@ -14,5 +14,7 @@ PROMISES = (
     ("concurrency", "slot_lost_on_failure", invariants.LOST),
     ("concurrency", "slow_health", invariants.HEALTH),
     ("cancel", "slot_lost_on_cancel", "a cancelled job is free within 2 s"),
+    ("scaled", "lost_job", invariants.LOST),
+    ("scaled", "job_ends_twice", invariants.ONCE),
 )
 """A scenario, a service that it has to find out in a single round, and the broken invariant."""

@@ -10,7 +10,7 @@ from typing import Any
 from load.plan import LoadPlan
 from load.run_log import FINAL, RunLog, UploadedJob
 
-__all__ = ["judge_afterwards", "max_overlap", "percentile", "queue_error"]
+__all__ = ["ends_error", "judge_afterwards", "max_overlap", "percentile", "queue_error"]
 
 SLOTS = "never more jobs running than slots"
 PLACES = "never more jobs waiting than places"
@@ -27,6 +27,9 @@ HEALTH = "/health answers in time under load"
 RECOVERED = "memory comes back to idle"
 MEMORY = "memory does not grow"
 FILES = "no file left behind"
+ONCE = "every accepted job ends once"
+RECORD = "no row and no object left behind"
+AGREE = "every process reports the same end of a job"
 
 SLOTS_BUSY = "reached: every slot busy at once"
 QUEUE_FULL = "reached: the queue was full"
@@ -71,6 +74,24 @@ def queue_error(views: Sequence[Mapping[str, Any]], slots: int) -> str:
     pending = sum(view.get("status") == "pending" for view in views)
     if pending > len(positions) + slots:
         return f"{pending} pending jobs, {len(positions)} with a position"
+    return ""
+
+
+def ends_error(statuses: Sequence[str], seen: str) -> str:
+    """What is wrong with the changes of a job's status, in their order; empty if nothing is.
+
+    A job ends once: nothing comes after its end, but that a completed job may be taken back by a
+    cancel, or by its removal, which is one. `seen`: the last status that a client read.
+    """
+    ended = next((index for index, status in enumerate(statuses) if status in FINAL), None)
+    if ended is None:
+        return f"never ended: {' → '.join(statuses) or 'no change'}"
+    after = list(statuses[ended + 1 :])
+    taken_back = statuses[ended] == "completed" and after == ["cancelled"]
+    if after and not taken_back:
+        return f"went on after its end: {' → '.join(statuses)}"
+    if seen not in statuses[ended:]:
+        return f"is {seen} for its client, and was recorded as {' → '.join(statuses[ended:])}"
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,13 @@ from leak_suite.result import Outcome, RunResult
 from load import invariants
 from load.memory import MIN_IDLE_WINDOWS, first_and_last_idle, judge_memory
 from load.observer import Observations, spool_files
+from load.record import read_record
 from load.run_log import InvariantResult, as_json, status_of
 
 if TYPE_CHECKING:
     from load.session import LoadSession  # of Locust's process, with gevent
 
-__all__ = ["has_recovered", "judge_health", "judge_run", "write_outcome"]
+__all__ = ["has_recovered", "judge_health", "judge_run", "wait_for_memory", "write_outcome"]
 
 _ENOUGH_HEALTH = 40
 # An observer that wakes later than this was kept waiting for a CPU, as the service was.
@@ -32,14 +34,26 @@ def has_recovered(session: LoadSession) -> bool:
     return pair is None or pair[1] <= pair[0] * (1 + session.plan.recovery_share)
 
 
+def wait_for_memory(session: LoadSession) -> None:
+    """Keep still until idle memory is back, as long as the plan allows."""
+    deadline = time.monotonic() + session.plan.recovery_seconds
+    while not has_recovered(session) and time.monotonic() < deadline:
+        session.mark_idle()
+
+
 def judge_run(session: LoadSession) -> RunResult:
     """Everything that can be said only afterwards goes into the log; the run file comes out."""
     session.stop_observer()
     observed = session.observed()
     invariants.judge_afterwards(session.log, session.plan, session.health)
-    judge_health(session, observed)
+    if session.plan.load_workers:
+        # So many processes make the load that it is they who keep /health waiting.
+        session.log.skip(invariants.HEALTH, "the load is made by several processes")
+    else:
+        judge_health(session, observed)
     _judge_recovery(session, observed)
     _judge_files(session)
+    _judge_record(session)
     result = judge_memory(
         observed, session.log.idle_windows, session.plan, session.seconds, _details(observed)
     )
@@ -59,6 +73,7 @@ def write_outcome(
         "scenario": session.plan.scenario,
         "host": session.host,
         "view": "process tree" if session.plan.is_local else "outside only",
+        "load_workers": session.plan.load_workers,
         "status": status,
         "uploads": session.log.uploads,
         "jobs": len(session.log.jobs),
@@ -137,6 +152,22 @@ def _judge_files(session: LoadSession) -> None:
     lost = any(job.lost for job in session.log.jobs.values())
     if not lost:
         session.log.record(invariants.FILES, not left, f"{len(left)} left: {left[:3]}")
+
+
+def _judge_record(session: LoadSession) -> None:
+    """What the database and the store say of the accepted jobs, where they may be asked."""
+    log, plan = session.log, session.plan
+    if not plan.database_url:
+        if plan.hosts:
+            log.skip(invariants.ONCE, "the database of the service cannot be asked")
+        return
+    record = read_record(plan)
+    for job in log.jobs.values():
+        error = invariants.ends_error(record.statuses.get(job.job_id, ()), job.status)
+        log.record(invariants.ONCE, not error, f"job {job.job_id} {error}")
+    if not any(job.lost for job in log.jobs.values()):
+        left = [*record.rows, *record.objects]
+        log.record(invariants.RECORD, not left, f"{len(left)} left: {left[:3]}")
 
 
 def _judge_memory(session: LoadSession, result: RunResult) -> None:

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,21 +130,30 @@ def _answered(status: int, began: float, late: float) -> dict[str, Any]:
     }
 
 
-def _local_memory(tree: ProcessTree, spool: Path | None, clients: int) -> dict[str, float]:
-    """The tree's readings; descriptors without those that its clients have open with it."""
-    readings = {name: value for name, value in tree.read().items() if value is not None}
+def _local_memory(trees: Mapping[int, ProcessTree], spool: Path | None) -> dict[str, float]:
+    """The readings of all trees; descriptors without those that clients have open with them.
+
+    What one of them cannot read is left out: a sum without it would be another thing's.
+    """
+    parts = [tree.read() for tree in trees.values()]
+    readings: dict[str, float] = {}
+    for name in parts[0]:
+        values = [value for part in parts if (value := part.get(name)) is not None]
+        if len(values) == len(parts):
+            readings[name] = sum(values)
     if "fds" in readings:
-        readings["fds"] -= clients
+        readings["fds"] -= sum(map(_clients, trees))
     if spool is not None:
         readings["temp_files"] = float(len(spool_files(spool)))
     return readings
 
 
-def _clients(pid: int, port: int | None) -> int:
-    """Open connections to the service: how many there are is up to its clients."""
-    connections = psutil.Process(pid).net_connections("tcp")
+def _clients(pid: int) -> int:
+    """Open connections to the ports of a process: how many there are is up to its clients."""
+    connections = [c for c in psutil.Process(pid).net_connections("tcp") if c.laddr]
+    ports = {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
     established = [c for c in connections if c.status == psutil.CONN_ESTABLISHED]
-    return sum(bool(c.laddr) and c.laddr.port == port for c in established)
+    return sum(c.laddr.port in ports for c in established)
 
 
 def _run_queue_per_cpu() -> float:
@@ -177,11 +186,11 @@ def _paces() -> Iterator[float]:
         due = max(due + _PACE_SECONDS, time.monotonic())
 
 
-def observe(host: str, pid: int, spool: str, out: TextIO) -> None:
+def observe(host: str, pids: Sequence[int], spool: str, out: TextIO) -> None:
     """Write one line per reading until the process is to end."""
     client = _HealthClient(host)
-    tree = ProcessTree(pid) if pid else None
-    every = _MEMORY_EVERY if tree else _REMOTE_MEMORY_EVERY
+    trees = {pid: ProcessTree(pid) for pid in pids}
+    every = _MEMORY_EVERY if trees else _REMOTE_MEMORY_EVERY
     parent = os.getppid()
     for turn, late in enumerate(_paces()):
         if os.getppid() != parent:
@@ -190,10 +199,7 @@ def observe(host: str, pid: int, spool: str, out: TextIO) -> None:
         if turn % every == 0:
             at = time.monotonic()
             folder = Path(spool) if spool else None
-            if tree:
-                readings = _local_memory(tree, folder, _clients(pid, urlsplit(host).port))
-            else:
-                readings = _remote_memory(client)
+            readings = _local_memory(trees, folder) if trees else _remote_memory(client)
             _write(out, {"at": at, "memory": readings, "run_queue_per_cpu": _run_queue_per_cpu()})
 
 
@@ -222,7 +228,7 @@ def main() -> int:
     """`python -m load.observer`: started by the locustfile."""
     parser = argparse.ArgumentParser(prog="python -m load.observer", description=__doc__)
     parser.add_argument("--host", required=True)
-    parser.add_argument("--pid", type=int, default=0)
+    parser.add_argument("--pid", type=int, action="append", default=[])
     parser.add_argument("--spool", default="")
     parser.add_argument("--out", required=True, type=Path)
     options = parser.parse_args()
@@ -231,7 +237,7 @@ def main() -> int:
         try:
             observe(options.host, options.pid, options.spool, out)
         except psutil.NoSuchProcess:
-            _write(out, {"error": f"process {options.pid} is gone"})
+            _write(out, {"error": f"a process of {options.pid} is gone"})
     return 0
 
 

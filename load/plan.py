@@ -43,16 +43,29 @@ class LoadPlan:
     recovery_seconds: float = 60.0
     #: How much more memory the tree may hold after the load than before, as a share of it.
     recovery_share: float = 0.10
-    #: Of a service on this machine: its process, its spool folder, the file of pressure_app.
-    pid: int = 0
+    #: Of a service on this machine: its processes, its spool folder, the file of pressure_app.
+    #: Several processes are divided by commas; each is looked at with all that it started.
+    pids: str = ""
     spool: str = ""
     memory_pressure: str = ""
+    #: Of a service with several processes that have a port: where each of them is, by commas.
+    hosts: str = ""
+    #: Where the run may read what became of each job: PostgreSQL and S3, as the service has them.
+    database_url: str = ""
+    storage_url: str = ""
+    #: How many Locust processes make the load; 0 is one, which is also the one that judges.
+    load_workers: int = 0
     out: str = ""
 
     @property
     def is_local(self) -> bool:
         """Whether the service's processes can be looked at, or only its answers."""
-        return self.pid > 0
+        return bool(self.pids)
+
+    @property
+    def all_hosts(self) -> tuple[str, ...]:
+        """Where the service's processes are; none where there is one, which Locust knows."""
+        return tuple(filter(None, self.hosts.split(",")))
 
     @property
     def max_upload_bytes(self) -> int:

@@ -8,19 +8,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from leak_suite.errors import LeakSuiteError
+from fixtures.servers import ServerMissing
+from leak_suite.errors import ConfigurationError, LeakSuiteError
+from leak_suite.service_process import free_port
 from load.plan import ROOT, LoadPlan
 from load.scenarios import SCENARIOS
-from load.service import check_reachable, serve
+from load.service import Service, check_reachable, serve, serve_scaled
 
 __all__ = ["main"]
 
+_LOCUST = (sys.executable, "-m", "locust", "-f", str(ROOT / "load" / "locustfile.py"))
+_APIS, _LOAD_WORKERS = 2, 2
+#: Locust's workers: until all of them have come, and until they have ended after their master.
+_WORKERS_HERE_SECONDS, _WORKER_END_SECONDS = 60, 10.0
 CI = ("concurrency", "rejection")
 _APP = "reference_app.main:app"
 #: A run that is not through by then is ended, and has not been exercised.
@@ -43,9 +49,26 @@ def _parser() -> argparse.ArgumentParser:
         description="Load the service and judge it: 0 passed, 1 violated, 2 not exercised.",
     )
     parser.add_argument("scenario", choices=[*SCENARIOS, "ci"], help="ci is " + " and ".join(CI))
-    parser.add_argument("--host", help="a running service; only its answers are seen then")
+    parser.add_argument(
+        "--host",
+        action="append",
+        help="a running service; only its answers are seen then (give it for every process with a "
+        "port where a scenario asks several)",
+    )
     parser.add_argument("--app", default=_APP, help=f"what to serve (default {_APP})")
     parser.add_argument("--factory", action="store_true", help="--app names what makes the app")
+    parser.add_argument(
+        "--apis",
+        type=int,
+        help="serve the form on more than one machine, with so many processes that have a port "
+        "(default: 2 for scaled, else the form on one machine)",
+    )
+    parser.add_argument(
+        "--load-workers",
+        type=int,
+        help="let so many Locust processes make the load of a scenario that can be distributed "
+        "(default: 2)",
+    )
     parser.add_argument("--users", type=int, help="how many users (default: the scenario's own)")
     parser.add_argument("--rounds", type=int, default=0, help="how many rounds")
     parser.add_argument("--seconds", type=float, help="begin no new round after so long")
@@ -83,10 +106,20 @@ def _plan(scenario: str, options: argparse.Namespace) -> LoadPlan:
         seconds=seconds,
         clips=options.clips,
         stall_seconds=_stall_seconds(options),
+        load_workers=_load_workers(scenario, options),
         health_ms=options.health_ms,
         recovery_seconds=options.recovery_seconds,
         out=str((out / f"load-{scenario}").resolve()),
     )
+
+
+def _load_workers(scenario: str, options: argparse.Namespace) -> int:
+    """How many Locust processes make the load; 0 where the scenario's users have to meet in one."""
+    if SCENARIOS[scenario].distributed:
+        return _LOAD_WORKERS if options.load_workers is None else max(1, options.load_workers)
+    if options.load_workers:
+        raise ConfigurationError(f"--load-workers: the users of {scenario} meet in one process")
+    return 0
 
 
 def _stall_seconds(options: argparse.Namespace) -> float:
@@ -98,16 +131,16 @@ def _stall_seconds(options: argparse.Namespace) -> float:
 
 def _one(scenario: str, options: argparse.Namespace) -> int:
     """One scenario from start to status; whatever breaks on the way is a 2."""
-    plan = _plan(scenario, options)
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    outcome_file = plan.folder / "outcome.json"
-    # An outcome of an earlier run must not speak for this one.
-    outcome_file.unlink(missing_ok=True)
-    print(f"load: {scenario}", flush=True)
     try:
+        plan = _plan(scenario, options)
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        outcome_file = plan.folder / "outcome.json"
+        # An outcome of an earlier run must not speak for this one.
+        outcome_file.unlink(missing_ok=True)
+        print(f"load: {scenario}", flush=True)
         SCENARIOS[scenario].prepare_files(plan)
         exit_code = _loaded(plan, options)
-    except LeakSuiteError as error:
+    except (LeakSuiteError, ServerMissing) as error:
         print(f"load: {error}")
         return 2
     return _report(plan, outcome_file, exit_code)
@@ -115,30 +148,81 @@ def _one(scenario: str, options: argparse.Namespace) -> int:
 
 def _loaded(plan: LoadPlan, options: argparse.Namespace) -> int:
     with ExitStack() as stack:
-        host = options.host
-        if host is None:
-            service = stack.enter_context(
-                serve(options.app, plan.folder / "service.log", factory=options.factory)
-            )
-            host = service.url
-            plan = replace(
-                plan,
-                pid=service.pid,
-                spool=str(service.spool),
-                memory_pressure=str(service.memory_pressure),
-            )
+        if options.host is None:
+            service = stack.enter_context(_served(plan, options))
+            hosts, environment = service.urls, dict(service.environment)
+            plan = service.known_to(plan)
         else:
-            check_reachable(host)
+            hosts, environment = tuple(options.host), {}
+            for host in hosts:
+                check_reachable(host)
+            plan = replace(plan, hosts=",".join(hosts) if len(hosts) > 1 else "")
         users = options.users
         if users is None:
             users = SCENARIOS[plan.scenario].default_users(plan)
-        return _locust(plan, host, users, options.max_seconds)
+        environment = {**os.environ, **environment, **plan.to_environment()}
+        port = free_port()
+        for number in range(plan.load_workers):
+            stack.enter_context(_locust_worker(plan, number, port, environment))
+        return _locust(plan, hosts[0], users, options.max_seconds, port, environment)
 
 
-def _locust(plan: LoadPlan, host: str, users: int, max_seconds: float) -> int:
+def _served(plan: LoadPlan, options: argparse.Namespace) -> AbstractContextManager[Service]:
+    """The service in the form that the scenario or the options ask for."""
+    apis = options.apis
+    if apis is None and SCENARIOS[plan.scenario].distributed:
+        apis = _APIS
+    if apis:
+        return serve_scaled(
+            options.app,
+            plan.folder / "service",
+            factory=options.factory,
+            apis=apis,
+            slots=plan.slots,
+        )
+    return serve(options.app, plan.folder / "service.log", factory=options.factory)
+
+
+@contextmanager
+def _locust_worker(
+    plan: LoadPlan, number: int, port: int, environment: Mapping[str, str]
+) -> Iterator[None]:
+    """One of the Locust processes that the master leads; it has ended when the block is left."""
+    command = [*_LOCUST, "--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
+    with (plan.folder / f"locust-worker-{number}.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield
+    finally:
+        # The master has ended it, if it came to that.
+        try:
+            process.wait(_WORKER_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _locust(
+    plan: LoadPlan,
+    host: str,
+    users: int,
+    max_seconds: float,
+    port: int,
+    environment: Mapping[str, str],
+) -> int:
     """Locust's exit code; its output goes to a file beside its report."""
-    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "load" / "locustfile.py")]
-    command += ["--headless", "--only-summary", "--host", host, "--tags", plan.scenario]
+    command = [*_LOCUST, "--headless", "--only-summary", "--host", host, "--tags", plan.scenario]
+    if plan.load_workers:
+        command += ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port)]
+        command += ["--expect-workers", str(plan.load_workers)]
+        command += ["--expect-workers-max-wait", str(_WORKERS_HERE_SECONDS)]
     command += ["--users", str(users), "--spawn-rate", "100"]
     command += ["--run-time", f"{max(1, round(max_seconds))}s"]
     command += ["--html", str(plan.folder / "locust.html")]
@@ -147,7 +231,7 @@ def _locust(plan: LoadPlan, host: str, users: int, max_seconds: float) -> int:
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env={**os.environ, **plan.to_environment()},
+            env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -116,6 +116,36 @@ class RunLog:
         """Add an accepted job."""
         self.jobs[job.job_id] = job
         return job
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain data, for the process that judges several logs as one."""
+        return {
+            "jobs": [{**asdict(job), "ends": sorted(job.ends)} for job in self.jobs.values()],
+            "uploads": self.uploads,
+            "skipped": self.skipped,
+            "broken": self.broken,
+            "figures": self.figures,
+            "seen": self._seen,
+            "errors": self._errors,
+            "reached": sorted(self._reached),
+        }
+
+    def merge(self, other: Mapping[str, Any]) -> None:
+        """Take in the log of another process, as its `to_json` gave it.
+
+        `on_check` is not called for its checks: it was, where they were made.
+        """
+        for job in other["jobs"]:
+            self.add(UploadedJob(**{**job, "ends": frozenset(job["ends"])}))
+        self.uploads += other["uploads"]
+        self.skipped |= other["skipped"]
+        self.broken += other["broken"]
+        self.figures += other["figures"]
+        self._reached |= set(other["reached"])
+        for name, seen in other["seen"].items():
+            self._seen[name] = self._seen.get(name, 0) + seen
+        for name, errors in other["errors"].items():
+            self._errors.setdefault(name, []).extend(errors)
 
     def checks(self, required: Sequence[str]) -> tuple[InvariantResult, ...]:
         """Every invariant in the order of its first check, then what was never tried."""

@@ -11,6 +11,7 @@ import gevent
 import gevent.event
 from gevent import subprocess
 
+from load.distributed import LinkToMaster
 from load.observer import Observations, read
 from load.plan import ROOT, LoadPlan
 from load.run_log import IdleWindow, RunLog
@@ -43,7 +44,10 @@ class _Barrier:
 
 
 class LoadSession:
-    """The state of a run that its users share. Each Locust process has one of its own."""
+    """The state of a run that its users share. Each Locust process has one of its own.
+
+    `link`: to the process that leads and judges the run, where that is another one.
+    """
 
     def __init__(self, plan: LoadPlan, host: str, environment: Any) -> None:
         self.plan = plan
@@ -61,6 +65,7 @@ class LoadSession:
         self.seconds = 0.0
         #: Jobs a second, round by round, where a scenario compares them.
         self.rates: list[float] = []
+        self.link: LinkToMaster | None = None
         self._user_count = 0
         self._barrier = _Barrier()
         self._latches: dict[str, gevent.event.Event] = {}
@@ -79,14 +84,21 @@ class LoadSession:
     def more_rounds(self) -> bool:
         """Whether another round begins; every user asks, all get the same answer."""
         if self.wait_for_all():
-            late = 0 < self.plan.seconds <= time.monotonic() - self.began
-            self.over = self.over or late or self.round + 1 >= self.rounds
+            if self.link is None:
+                self.over = self.is_through()
+            else:
+                self.over = not self.link.ask_for_round(self.log.uploads)
             if not self.over:
                 self.round += 1
                 self._latches.clear()
                 self._counts.clear()
         self.wait_for_all()
         return not self.over
+
+    def is_through(self) -> bool:
+        """Whether the round that has just ended was the last one."""
+        late = 0 < self.plan.seconds <= time.monotonic() - self.began
+        return self.over or late or self.round + 1 >= self.rounds
 
     def count_down(self, latch: str, needed: int) -> None:
         """Count one more user that has done what `latch` waits for; the `needed`th opens it."""
@@ -99,15 +111,22 @@ class LoadSession:
         return bool(self._latch(latch).wait(_LATCH_SECONDS))
 
     def mark_idle(self) -> None:
-        """Keep still for a moment and record it: readings of that window are compared."""
+        """Keep still for a moment and record it: readings of that window are compared.
+
+        In a run by several processes only the one that leads it knows that all are still.
+        """
+        if self.link is not None:
+            return
         gevent.sleep(_SETTLE_SECONDS)
         begin = time.monotonic()
         gevent.sleep(_IDLE_SECONDS)
         self.log.idle_windows.append(IdleWindow(begin, time.monotonic(), self.log.uploads))
 
     def end_run(self) -> None:
-        """End the run; a distributed one is ended by its master."""
-        if self.ends_run:
+        """End the run; one by several processes is ended by the one that leads it."""
+        if self.link is not None:
+            self.link.hand_over(self.log, self.health)
+        elif self.ends_run:
             gevent.spawn(self.environment.runner.quit)
 
     def record_error(self, user: Any, error: Exception) -> None:
@@ -123,7 +142,9 @@ class LoadSession:
         command = [sys.executable, "-m", "load.observer", "--host", self.host]
         command += ["--out", str(self._observed_file)]
         if self.plan.is_local:
-            command += ["--pid", str(self.plan.pid), "--spool", self.plan.spool]
+            command += ["--spool", self.plan.spool]
+            for pid in self.plan.pids.split(","):
+                command += ["--pid", pid]
         self._observer = subprocess.Popen(command, cwd=ROOT)
 
     def stop_observer(self) -> None:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from load.scenarios import abort, cancel, concurrency, hostile, rejection, slow_clients, traffic
+from load.scenarios import (
+    abort,
+    cancel,
+    concurrency,
+    hostile,
+    rejection,
+    scaled,
+    slow_clients,
+    traffic,
+)
 from load.scenarios.registry import SCENARIOS
 
 __all__ = [
@@ -12,6 +21,7 @@ __all__ = [
     "concurrency",
     "hostile",
     "rejection",
+    "scaled",
     "slow_clients",
     "traffic",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import gevent
 
 from load import files, invariants
-from load.judgement import has_recovered
+from load.judgement import wait_for_memory
 from load.plan import LoadPlan
 from load.run_log import FINAL, UploadedJob
 from load.session import LoadSession
@@ -34,8 +34,9 @@ class Scenario:
 
     `name`: on the command line, and Locust's tag. `users`, `rounds` and `seconds` (no new round
     begins after so long; 0 is no limit) hold unless the plan says otherwise. `required`:
-    invariants and limits that a run must have tried, or it was not exercised. `session` is set
-    when the test starts; `client` is Locust's HTTP client.
+    invariants and limits that a run must have tried, or it was not exercised. `distributed`: many
+    Locust processes may make the load. `session` is set when the test starts; `client` is Locust's
+    HTTP client.
     """
 
     name: ClassVar[str]
@@ -43,6 +44,7 @@ class Scenario:
     rounds: ClassVar[int] = 10
     seconds: ClassVar[float] = 0.0
     required: ClassVar[tuple[str, ...]] = ()
+    distributed: ClassVar[bool] = False
     session: ClassVar[LoadSession]
     client: Any
     environment: Any
@@ -69,6 +71,8 @@ class Scenario:
     def play(self) -> None:
         """All rounds, each begun and ended by all users together, an idle window after each."""
         session = self.session
+        if session.link is not None:
+            session.link.wait_until_all_here()
         if self.is_leader:
             session.idle = self.memory_health()
             session.mark_idle()
@@ -210,14 +214,9 @@ class Scenario:
     def _end(self) -> None:
         """Let memory come back, keep the service's last figures, and end the run."""
         self.session.health = self.memory_health()
-        self._wait_for_memory()
+        if self.session.link is None:
+            wait_for_memory(self.session)
         self.session.end_run()
-
-    def _wait_for_memory(self) -> None:
-        session = self.session
-        deadline = time.monotonic() + session.plan.recovery_seconds
-        while not has_recovered(session) and time.monotonic() < deadline:
-            session.mark_idle()
 
 
 def retry_seconds(answer: Response) -> int | None:

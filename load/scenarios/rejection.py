@@ -33,7 +33,7 @@ OPEN_AGAIN = "an ordinary upload works afterwards"
 _DECLARED_BYTES = 60_000_000
 # What the kernel takes off our hands although nobody reads it.
 _SOCKET_BYTES = 12 * MIB
-# Told before any job has shown its pace, the first wait is a guess; the second must hold.
+# Sent before any job has shown its pace, the first wait is a guess; the second must hold.
 _RETURNS = 2
 _EXCESS_MIB = 48
 _MEMORY_SECONDS = 60.0

@@ -15,7 +15,7 @@ from leak_suite.result import Outcome
 from load import invariants
 from load.judgement import _judge_memory, judge_health
 from load.memory import first_and_last_idle, judge_memory
-from load.observer import Observations, read, spool_files
+from load.observer import Observations, _local_memory, read, spool_files
 from load.plan import LoadPlan
 from load.run_log import IdleWindow, RunLog, UploadedJob, status_of
 
@@ -145,6 +145,45 @@ def test_a_job_that_never_ends_is_lost_and_one_that_ends_wrong_is_not() -> None:
     assert violated(log) == {invariants.LOST, invariants.ENDS}
 
 
+@pytest.mark.parametrize(
+    ("statuses", "seen", "error"),
+    [
+        ("processing completed", "completed", ""),
+        ("processing completed cancelled", "completed", ""),
+        ("processing completed cancelled", "cancelled", ""),
+        ("processing pending processing failed", "failed", ""),
+        ("cancelled", "cancelled", ""),
+        ("", "pending", "never ended: no change"),
+        ("processing pending", "processing", "never ended: processing → pending"),
+        ("processing completed completed", "completed", "went on after its end"),
+        ("processing completed pending processing cancelled", "completed", "went on after its end"),
+        ("processing failed cancelled", "failed", "went on after its end"),
+        ("processing failed", "completed", "is completed for its client"),
+    ],
+)
+def test_a_job_ends_once_and_as_its_client_was_told(statuses: str, seen: str, error: str) -> None:
+    found = invariants.ends_error(statuses.split(), seen)
+    assert (found.startswith(error), bool(found)) == (True, bool(error))
+
+
+def test_the_logs_of_several_processes_are_judged_as_one() -> None:
+    merged = new_log()
+    for number in range(3):
+        log = new_log()
+        log.uploads = 2
+        log.add(job(number, 0, 1 + number, 10))
+        log.record("a", number != 1, f"not in {number}")
+        log.skip("b", "nobody can tell")
+        log.mark_reached("c")
+        log.broken.append(f"{number} broke")
+        merged.merge(json.loads(json.dumps(log.to_json())))
+    assert (merged.uploads, len(merged.jobs), merged.broken[2]) == (6, 3, "2 broke")
+    checks = {check.name: (check.state, check.seen) for check in merged.checks(())}
+    assert checks == {"a": ("violated", 3), "b": ("not judged", 0), "c": ("passed", 1)}
+    invariants.judge_afterwards(merged, LoadPlan(slots=2), None)
+    assert invariants.SLOTS in violated(merged)
+
+
 def test_a_position_that_goes_up_is_a_violation() -> None:
     log = new_log()
     one = log.add(job(1, 0, 1, 2))
@@ -232,13 +271,21 @@ def test_only_requests_around_which_the_observer_woke_in_time_are_undisturbed() 
     assert observations.undisturbed(10) == [3]
 
 
+def test_the_memory_of_several_processes_is_summed_and_what_one_does_not_tell_is_left_out() -> None:
+    trees: Any = {
+        number: SimpleNamespace(read=lambda values=values: values)
+        for number, values in enumerate(({"pss": 1.0, "rss": 5.0}, {"pss": 2.0, "rss": None}))
+    }
+    assert _local_memory(trees, None) == {"pss": 3.0}
+
+
 def test_a_deprecated_variable_is_read_with_a_warning() -> None:
     with pytest.warns(DeprecationWarning, match="use LOAD_STALL_SECONDS"):
         assert LoadPlan.from_environment({"LOAD_PATIENCE_SECONDS": "7"}).stall_seconds == 7
 
 
 def test_a_plan_travels_through_the_environment() -> None:
-    plan = LoadPlan(scenario="burst", slots=3, seconds=4.5, spool="somewhere", pid=7)
+    plan = LoadPlan(scenario="burst", slots=3, seconds=4.5, spool="somewhere", pids="7,8")
     assert LoadPlan.from_environment(plan.to_environment()) == plan
     with pytest.raises(ValueError, match="LOAD_SLOTS"):
         LoadPlan.from_environment({"LOAD_SLOTS": "many"})

@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from fixtures.servers.postgres import program
 from leak_suite.result import Outcome, RunResult
 from load import invariants
 from load.broken_promises import PROMISES
@@ -43,6 +48,15 @@ def failures(out: Path, scenario: str) -> set[str]:
         return {row["Name"] for row in csv.DictReader(file)}
 
 
+@pytest.fixture
+def servers() -> None:
+    """Skip where the database and the store of the scaled form are not installed."""
+    weed = Path(sys.executable).with_name("weed")
+    there = program("initdb") and (weed.exists() or shutil.which("weed")) and find_spec("asyncpg")
+    if not there and not os.environ.get("LEAK_SUITE_REQUIRE_POSTGRES"):
+        pytest.skip("no initdb of PostgreSQL, no SeaweedFS, or no client of them")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("scenario", ["concurrency", "cancel", "abort"])
@@ -51,6 +65,39 @@ def test_the_healthy_service_passes(tmp_path: Path, scenario: str) -> None:
     assert (status, in_state(outcome, "violated"), outcome["broken"]) == (0, set(), [])
     result = RunResult.read(tmp_path / f"load-{scenario}" / "run.json")
     assert {"rss_anon", "pss", "fds"} <= {series.metric for series in result.series}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_healthy_service_passes_on_more_than_one_machine(tmp_path: Path, servers: None) -> None:
+    status, outcome = load(tmp_path, "scaled", "healthy", "--rounds", "2", *QUICK)
+    assert (status, in_state(outcome, "violated"), outcome["broken"]) == (0, set(), [])
+    once, accepted = (
+        next(check["seen"] for check in outcome["checks"] if check["name"] == name)
+        for name in (invariants.ONCE, invariants.LOST)
+    )
+    assert once == accepted == outcome["jobs"] >= 40
+    assert outcome["load_workers"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_run_that_loses_one_of_its_locust_processes_is_no_pass(
+    tmp_path: Path, servers: None
+) -> None:
+    command = [sys.executable, "-m", "load", "scaled", "-o", str(tmp_path), *SHORT]
+    process = psutil.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    doomed: list[psutil.Process] = []
+    while not doomed and process.poll() is None:
+        time.sleep(0.2)
+        for child in process.children():
+            log = tmp_path / "load-scaled" / "locust.log"
+            if "--worker" in child.cmdline() and "All users spawned" in log.read_text():
+                doomed.append(child)
+    doomed[0].kill()
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 2, said
+    assert "a Locust process ended before the run" in said
 
 
 @pytest.mark.slow
@@ -64,8 +111,14 @@ def test_the_healthy_service_refuses_what_it_should(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("scenario", "app", "broken_promise"), PROMISES)
 def test_a_service_that_breaks_a_promise_is_found_out(
-    tmp_path: Path, scenario: str, app: str, broken_promise: str
+    tmp_path: Path,
+    scenario: str,
+    app: str,
+    broken_promise: str,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if scenario == "scaled":
+        request.getfixturevalue("servers")
     status, outcome = load(tmp_path, scenario, app, "--rounds", "1", *BROKEN)
     assert status == 1
     assert broken_promise in in_state(outcome, "violated")
