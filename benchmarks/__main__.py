@@ -16,12 +16,18 @@ BENCHMARKS: Mapping[str, tuple[str, str]] = {
     "agent": ("benchmarks.agent_overhead", "what the agent costs each worker"),
     "before": ("benchmarks.pipeline_before", "the pipeline against that of an earlier commit"),
     "catalogue": ("benchmarks.catalogue", "the gate on web applications and workers"),
+    "damage": ("benchmarks.damage", "how much damage to a video passes without a word"),
     "defects": ("fixtures.defects", "every seeded defect against the gate, as a table"),
     "evidence": ("benchmarks.evidence", "what is too long for CI, resumable"),
     "field": ("benchmarks.field", "the gate on releases of well-known packages"),
     "leakbench": ("benchmarks.leakbench", "the harness and its peers on a folder of cases"),
     "pipeline": ("benchmarks/test_pipeline.py", "the pipeline against the bare work"),
+    "profile": ("benchmarks.time_profile", "where the time of `leak-suite run` goes"),
     "remedies": ("benchmarks.remedies", "programs with a planted kind of memory, explained"),
+    "temporaries": (
+        "benchmarks.temporaries",
+        "native temporaries of random size, which are no leak",
+    ),
     "soak": ("gate.soak", "a mixed day's jobs on the service, for hours"),
 }
 """Name to the module (or the file for pytest) that is run, and what it measures."""
@@ -33,7 +39,7 @@ def main(words: Sequence[str]) -> int:
     if name not in BENCHMARKS:
         print("usage: python -m benchmarks NAME [ARGUMENT ...]\n")
         for known, (_, about) in BENCHMARKS.items():
-            print(f"  {known:<10} {about}")
+            print(f"  {known:<11} {about}")
         return 0 if name in ("", "-h", "--help") else 2
     target, _ = BENCHMARKS[name]
     if target.endswith(".py"):

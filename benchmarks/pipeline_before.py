@@ -2,7 +2,7 @@
 
 Each version has a process with the libraries loaded that forks a child for every job, as the
 service does. The two jobs of a pair begin at the same moment, so that what else the machine does
-weighs on both alike; their processor times are compared, and the median of the ratios is told.
+weighs on both alike; their processor times are compared, and the median of the ratios is printed.
 """
 
 from __future__ import annotations

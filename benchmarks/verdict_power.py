@@ -93,7 +93,7 @@ def row(kind: Kind, results: list[SimulatedRun]) -> str:
     open_ones = sum(r.outcome is Outcome.INCONCLUSIVE for r in results)
     seconds = sorted(r.seconds for r in results)
     low, high = wilson(grows, runs)
-    share = f"{100 * grows / runs:.1f}% ({100 * low:.1f}-{100 * high:.1f})"
+    share = f"{100 * grows / runs:.2f}% ({100 * low:.2f}-{100 * high:.2f})"
     late = seconds[int(0.95 * (runs - 1))]
     return (
         f"| {kind.name} | {kind.metric} | {share} | {100 * open_ones / runs:.1f}% "

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,8 +28,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
+def redis_server(
+    folder: Path, port: int | None = None, options: Sequence[str] = ()
+) -> Iterator[str]:
     """The URL of a Redis that keeps everything in memory and ends with the block.
+
+    `port` is one that nothing listens on; by default any. `options` are the server's own.
 
     Raises:
         NoRedisError: there is no `redis-server` or `valkey-server` on PATH, or it does not start.
@@ -37,11 +41,13 @@ def redis_server(folder: Path) -> Iterator[str]:
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         raise NoRedisError("no redis-server on PATH: install Debian's package of that name")
-    port = free_port()
+    port = port or free_port()
     listen = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     with (folder / "redis.log").open("wb") as log:
         server = subprocess.Popen(
-            [program, *listen, "--save", "", "--appendonly", "no"], stdout=log, stderr=log
+            [program, *listen, "--save", "", "--appendonly", "no", *options],
+            stdout=log,
+            stderr=log,
         )
     try:
         _wait_until_it_answers(server, port, folder / "redis.log")
