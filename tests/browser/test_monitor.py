@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.clips import clip
 from tests.reference_app.conftest import Server, served
-from tests.reference_app.stand_in import clip as outline
+from tests.reference_app.stand_in_engine import clip as outline
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("jinja2", reason="HTML reports need the report extra")
 
 from leak_suite.clauses import plain
+from leak_suite.places import Place
 from leak_suite.render.html_page import html, render_many
 from leak_suite.render.index import Entry, index
 from leak_suite.result import Cause, Finding, Outcome, RunResult, Series, Site
@@ -40,7 +41,15 @@ def finding(metric: str, unit: str, rate: float) -> Finding:
         peak=6e7,
         clauses=plain(f"{metric} {'grew' if grows else 'stayed'} over 17,000 iterations."),
         # A line of its own for each metric: metrics with the same line are folded in.
-        sites=(Site("src/service/jobs.py", len(metric), "keep", rate, ("src/app.py:7 upload",)),)
+        sites=(
+            Site(
+                "src/service/jobs.py",
+                len(metric),
+                "keep",
+                rate,
+                (Place("src/app.py", 7, "upload"),),
+            ),
+        )
         * grows,
     )
 

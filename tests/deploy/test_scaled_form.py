@@ -114,6 +114,17 @@ def test_compose_has_two_of_each_role_and_each_is_read_by_the_settings() -> None
     }
 
 
+def test_what_compose_adds_for_redis_is_for_every_process_and_read_by_the_settings() -> None:
+    added = yaml.safe_load((ROOT / "compose.redis.yaml").read_text())["services"]
+    processes = {name for name, one in compose().items() if "build" in one and name != "tables"}
+    assert added.keys() == processes | {"queue"}
+    for name in processes:
+        settings = read({**compose()[name]["environment"], **added[name]["environment"]})
+        assert settings.queue_url is not None
+        assert settings.queue_url.get_secret_value() == "redis://queue:6379/0"
+        assert added[name]["depends_on"]["queue"]["condition"] == "service_healthy"
+
+
 def test_compose_reaches_the_servers_that_it_starts_with_the_keys_that_they_know() -> None:
     text = yaml.safe_load((ROOT / "compose.yaml").read_text())
     services = text["services"]

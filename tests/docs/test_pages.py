@@ -50,12 +50,22 @@ def test_every_command_of_the_parser_is_on_the_page() -> None:
     assert all(f"### `{name}`" in text for name in names)
 
 
-def test_every_test_that_the_page_names_exists() -> None:
-    named = set(re.findall(r"`(test_[a-z0-9_]+)`", (DOCS / "memory-management.md").read_text()))
-    assert len(named) > 50
+@pytest.mark.parametrize(
+    ("page", "least"), [("memory-management.md", 50), ("among-strangers.md", 30)]
+)
+def test_every_test_that_the_page_names_exists(page: str, least: int) -> None:
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", (DOCS / page).read_text()))
+    assert len(named) > least
     sources = [*ROOT.glob("tests/*/test_*.py"), *ROOT.glob("gate/test_*.py")]
     known = {name for file in sources for name in re.findall(r"def (test_\w+)", file.read_text())}
     assert named <= known, f"no such test: {', '.join(sorted(named - known))}"
+
+
+def test_each_thing_that_strangers_send_has_its_test() -> None:
+    text = (DOCS / "among-strangers.md").read_text()
+    rows = dict(re.findall(r"^\| (\d+) \|(.*)$", text, flags=re.MULTILINE))
+    assert list(rows) == [str(number) for number in range(1, 16)]
+    assert all("`test_" in row for row in rows.values())
 
 
 def test_every_file_of_ours_that_a_sentence_names_exists() -> None:

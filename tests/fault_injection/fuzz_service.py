@@ -17,10 +17,11 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from reference_app.settings import Settings
@@ -97,13 +98,16 @@ def fuzz(server: Server, names: list[str], originals: list[bytes], found: Findin
     watch = WorkerWatch(forkserver)
     watch.start()
 
-    def send(name: str) -> tuple[str, str | None]:
-        return _send(server, name, mutated(name, originals))
+    def send(share: list[str]) -> list[tuple[str, str | None]]:
+        # A client shared by threads can close a connection in use (encode/httpcore#1110).
+        with httpx.Client(base_url=server.http.base_url, timeout=server.http.timeout) as http:
+            own = replace(server, http=http)
+            return [_send(own, name, mutated(name, originals)) for name in share]
 
     with ThreadPoolExecutor(CLIENTS) as clients:
-        for end, wrong in clients.map(send, names):
-            found.answers[end] += 1
-            found.wrong += [wrong] if wrong else []
+        for ends in clients.map(send, [names[first::CLIENTS] for first in range(CLIENTS)]):
+            found.answers.update(end for end, _ in ends)
+            found.wrong += [wrong for _, wrong in ends if wrong]
     found.inputs += len(names)
     with suppress(AssertionError):
         until(lambda: {one.pid for one in server.tree()} <= rest and not server.files(), 30)

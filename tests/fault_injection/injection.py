@@ -17,11 +17,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from reference_app.factories import ServiceFactories, make_objects, make_store
+from reference_app.factories import ServiceFactories, make_guard, make_objects, make_store
 from reference_app.memory.guard import measure
 from reference_app.pipeline import PipelineFactories
 
@@ -37,7 +38,12 @@ OPENED = {
     "open_folder": ("close",),
     "measure_memory": ("sample", "bytes"),
 }
-CALLED = ("probe", "load_libraries", "to_rgb", "plan", "draw", "write_thumbnail", "cut_preview")
+#: Every other part of the pipeline, a new one too, but for the clock.
+CALLED = tuple(
+    field.name
+    for field in dataclasses.fields(PipelineFactories)
+    if field.name not in (*OPENED, "clock")
+)
 #: What comes back from these is the end of a thing: it happens, and only then fails.
 ENDS = ("close", "unlink", "remove", "delete_now", "unreserve")
 #: What is asked of the record for one job. (`count` is asked when none is there, too.)
@@ -169,11 +175,6 @@ def app_parts(faults: FaultInjector) -> ServiceFactories:
     """The service's own parts, every call of them counted."""
     real = ServiceFactories(pipeline=pipeline_parts(faults))
 
-    def guard(*args: Any) -> Any:
-        made = real.guard(*args)
-        made._measure = faults.wrap("guard.measure", measure)
-        return made
-
     def workers(*args: Any) -> Any:
         make = real.workers(*args)
         return faults.factory("workers", make, ("run",))
@@ -187,7 +188,7 @@ def app_parts(faults: FaultInjector) -> ServiceFactories:
         objects=methods("objects", make_objects, "put_now", "fetch_now", "delete_now", "keys"),
         queue=methods("queue", real.queue, "put"),
         broadcaster=methods("broadcaster", real.broadcaster, "publish"),
-        guard=guard,
+        guard=partial(make_guard, measure=faults.wrap("guard.measure", measure)),
         workers=workers,
     )
 

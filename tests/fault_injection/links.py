@@ -48,7 +48,7 @@ class Link:
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """Nothing passes until the block ends; nobody is told."""
+        """Nothing passes until the block ends, and no connection is closed."""
         self._passes.clear()
         try:
             yield

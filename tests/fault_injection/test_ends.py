@@ -30,7 +30,7 @@ from tests.reference_app.conftest import (
     settings_for,
     until,
 )
-from tests.reference_app.stand_in import clip, make_engine
+from tests.reference_app.stand_in_engine import clip, make_engine
 
 BOUNDARY = b"xxBOUNDARYxx"
 HEAD = (

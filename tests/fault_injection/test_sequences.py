@@ -25,7 +25,7 @@ from tests.reference_app.conftest import (
     settings_for,
     until,
 )
-from tests.reference_app.stand_in import FILES, make_engine
+from tests.reference_app.stand_in_engine import FILES, make_engine
 
 BEHAVIOURS = ("quick", "hold", "broken", "unreadable")
 WHICH = st.integers(0, 99)
@@ -72,7 +72,7 @@ class Service(RuleBasedStateMachine):
     @rule(behaviour=st.sampled_from(BEHAVIOURS), times=st.integers(1, 5))
     def upload(self, behaviour: str, times: int) -> None:
         """Send some videos."""
-        from tests.reference_app.stand_in import clip
+        from tests.reference_app.stand_in_engine import clip
 
         for _ in range(times):
             answer = self.made.upload(clip(behaviour))
