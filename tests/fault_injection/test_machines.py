@@ -46,8 +46,13 @@ def test_an_account_names_the_bar_that_was_missed(
     assert replace(GOOD, **change).row().count("|") == HEAD.splitlines()[0].count("|")
 
 
-def test_one_machine_that_is_killed_loses_no_job(tmp_path: Path) -> None:
-    seed = random.randrange(1 << 30)
+#: With this seed the kill comes before the first upload has arrived.
+BEFORE_THE_FIRST = 576004771
+
+
+@pytest.mark.parametrize("seed", [None, BEFORE_THE_FIRST], ids=["any moment", "before a job"])
+def test_one_machine_that_is_killed_loses_no_job(tmp_path: Path, seed: int | None) -> None:
+    seed = seed or random.randrange(1 << 30)
     account = run(SHORT, Servers(tmp_path), seed, 1)
     assert account.wrong == [], (seed, account)
 
