@@ -18,6 +18,7 @@ from load.memory import first_and_last_idle, judge_memory
 from load.observer import Observations, _local_memory, read, spool_files
 from load.plan import LoadPlan
 from load.run_log import IdleWindow, RunLog, UploadedJob, status_of
+from load.scenarios.slow_clients import RATE, judge_rates
 
 ROOT = Path(__file__).parents[2]
 MIB = 1024.0**2
@@ -314,6 +315,23 @@ def test_health_is_judged_by_p99_but_not_on_an_overloaded_machine(tmp_path: Path
     assert health(tmp_path, spikes, late=60.0)[1] != []
     assert health(tmp_path, slow, run_queue_per_cpu=5.0) == ("violated", [])
     assert health(tmp_path, slow, run_queue_per_cpu=5.0, late=60.0)[0] == "violated"
+
+
+@pytest.mark.parametrize(
+    ("rates", "state"),
+    [
+        ([2.2, 3.6, 3.4, 3.5, 3.8, 3.7, 3.5, 3.6, 3.9], "passed"),
+        ([2.2, 3.6, 2.7, 2.8, 3.8, 3.7, 2.6, 2.9, 3.9], "violated"),
+        ([3.6, 2.2, 3.4, 3.5, 3.8, 3.7, 3.5, 3.6, 3.9], "not judged"),
+        ([3.6, 3.7, 3.4], "passed"),
+        ([2.2, 3.6], ""),
+    ],
+)
+def test_the_first_round_is_no_part_of_the_usual_rate(rates: list[float], state: str) -> None:
+    log = new_log()
+    judge_rates(log, rates)
+    assert {check.name: check.state for check in log.checks(())} == ({RATE: state} if state else {})
+    assert bool(log.broken) == (state == "not judged")
 
 
 def test_what_a_job_left_in_the_spool_is_found_and_the_record_of_jobs_is_none_of_it(
