@@ -65,7 +65,7 @@ class Access:
         if origin is None:
             foreign = request.headers.get("sec-fetch-site") == "cross-site"
         else:
-            own = urlsplit(origin).netloc == request.headers.get("host")
+            own = _host_of(origin) == request.headers.get("host", "")
             foreign = not own and origin not in self._origins
         if foreign:
             raise Forbidden(
@@ -152,8 +152,19 @@ def _is_local(request: Request) -> bool:
     """
     if any(name in request.headers for name in _FORWARDED):
         return False
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    try:
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return False
     return _is_loopback(client_of(request)) and (host == "localhost" or _is_loopback(host))
+
+
+def _host_of(origin: str) -> str | None:
+    """The host of an origin with its port, as a Host header has it; None where it has none."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def _is_loopback(host: str) -> bool:

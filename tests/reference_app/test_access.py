@@ -30,6 +30,8 @@ def test_without_a_key_the_operators_routes_are_for_loopback(service: Running, p
         {"X-Forwarded-For": "127.0.0.1"},
         {"Forwarded": "for=127.0.0.1"},
         {"Host": "rebound.example"},
+        {"Host": "["},
+        {"Host": "[]"},
     ],
 )
 def test_neither_a_proxy_nor_a_rebound_name_is_loopback(
@@ -71,7 +73,12 @@ def test_the_id_of_a_job_is_enough_for_all_of_it(serve: Callable[..., Running]) 
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
 )
 def test_a_foreign_page_may_not_change_anything(service: Running, headers: dict[str, str]) -> None:
     job_id = service.start("hold")

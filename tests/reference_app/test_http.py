@@ -78,6 +78,8 @@ def test_a_copy_that_is_still_good_is_not_sent_again(service: Running) -> None:
         {"If-None-Match": '"other"', "If-Modified-Since": moment},
         {"If-Modified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
         {"If-Modified-Since": "rubbish"},
+        {"If-Modified-Since": "Thu, 01 Jan 99999999999999 00:00:00 GMT"},
+        {"If-Modified-Since": "Thu, 01 Jan 2026 00:00:00 +99999999999999999"},
     ):
         assert service.http.get(path, headers=headers).status_code == 200
 

@@ -98,7 +98,8 @@ def _is_known(asked: Headers, ours: Headers) -> bool:
         return False
     try:
         return bool(parsedate_to_datetime(ours["last-modified"]) <= parsedate_to_datetime(since))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
+        # A date that nobody can read is none, and so is one beyond all calendars.
         return False
 
 
