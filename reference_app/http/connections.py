@@ -13,6 +13,7 @@ import asyncio
 import gc
 import resource
 from collections.abc import Iterable
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -42,6 +43,8 @@ class ConnectionGuard:
         self._header_seconds = header_seconds
         self._with_requests: WeakSet[asyncio.Transport] = WeakSet()
         self._silent_since: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        #: When a request came, by what the server keeps of it.
+        self._asked_at: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
         self._protocols: Iterable[Any] | None = None
         self._refused = 0
         self._reported_at = float("-inf")
@@ -50,9 +53,11 @@ class ConnectionGuard:
 
     def note(self, receive: Receive) -> None:
         """Remember the connection of a request for as long as it lives; ASGI cannot tell it."""
-        connection = getattr(getattr(receive, "__self__", None), "transport", None)
+        cycle = getattr(receive, "__self__", None)
+        connection = getattr(cycle, "transport", None)
         if isinstance(connection, asyncio.Transport):
             self._with_requests.add(connection)
+            self._asked_at[cycle] = self._clock.monotonic()
             self._protocols = getattr(connection.get_protocol(), "connections", None)
 
     def end_all(self) -> None:
@@ -79,19 +84,34 @@ class ConnectionGuard:
         loop.set_exception_handler(handle)
 
     def sweep(self) -> None:
-        """End connections whose request does not come, and the oldest while files are short."""
+        """End connections whose request does not come, and more while files are short.
+
+        First those that say nothing, then those between two requests, then those that are answered
+        for longest: streams and downloads, which a client can ask for again. Those that still send
+        are the uploads, which have limits of their own.
+        """
         self._sweep_is_due = False
         now = self._clock.monotonic()
-        silent = [protocol for protocol in self._all_protocols() if _awaits_request(protocol)]
-        since = {protocol: self._silent_since.get(protocol, now) for protocol in silent}
-        self._silent_since = WeakKeyDictionary(since)
+        held = [(use, one) for one in self._all_protocols() if (use := _use_of(one)) is not None]
+        since = {one: self._since(use, one, now) for use, one in held}
+        silent = {one: since[one] for use, one in held if use is _Use.SILENT}
+        self._silent_since = WeakKeyDictionary(silent)
         missing = RESERVED_DESCRIPTORS - _free_descriptors()
-        for protocol in sorted(silent, key=lambda one: since[one]):
-            if now - since[protocol] < self._header_seconds and missing <= 0:
-                break
-            protocol.transport.abort()
-            missing -= 1
+        for use, one in sorted(held, key=lambda pair: (pair[0], since[pair[1]])):
+            overdue = use is _Use.SILENT and now - since[one] >= self._header_seconds
+            if overdue or missing > 0:
+                one.transport.abort()
+                missing -= 1
         self._report(now)
+
+    def _since(self, use: _Use, protocol: Any, now: float) -> float:
+        known: WeakKeyDictionary[Any, float]
+        known, key = (
+            (self._silent_since, protocol)
+            if use is _Use.SILENT
+            else (self._asked_at, protocol.cycle)
+        )
+        return known.get(key, now)
 
     def _all_protocols(self) -> list[Any]:
         if self._protocols is None and self._refused:
@@ -121,16 +141,26 @@ class Connections:
         await self._app(scope, receive, send)
 
 
-def _awaits_request(protocol: Any) -> bool:
-    """Whether nothing is being answered: no request yet, or a later one that has not come."""
+class _Use(IntEnum):
+    """What a connection is there for; the first are missed least."""
+
+    SILENT = 0
+    BETWEEN_REQUESTS = 1
+    ANSWERED = 2
+
+
+def _use_of(protocol: Any) -> _Use | None:
+    """The use of a connection; None while a request still comes in over it."""
     cycle = getattr(protocol, "cycle", None)
     if cycle is None:
-        return True
-    # Between requests the server's own timer runs; once bytes come it is stopped for good.
-    return bool(
-        getattr(cycle, "response_complete", False)
-        and getattr(protocol, "timeout_keep_alive_task", True) is None
-    )
+        return _Use.SILENT
+    if getattr(cycle, "response_complete", False):
+        # The server's own timer runs until bytes come; then it is stopped for good.
+        waits = getattr(protocol, "timeout_keep_alive_task", None) is not None
+        return _Use.BETWEEN_REQUESTS if waits else _Use.SILENT
+    # A body that is announced and never sent makes no upload of what is answered already.
+    receives = getattr(cycle, "more_body", True) and not getattr(cycle, "response_started", False)
+    return None if receives else _Use.ANSWERED
 
 
 def _free_descriptors() -> int:

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -298,20 +299,58 @@ def test_a_spool_in_memory_is_refused_at_the_start(tmp_path: Path) -> None:
     assert not Path(environment["SPOOL_DIR"]).exists()
 
 
-@pytest.mark.slow
-def test_idle_connections_neither_silence_health_nor_flood_the_log(tmp_path: Path) -> None:
-    with served(tmp_path / "spool") as server, ExitStack() as stack:
+@contextmanager
+def short_of_descriptors(spool: Path) -> Iterator[tuple[Server, Callable[[bytes], None]]]:
+    """A service with room for 40 connections, and what opens 80 that all send the same."""
+    with served(spool, UVICORN_TIMEOUT_KEEP_ALIVE="75") as server, ExitStack() as stack:
         process = psutil.Process(server.process.pid)
         most = process.num_fds() + 40
         process.rlimit(psutil.RLIMIT_NOFILE, (most, most))
-        before = len(server.process.output())
         address = (server.http.base_url.host, server.http.base_url.port or 80)
-        for _ in range(80):
-            stack.enter_context(socket.create_connection(address))
-        for _ in range(3):
-            assert httpx.get(f"{server.http.base_url}/health", timeout=5).status_code == 200
+
+        def open_all(request: bytes) -> None:
+            for _ in range(80):
+                stack.enter_context(socket.create_connection(address)).sendall(request)
+
+        yield server, open_all
+
+
+@pytest.mark.slow
+def test_idle_connections_neither_silence_health_nor_flood_the_log(tmp_path: Path) -> None:
+    with short_of_descriptors(tmp_path / "spool") as (server, open_all):
+        before = len(server.process.output())
+        open_all(b"")
+        assert_health_answers(server)
         until(lambda: "want of descriptors" in server.process.output())
         assert len(server.process.output()) - before < 5_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/health", ""),
+        ("/api/jobs/{job_id}/events", ""),
+        ("/api/jobs/{job_id}/events", "Content-Length: 9\r\n"),
+    ],
+)
+def test_answered_and_listening_connections_do_not_silence_health(
+    tmp_path: Path, path: str, headers: str
+) -> None:
+    with short_of_descriptors(tmp_path / "spool") as (server, open_all):
+        job_id = server.start("hold")
+        server.wait(job_id, "processing")
+        until(server.workers)
+        target = path.format(job_id=job_id)
+        open_all(f"GET {target} HTTP/1.1\r\nHost: a\r\n{headers}\r\n".encode())
+        assert_health_answers(server)
+        server.release()
+        assert server.wait(job_id)["status"] == "completed"
+
+
+def assert_health_answers(server: Server) -> None:
+    for _ in range(3):
+        assert httpx.get(f"{server.http.base_url}/health", timeout=5).status_code == 200
 
 
 def test_a_connection_that_sends_no_request_is_ended(tmp_path: Path) -> None:
