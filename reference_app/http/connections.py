@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reference_app.clock import Clock
+from reference_app.http.chunks import watch_chunks
 from reference_app.logs import Logger
 
 __all__ = ["ConnectionGuard", "Connections"]
@@ -51,7 +52,7 @@ class ConnectionGuard:
         self._log: Logger | None = None
         self._sweep_is_due = False
 
-    def note(self, receive: Receive) -> None:
+    def note(self, scope: Scope, receive: Receive) -> None:
         """Remember the connection of a request for as long as it lives; ASGI cannot tell it."""
         cycle = getattr(receive, "__self__", None)
         connection = getattr(cycle, "transport", None)
@@ -59,6 +60,7 @@ class ConnectionGuard:
             self._with_requests.add(connection)
             self._asked_at[cycle] = self._clock.monotonic()
             self._protocols = getattr(connection.get_protocol(), "connections", None)
+            watch_chunks(scope, connection)
 
     def end_all(self) -> None:
         """End every connection over which a request came."""
@@ -105,13 +107,9 @@ class ConnectionGuard:
         self._report(now)
 
     def _since(self, use: _Use, protocol: Any, now: float) -> float:
-        known: WeakKeyDictionary[Any, float]
-        known, key = (
-            (self._silent_since, protocol)
-            if use is _Use.SILENT
-            else (self._asked_at, protocol.cycle)
-        )
-        return known.get(key, now)
+        if use is _Use.SILENT:
+            return self._silent_since.get(protocol, now)
+        return self._asked_at.get(protocol.cycle, now)
 
     def _all_protocols(self) -> list[Any]:
         if self._protocols is None and self._refused:
@@ -137,7 +135,7 @@ class Connections:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and have its connection remembered."""
-        self._guard.note(receive)
+        self._guard.note(scope, receive)
         await self._app(scope, receive, send)
 
 

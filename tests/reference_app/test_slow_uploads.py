@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext,
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
 from starlette.requests import Request
 from starlette.types import Message
@@ -65,6 +66,38 @@ def test_an_upload_ends_at_last_whatever_its_pace(serve: Callable[..., Running])
     with connect(service) as connection:
         connection.sendall(request_head(b"Content-Length: 1000000") + HEAD)
         assert b"longer than 0.3 s" in trickle(connection)
+
+
+def test_a_body_in_tiny_chunks_is_ended_before_it_takes_the_loop(service: Running) -> None:
+    # Six bytes for one: as much work for the server as a KiB in one piece.
+    flood = b"1\r\nA\r\n" * 100_000
+    with connect(service) as connection:
+        connection.sendall(request_head(b"Transfer-Encoding: chunked") + chunk(HEAD))
+        with pytest.raises(ConnectionError):
+            connection.sendall(flood * 50)
+    until(lambda: nothing_left(service))
+
+
+def test_a_body_in_chunks_of_ordinary_size_is_taken_and_its_connection_kept(
+    service: Running,
+) -> None:
+    content = HEAD + clip(size=500_000) + TAIL
+    pieces = [content[start : start + 1024] for start in range(0, len(content), 1024)]
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
+    with httpx.Client(base_url=service.http.base_url) as http:
+        for _ in range(2):
+            sent = http.post("/api/upload", content=iter(pieces), headers=headers)
+            assert sent.status_code == 202
+        # Requests are lines too, and none of these belongs to a body.
+        for _ in range(600):
+            answer = http.get("/health")
+            assert answer.status_code == 200
+        streams = [one.extensions["network_stream"] for one in (sent, answer)]
+        assert streams[0] is streams[1], "the connection was not kept"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def trickle(connection: socket.socket) -> bytes:
