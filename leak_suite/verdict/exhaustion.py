@@ -29,8 +29,11 @@ def grew_to_the_end(series: Series, tolerance: Tolerance) -> Finding | None:
     if any(b[1] < a[1] for a, b in pairwise(points)):
         return None
     rate = (high - low) / (last - first)
-    before, level = points[-2]
-    late_rate = (high - level) / (last - before) if last > before else 0.0
+    # The last reading alone would not do: it may follow a single iteration, and be taken after the
+    # failure, which has closed the connection of the client.
+    earlier = last - thresholds.EXHAUSTED_LATE * (last - first)
+    before, level = [point for point in points if point[0] <= earlier][-1]
+    late_rate = (high - level) / (last - before)
     if rate < thresholds.EXHAUSTED_RATE or late_rate < thresholds.EXHAUSTED_LATE_RATE * rate:
         return None
     clause = Clause(ClauseKind.GREW_TO_THE_END, value=low, limit=high, rate=rate, count=len(points))

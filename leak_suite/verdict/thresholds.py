@@ -151,9 +151,10 @@ STILL_LENGTHS: tuple[tuple[float, int], ...] = (
     (10.0, 12),
 )
 """The same for a series that does not move: there no noise can hide a slow beginning."""
-EXHAUSTED_SAMPLES, EXHAUSTED_RATE, EXHAUSTED_LATE_RATE = 3, 0.2, 0.25
+EXHAUSTED_SAMPLES, EXHAUSTED_RATE = 3, 0.2
+EXHAUSTED_LATE, EXHAUSTED_LATE_RATE = 0.25, 0.25
 """What is counted grew to the end of a run that had to end: so many readings, so much an iteration,
-and before the last reading at this share of the pace of the whole."""
+and over the last part of the iterations at this share of the pace of the whole."""
 FILLED_SHARE, FILLED_SAMPLES = 0.8, 10
 """Something was filled if the first half of the iterations brought this share of all growth; the
 second half is then judged by itself, from so many readings on."""

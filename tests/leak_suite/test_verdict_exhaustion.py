@@ -23,6 +23,19 @@ def test_a_pool_that_ran_out_is_growing() -> None:
     assert "from 9 descriptors to 22 descriptors in 4 readings" in finding.reason
 
 
+def test_a_last_iteration_that_closed_as_much_as_it_leaked_hides_nothing() -> None:
+    """As read of a pool of 15 connections: with its error the server closed the client's own."""
+    samples = ((1, 9.0), (2, 10.0), (7, 15.0), (14, 22.0), (15, 22.0))
+    finding = grew_to_the_end(Series("fds", "descriptors", samples, 1), COUNTED)
+    assert finding is not None
+    assert finding.rate == pytest.approx(13 / 14)
+
+
+def test_growth_that_was_over_before_the_last_quarter_is_not_growth_to_the_end() -> None:
+    samples = ((1, 9.0), (2, 15.0), (7, 22.0), (10, 22.0), (15, 22.0))
+    assert grew_to_the_end(Series("fds", "descriptors", samples, 1), COUNTED) is None
+
+
 @pytest.mark.parametrize(
     "values",
     [
