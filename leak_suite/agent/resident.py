@@ -26,6 +26,7 @@ __all__ = [
     "VARIABLE",
     "Resident",
     "enter",
+    "follow",
     "follow_last",
     "in_this_process",
     "join",
@@ -181,15 +182,19 @@ class Resident:
 
                 gc.unfreeze()
         finally:
-            if self.follower is not None:
-                self.follower.let_go()
-            if self in _found:
-                _found.remove(self)
+            self.unfollow()
             package = __name__.rpartition(".")[0]
             for name in list(sys.modules):
                 if name == package or name.startswith(package + "."):
                     del sys.modules[name]
             self.close()
+
+    def unfollow(self) -> None:
+        """Let children be without an agent from here on."""
+        if self.follower is not None:
+            self.follower.let_go()
+        if self in _found:
+            _found.remove(self)
 
     def _answer_next(self) -> bool:
         """Wait for a question and answer it; False when the thread shall end."""
@@ -322,6 +327,19 @@ def enter(address: str, token: str) -> None:
         return
     _found.append(resident)
     resident.follower = follow_forks(resident)
+
+
+def follow(address: str, token: str) -> Resident | None:
+    """Have the children of this process register, but not itself, until it is told to `unfollow`.
+
+    None where an agent is here already: another gate measures this process.
+    """
+    if _found:
+        return None
+    resident = Resident(address, token)
+    _found.append(resident)
+    resident.follower = follow_forks(resident)
+    return resident
 
 
 def _set_collector(wish: str) -> None:

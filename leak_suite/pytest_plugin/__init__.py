@@ -53,8 +53,9 @@ class _Hooks:
 def pytest_leak_check(spec: Spec, options: Options) -> RunResult:
     """Measure and judge `spec` where no other plugin does."""
     from leak_suite.checks import check
+    from leak_suite.pytest_plugin.children import TestedSpec
 
-    return check(spec, options)
+    return spec.check(options) if isinstance(spec, TestedSpec) else check(spec, options)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -89,6 +90,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if not hasattr(config, "workerinput"):
         validate_markers(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Have all processes that tests start seen, where there are leak checks among the tests."""
+    items = getattr(session, "items", ())  # the controller of xdist has none
+    if session.config.option.collectonly or not any(_wants_check(item) for item in items):
+        return (yield)
+    from leak_suite.pytest_plugin.children import CHILDREN, ChildAgents
+
+    with ChildAgents() as session.config.stash[CHILDREN]:
+        return (yield)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 
 from leak_suite.errors import ConfigurationError, LeakError, LeakSuiteError
 from leak_suite.options import Layer, Options
+from leak_suite.pytest_plugin.children import CHILDREN, TestedSpec
 from leak_suite.pytest_plugin.isolated import write_target
 from leak_suite.pytest_plugin.options import CHECKS, SHORT_FAILURE, resolve_options
 from leak_suite.pytest_plugin.plain_call import plain_call
@@ -22,7 +23,7 @@ from leak_suite.pytest_plugin.records import without_records
 from leak_suite.pytest_plugin.unittest_case import is_unittest
 from leak_suite.render import cause_lines, failure_message, headline, junit_properties
 from leak_suite.result import Outcome, RunResult
-from leak_suite.subject import CallableSpec, InProcessSpec, Spec
+from leak_suite.subject import CallableSpec, Spec
 
 __all__ = ["LeakChecker"]
 
@@ -69,7 +70,8 @@ class LeakChecker:
         with plain_call(call, self._item) as once:
             once()  # as any test would be: it may skip, or fail with pytest's own message
             with without_records(self._item) as wrap:
-                return self._judge(InProcessSpec(wrap(once), self._item.nodeid), options)
+                children = self._item.config.stash.get(CHILDREN, None)
+                return self._judge(TestedSpec(wrap(once), self._item.nodeid, children), options)
 
     def _run_isolated(self, call: partial[Any], options: Options) -> RunResult:
         if is_unittest(self._item):

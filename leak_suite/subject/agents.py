@@ -22,6 +22,8 @@ _SITE = Path(__file__).parent.parent / "agent" / "site"
 _VARIABLE = "LEAK_SUITE_AGENT"
 _CREDENTIALS = struct.Struct("3i")
 _HELLO_BYTES = 4096
+_WAITING = 1024
+"""Agents that may wait to be let in; the kernel may allow fewer."""
 
 
 class Life(NamedTuple):
@@ -66,29 +68,46 @@ class AgentHub:
 
     It listens on an abstract Unix socket: no file, no permission and no length of a path is in the
     way of a process that changes its user or its root. A token in the environment tells the
-    subject's own processes from strangers.
+    subject's own processes from strangers. A hub for several subjects is entered by each, and by
+    who made it: it listens until the last has left.
+
+    `place` and `listener` are those of another process, which has begun to `listen` for this one.
     """
 
-    def __init__(self) -> None:
-        self._address = "leak-suite-" + secrets.token_hex(8)
-        self._token = secrets.token_hex(16)
+    def __init__(
+        self, place: tuple[str, str] | None = None, listener: socket.socket | None = None
+    ) -> None:
+        made = ("leak-suite-" + secrets.token_hex(8), secrets.token_hex(16))
+        self._address, self._token = place or made
+        self._entered = 0
         self._links: dict[Life, AgentLink] = {}
         self._declined: dict[Life, str] = {}
         self._replaced: list[AgentLink] = []  # closed at the end: one may be asked just now
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._listener: socket.socket | None = None
+        self._listener = listener
+
+    def listen(self) -> socket.socket:
+        """Have agents wait until this hub is entered, here or where the socket is taken to."""
+        if self._listener is None:
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._listener.bind("\0" + self._address)
+            self._listener.listen(_WAITING)
+        return self._listener
 
     def __enter__(self) -> AgentHub:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind("\0" + self._address)
-        listener.listen(64)
-        self._listener = listener
+        self._entered += 1
+        if self._entered > 1:
+            return self
+        listener = self.listen()
         self._thread = threading.Thread(target=self._accept, args=(listener,), daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._entered = max(0, self._entered - 1)
+        if self._entered:
+            return
         listener, self._listener = self._listener, None
         if listener is not None:
             with contextlib.suppress(OSError):

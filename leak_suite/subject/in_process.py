@@ -28,16 +28,20 @@ _NO_AGENTS = Coverage(1, 1)
 
 
 class InProcessSubject:
-    """Borrows the process: a fresh temporary folder while entered, the collector thawed after."""
+    """Borrows the process: a fresh temporary folder while entered, the collector thawed after.
+
+    `own_fds` of its descriptors are the harness's own.
+    """
 
     overhead_share = 1 / 75
 
-    def __init__(self, spec: InProcessSpec, extras: Extras) -> None:
+    def __init__(self, spec: InProcessSpec, extras: Extras, own_fds: int = 0) -> None:
         self.about = About()
         self.routes = RoutesInUse()
         self._spec = spec
         self._tracked = extras.tracked
         self._counters = [f"{name}={place}" for name, place in extras.counters.items()]
+        self._own_fds = own_fds
         self._session: Any = None
 
     def __enter__(self) -> InProcessSubject:
@@ -45,7 +49,7 @@ class InProcessSubject:
         self._folder = tempfile.mkdtemp(prefix="leak-suite-")
         tempfile.tempdir = os.environ["TMPDIR"] = self._folder
         try:
-            session = self._session = agent_module("session").Session(self._folder)
+            session = self._session = agent_module("session").Session(self._folder, self._own_fds)
             checks = session.self_check()
             session.watch(self._tracked, self._counters)
             session.use(self._spec.function)
@@ -70,6 +74,20 @@ class InProcessSubject:
         else:
             os.environ["TMPDIR"] = path
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def lend(self, wire: Any, resident: Any) -> None:
+        """Answer by `wire` what another process asks of this one, until it says stop.
+
+        `resident`, if there is one, brings the agent into the children of this process.
+        """
+        self._session.on_trace = agent_module("resident").follow_last
+        if resident is not None:
+            resident.session = self._session  # by which a child knows what was frozen
+        try:
+            agent_module("serve").serve_requests(wire, self._session)
+        finally:
+            if resident is not None:
+                resident.session = None
 
     def round(
         self,

@@ -36,18 +36,24 @@ S = TypeVar("S", bound="AgentSubject")
 class AgentSubject(ABC):
     """Owns the process that `start` gives; the kinds differ in who repeats the workload.
 
-    `start` is given the environment, with what brings the agent into the subject's children.
+    `start` is given the environment, with what brings the agent into the subject's children. They
+    register with `hub`, one of its own by default.
     """
 
     overhead_share = 1 / 75
 
-    def __init__(self, start: Callable[[Mapping[str, str]], AgentProcess], extras: Extras) -> None:
+    def __init__(
+        self,
+        start: Callable[[Mapping[str, str]], AgentProcess],
+        extras: Extras,
+        hub: AgentHub | None = None,
+    ) -> None:
         self.about = About()
         self.routes = RoutesInUse()
         self._start = start
         self._undisturbed = extras.undisturbed
         self._agent: AgentProcess | None = None
-        self._hub = AgentHub()
+        self._hub = hub or AgentHub()
 
     def __enter__(self: S) -> S:
         self._hub.__enter__()

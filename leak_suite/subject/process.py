@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import json
 import os
-import selectors
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leak_suite.errors import SubjectDied, SubjectError, SubjectHung
+from leak_suite.errors import SubjectDied, SubjectError
 from leak_suite.service_process import kill_group, last_error, signal_name
+from leak_suite.subject.talk import Talk
 
 if TYPE_CHECKING:
     from leak_suite.subject.specs import Extras
@@ -50,8 +48,6 @@ class AgentProcess:
         self._environment = environment
         self._extras = extras
         self._folder = Path(tempfile.mkdtemp(prefix="leak-suite-"))
-        self._buffer = b""
-        self._stop_timeout = _STOP_SECONDS
         self._process: subprocess.Popen[bytes] | None = None
         self.python = python or Path(sys.executable)
         arguments = [f"{key}={value}" for key, value in keys.items()]
@@ -71,8 +67,9 @@ class AgentProcess:
     def _start(self, arguments: list[str]) -> None:
         temp_dir = self._folder / "tmp"
         temp_dir.mkdir()
-        request_fd, self._request_end = os.pipe()
-        self._response_end, response_fd = os.pipe()
+        request_fd, request_end = os.pipe()
+        response_end, response_fd = os.pipe()
+        self._talk = Talk(request_end, response_end, self.death)
         arguments = [f"request_fd={request_fd}", f"response_fd={response_fd}", *arguments]
         arguments += [f"host={os.getpid()}", f"temp_dir={temp_dir}"]
         environment = {**self._environment, **self._extras.environment, "TMPDIR": str(temp_dir)}
@@ -94,7 +91,7 @@ class AgentProcess:
             os.close(response_fd)
 
     def _wait_until_ready(self) -> dict[str, Any]:
-        answer = self._answer(_START_SECONDS)
+        answer = self._talk.answer(_START_SECONDS)
         if "error" in answer:
             said = f"the subject could not be loaded: {answer['error']}"
             if "ModuleNotFoundError" in answer["error"]:
@@ -111,35 +108,7 @@ class AgentProcess:
 
     def ask(self, question: str, seconds: float) -> dict[str, Any]:
         """The agent's answer; SubjectHung after `seconds`, SubjectDied if it is gone."""
-        try:
-            os.write(self._request_end, question.encode() + b"\n")
-        except BrokenPipeError:
-            raise self.death() from None
-        answer = self._answer(seconds)
-        if set(answer) == {"error"}:
-            raise SubjectError(f"the agent could not answer: {answer['error']}")
-        return answer
-
-    def _answer(self, seconds: float) -> dict[str, Any]:
-        until = time.monotonic() + seconds
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._response_end, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                try:
-                    ready = selector.select(max(0.0, until - time.monotonic()))
-                except KeyboardInterrupt:  # it is still at work and would not hear "stop"
-                    self._stop_timeout = 0.0
-                    raise
-                if not ready:
-                    self._stop_timeout = 0.0
-                    raise SubjectHung(f"the subject did not answer within {seconds:.0f} s")
-                data = os.read(self._response_end, 1 << 20)
-                if not data:
-                    raise self.death()
-                self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        answer: dict[str, Any] = ast.literal_eval(line.decode())
-        return answer
+        return self._talk.ask(question, seconds)
 
     def death(self) -> SubjectDied:
         """How it ended, as an error to raise."""
@@ -173,14 +142,12 @@ class AgentProcess:
         """Ask it to stop, then end its whole process group; remove what it left on disk."""
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(OSError):
-                os.write(self._request_end, b"stop\n")
+            self._talk.say("stop")
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(self._stop_timeout)
+                process.wait(_STOP_SECONDS if self._talk.is_heard else 0.0)
             kill_group(process.pid)
             process.wait()
-            os.close(self._request_end)
-            os.close(self._response_end)
+            self._talk.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> AgentProcess:
