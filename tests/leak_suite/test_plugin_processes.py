@@ -118,6 +118,7 @@ def real(pytester: pytest.Pytester, text: str, *arguments: str) -> pytest.RunRes
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_leak_in_a_pools_workers_grows_at_its_line_and_its_clean_twin_is_stable(
     pytester: pytest.Pytester, method: str
