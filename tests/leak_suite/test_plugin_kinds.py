@@ -210,6 +210,6 @@ def test_verdicts_and_line_are_the_same_beside_other_plugins(
         "-p", "no:cacheprovider", "--leak-max-seconds=20", *arguments
     )
     result.assert_outcomes(passed=1, failed=1)
-    (line,) = [one for one in result.stdout.lines if one.startswith("growing")]
+    (line,) = [one for one in result.stdout.lines if one.startswith("growing  ")]
     assert "TestOrders::test_leaky" in line
     assert f"{path.name}:12" in line
