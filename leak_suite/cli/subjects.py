@@ -12,9 +12,12 @@ from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.units import parse_duration
 
 if TYPE_CHECKING:
+    from argparse import _ArgumentGroup
+
     from leak_suite.subject import Spec
 
 __all__ = [
+    "add_command_flags",
     "add_subject_flags",
     "app_spec",
     "build_spec",
@@ -35,6 +38,12 @@ def add_subject_flags(parser: ArgumentParser) -> None:
         "--pid", type=int, help="a running process; from Python 3.14 on the agent goes into it"
     )
     group.add_argument("--workload", help="what drives it: module:callable or file.py:callable")
+    add_command_flags(group)
+    group.add_argument("--metric", metavar="JSONPATH", help="where in the JSON the number is")
+
+
+def add_command_flags(group: _ArgumentGroup) -> None:
+    """Add the flags of a command, and of requests to it."""
     group.add_argument(
         "--ready-when", metavar="TEXT", help="the command is ready when its output has this text"
     )
@@ -48,7 +57,6 @@ def add_subject_flags(parser: ArgumentParser) -> None:
     group.add_argument(
         "--request-timeout", metavar="S", help="how long a request of the workload may take (30)"
     )
-    group.add_argument("--metric", metavar="JSONPATH", help="where in the JSON the number is")
 
 
 def build_spec(arguments: Namespace, python: Path | None) -> Spec:

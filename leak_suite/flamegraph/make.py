@@ -16,7 +16,14 @@ from leak_suite.flamegraph.record import (
     record,
     recorded,
 )
-from leak_suite.flamegraph.stacks import Difference, LineBytes, between, growth, sites, stacks
+from leak_suite.flamegraph.stacks import (
+    Difference,
+    LineBytes,
+    between,
+    growth,
+    sites,
+    stacks_of_all,
+)
 from leak_suite.subject import Spec
 
 __all__ = ["Made", "difference", "flamegraph"]
@@ -41,7 +48,7 @@ def flamegraph(
     max_seconds: float = 120.0,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Made:
-    """Record the workload once and draw it; worker processes that opted in each get a page.
+    """Record the workload once and draw it; each process that is recorded gets a page.
 
     For "growth" record n and 2n iterations in two fresh interpreters: what grew is what leaks.
     """
@@ -69,14 +76,8 @@ def difference(base: Path, head: Path, folder: Path) -> Made:
 
 
 def _of_recording(run: RecordingFile) -> Made:
-    chosen = MODES[run.mode]
-    pages = {run.title: page(run.file, chosen)}
-    found = stacks(run)
-    for number, worker in enumerate(run.workers, 1):
-        pages[f"{run.title}, worker {number}"] = page(worker, chosen)
-        for stack, size in stacks(run, worker).items():
-            found[stack] = found.get(stack, 0.0) + size
-    return Made(pages, sites(found), "bytes")
+    pages = {title: page(file, MODES[run.mode]) for title, file in run.pages()}
+    return Made(pages, sites(stacks_of_all(run)), "bytes")
 
 
 def _of_difference(found: Difference, output: Path) -> Made:

@@ -18,7 +18,7 @@ from typing import Any
 from leak_suite.attribution import memray_path
 from leak_suite.errors import ConfigurationError, LeakSuiteError, SubjectError
 from leak_suite.flamegraph.workers import NATIVE, VARIABLE
-from leak_suite.subject import Extras, Spec, Subject
+from leak_suite.subject import Extras, Round, Spec, Subject
 from leak_suite.subject.trace_data import OwnershipData, TracePlan
 
 __all__ = ["MODES", "Mode", "RecordingFile", "file_name", "page", "record", "recorded"]
@@ -59,7 +59,8 @@ MODES = {
 class RecordingFile:
     """memray's file, and what must be known to read it: kept beside it as JSON.
 
-    `root` is the folder that own files are named relative to; `iterations` were recorded.
+    `root` is the folder that own files are named relative to; `iterations` were recorded. Of a
+    subject of several processes it is that of `process`; `workers` are the others.
     """
 
     file: Path
@@ -70,12 +71,18 @@ class RecordingFile:
     libraries: tuple[str, ...] = ()
     instrumentation: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
-    workers: tuple[Path, ...] = ()
+    workers: tuple[tuple[str, Path], ...] = ()
+    process: str = ""
 
     @property
     def title(self) -> str:
         """What it shows."""
         return f"{self.subject}, {MODES[self.mode].title}"
+
+    def pages(self) -> Iterator[tuple[str, Path]]:
+        """The title and the file of each process."""
+        for label, file in ((self.process, self.file), *self.workers):
+            yield (f"{self.title}, {label}" if label else self.title), file
 
 
 def file_name(subject: str, mode: str) -> str:
@@ -86,29 +93,37 @@ def file_name(subject: str, mode: str) -> str:
 def record(
     spec: Spec, mode: Mode, output: Path, *, iterations: int, native: bool, max_seconds: float
 ) -> RecordingFile:
-    """Record `iterations` of the workload into `output` (NAME.bin), and NAME.json beside it."""
-    if not spec.traced_from_start:
+    """Record `iterations` of the workload into `output` (NAME.bin), and NAME.json beside it.
+
+    Of a command one process of each role is recorded, that which grew most in warm-up.
+    """
+    if not spec.agent_inside:
         raise ConfigurationError(
-            "a flamegraph needs a TARGET or --app: other subjects are seen from outside only"
+            "a flamegraph needs a TARGET, --app or a command: others are seen from outside only"
+        )
+    if not spec.traced_from_start and not mode.after_warm_up:
+        raise ConfigurationError(
+            "a command is recorded once it is warm; choose --leaks or --growth"
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)
+    for old in output.parent.glob(f"{output.stem}-worker-*.bin"):
+        old.unlink()
     names = list(spec.own_packages())
     plan: TracePlan = {
         "allocations": "kept", "output": str(output.resolve()), "native": native,
         "every": mode.every, "python_allocators": mode.python_allocators, "own": names,
         "memray_path": memray_path(),
     }  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="leak-suite-flamegraph-") as place:
-        folder = Path(place)
-        if native:
-            (folder / NATIVE).touch()
-        with _workers_record_into(folder):
+    if spec.traced_from_start:
+        with _workers_recorded(output, native=native) as found:
             ownership = _drive(spec, mode, plan, iterations, max_seconds)
-        workers = _kept_workers(folder, output)
+        process, workers = "", tuple(found)
+    else:
+        process, workers, ownership = _drive_command(spec, plan, output, iterations, max_seconds)
     recording = RecordingFile(
         output, str(spec), mode.name, iterations, str(Path.cwd()), tuple(ownership["libraries"]),
-        tuple(ownership["instrumentation"]), tuple(names), workers,
+        tuple(ownership["instrumentation"]), tuple(names), workers, process,
     )  # fmt: skip
     _keep(recording)
     return recording
@@ -126,7 +141,34 @@ def _drive(
         return subject.end_trace()["ownership"]
 
 
-def _repeat(subject: Subject, iterations: int, max_seconds: float) -> None:
+def _drive_command(
+    spec: Spec, plan: TracePlan, output: Path, iterations: int, max_seconds: float
+) -> tuple[str, tuple[tuple[str, Path], ...], OwnershipData]:
+    """Record one process of each role: (the first one's role, the others, whose code is whose)."""
+    begun: list[tuple[str, Path]] = []
+    with spec.open() as subject:
+        warm = _repeat(subject, _WARM_UP, max_seconds)
+        roles = dict.fromkeys(reading.group for reading in warm.processes.values())
+        why: list[str] = []
+        for role in roles:
+            name = f"{output.stem}-worker-{len(begun)}.bin" if begun else output.name
+            file = output.with_name(name)
+            try:
+                subject.begin_trace({**plan, "output": str(file.resolve())}, role)
+            except SubjectError as error:
+                why.append(f"{role}: {error}")
+            else:
+                begun.append((role, file))
+        if not begun:
+            said = "; ".join(why) or "there is no Python process"
+            raise SubjectError(f"nothing of the command can be recorded: {said}")
+        _repeat(subject, iterations, max_seconds)
+        ownership = [subject.end_trace(role)["ownership"] for role, _ in begun]
+    (process, _), *workers = begun
+    return process, tuple(workers), ownership[0]
+
+
+def _repeat(subject: Subject, iterations: int, max_seconds: float) -> Round:
     """So many iterations, however much they take: a flamegraph of fewer would be of another run."""
     done = subject.round(
         iterations,
@@ -141,31 +183,33 @@ def _repeat(subject: Subject, iterations: int, max_seconds: float) -> None:
             f"only {done.done} of {iterations} iterations were done in {max_seconds:g} s; "
             "ask for fewer (--iterations) or give it more time (--max-seconds)"
         )
+    return done
 
 
 @contextmanager
-def _workers_record_into(folder: Path) -> Iterator[None]:
-    """The subject and all it starts know by the environment where workers are to write."""
+def _workers_recorded(output: Path, *, native: bool) -> Iterator[list[tuple[str, Path]]]:
+    """The subject and all it starts know by the environment where workers are to write.
+
+    Yields the list of what they wrote, which is there in the end.
+    """
+    found: list[tuple[str, Path]] = []
     before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
-
-
-def _kept_workers(folder: Path, output: Path) -> tuple[Path, ...]:
-    for old in output.parent.glob(f"{output.stem}-worker-*.bin"):
-        old.unlink()
-    kept = []
-    for number, file in enumerate(sorted(folder.glob("worker-*.bin")), 1):
-        target = output.with_name(f"{output.stem}-worker-{number}.bin")
-        shutil.move(file, target)
-        kept.append(target)
-    return tuple(kept)
+    with tempfile.TemporaryDirectory(prefix="leak-suite-flamegraph-") as place:
+        folder = Path(place)
+        if native:
+            (folder / NATIVE).touch()
+        os.environ[VARIABLE] = place
+        try:
+            yield found
+        finally:
+            if before is None:
+                del os.environ[VARIABLE]
+            else:
+                os.environ[VARIABLE] = before
+        for number, file in enumerate(sorted(folder.glob("worker-*.bin")), 1):
+            target = output.with_name(f"{output.stem}-worker-{number}.bin")
+            shutil.move(file, target)
+            found.append((f"worker {number}", target))
 
 
 def _keep(recording: RecordingFile) -> None:

@@ -12,7 +12,16 @@ from leak_suite.errors import LeakSuiteError
 from leak_suite.flamegraph.record import RecordingFile
 from leak_suite.subject.agent_code import agent_module
 
-__all__ = ["Difference", "GraphFrame", "LineBytes", "between", "growth", "sites", "stacks"]
+__all__ = [
+    "Difference",
+    "GraphFrame",
+    "LineBytes",
+    "between",
+    "growth",
+    "sites",
+    "stacks",
+    "stacks_of_all",
+]
 
 _FRAMES = 200
 """Asked for without a number, memray leaves out as many as were there when tracing began."""
@@ -78,6 +87,15 @@ def stacks(recording: RecordingFile, file: Path | None = None) -> dict[Stack, fl
     return dict(found)
 
 
+def stacks_of_all(recording: RecordingFile) -> dict[Stack, float]:
+    """The same, summed over all processes that were recorded."""
+    found: defaultdict[Stack, float] = defaultdict(float)
+    for _, file in recording.pages():
+        for stack, size in stacks(recording, file).items():
+            found[stack] += size
+    return dict(found)
+
+
 def _frame(row: tuple[str, str, int], own: Any, root: str) -> GraphFrame:
     function, file, line = row
     is_own = own.is_own(file)
@@ -136,7 +154,10 @@ def growth(short: RecordingFile, long: RecordingFile) -> Difference:
     span = long.iterations - short.iterations
     if span <= 0:
         raise LeakSuiteError("growth needs a second recording of more iterations than the first")
-    sides = [{stack: size / span for stack, size in stacks(side).items()} for side in (short, long)]
+    sides = [
+        {stack: size / span for stack, size in stacks_of_all(side).items()}
+        for side in (short, long)
+    ]
     title = f"{long.subject}: {short.iterations} against {long.iterations} iterations"
     return Difference(title, "bytes per iteration", _matched(*sides))
 

@@ -29,6 +29,8 @@ _READ_SECONDS = 15.0
 _TRACE_SECONDS = 120.0
 _STANDARD_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
 _PYTHON = re.compile(r"(python|pypy)[\d.]*t?d?$")
+_RUNS_TEXT, _RUNS_MODULE = re.compile("-[bBdEhiIOPqsSuvx]*c"), re.compile("-[bBdEhiIOPqsSuvx]*m$")
+_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 _READ_BY_AGENT = tuple(m.name for m in METRICS.values() if m.per_process and m.inside)
 _FIRST_SIGHTS = 2
 """A Python process is called one without an agent after so many readings: it may be starting."""
@@ -417,13 +419,17 @@ def _runs_python(pid: int) -> bool:
 def _short(command: str) -> str:
     """What a person would call that program: the script or module, and not the interpreter."""
     words = command.split()
+    if words and _PYTHON.search(Path(words[0]).name):
+        del words[0]
+        while words and words[0].startswith("-"):
+            option = words.pop(0)
+            if _RUNS_TEXT.match(option):
+                return "python -c"
+            if _RUNS_MODULE.match(option) or option in _WITH_VALUE:
+                value = words.pop(0) if words else ""
+                if option not in _WITH_VALUE:
+                    return value or "python -m"
     names = [word for word in words if not word.startswith("-")]
-    if names and _PYTHON.search(Path(names[0]).name):
-        if "-m" in words and words.index("-m") + 1 < len(words):
-            return words[words.index("-m") + 1]
-        if "-c" in words:
-            return "python -c"
-        names = names[1:]
     return Path(names[0]).name if names else "a process"
 
 

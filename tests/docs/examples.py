@@ -131,6 +131,7 @@ NOT_RUN: Mapping[str, str] = {
     "python -m load scaled": _SERVERS,
     "python -m load concurrency --apis": _SERVERS,
     "ROLE=worker python -m reference_app": "tests/reference_app starts each role",
+    "leak-suite flamegraph --workload push.py:push": "needs a Redis; tests/examples records it",
     "leak-suite run --pid": "run by tests/leak_suite/test_running_process.py on 3.14",
     "python -m benchmarks evidence": _LONG,
     "python -m benchmarks catalogue web": "takes an hour; tests/benchmarks runs it on one twin",

@@ -90,6 +90,12 @@ FRONT_DOORS = (
 )  # fmt: skip
 
 
+def needs_redis() -> None:
+    """Skip where there is no Redis server, unless there has to be one."""
+    if shutil.which("redis-server") is None and not os.environ.get("LEAK_SUITE_REQUIRE_REDIS"):
+        pytest.skip("no redis-server on PATH")
+
+
 @pytest.fixture(params=FRONT_DOORS, ids=lambda door: door.folder)
 def door(request: pytest.FixtureRequest) -> FrontDoor:
     for package in PACKAGES:
@@ -109,8 +115,7 @@ def environment(door: FrontDoor, tmp_path: Path) -> Iterator[Mapping[str, str]]:
     if not door.redis:
         yield values
         return
-    if shutil.which("redis-server") is None and not os.environ.get("LEAK_SUITE_REQUIRE_REDIS"):
-        pytest.skip("no redis-server on PATH")
+    needs_redis()
     with redis_server(tmp_path) as url:
         yield {**values, "REDIS_URL": url, "RQ_REDIS_URL": url}
 
@@ -152,3 +157,28 @@ def test_a_leaking_front_door_grows_and_its_line_is_named_first(
         if Path(site.file).name == door.file
     ]
     assert any(re.search(door.line, text) for text in texts), named
+
+
+def test_the_flamegraph_of_a_celery_child_shows_its_task(tmp_path: Path) -> None:
+    """Real tasks over a real Redis, while the child is recorded."""
+    for package in ("celery", "memray"):
+        pytest.importorskip(package)
+    needs_redis()
+    with redis_server(tmp_path) as url:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "leak_suite", "flamegraph", "-o", str(tmp_path / "fg")),
+                *("--workload", "push.py:push", "--"),
+                *("celery", "-A", "tasks_leaky", "worker", "-c", "2", "--loglevel", "WARNING"),
+            ],
+            cwd=EXAMPLES / "celery_tasks",
+            env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "REDIS_URL": url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\d KiB +tasks_leaky\.py:17 invoice$", done.stdout, re.MULTILINE), done.stdout
+    (page,) = (tmp_path / "fg").glob("*worker-1.html")
+    assert f"forked from celery: {page}" in done.stdout
+    assert '"invoice"' in page.read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ from leak_suite.checks.check import check
 from leak_suite.options import Options
 from leak_suite.result import Outcome
 from leak_suite.subject import CallableSpec, CommandSpec, Coverage
+from leak_suite.subject.processes import _short
 
 LEAKY = """
 import multiprocessing, os, subprocess, sys
@@ -155,3 +156,19 @@ def test_a_worker_that_is_killed_in_a_round_ends_nothing_but_its_own_readings(
         (life,) = done.processes
         os.kill(life.pid, signal.SIGKILL)
         assert life not in subject.round(0, seconds=0).processes
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("/usr/bin/python3.11 /venv/bin/celery -A tasks worker -c 2", "celery"),
+        ("python -W error -X dev -B /app/serve.py -m", "serve.py"),
+        ("python -Im shop.worker --port 80", "shop.worker"),
+        ("python -m shop.worker", "shop.worker"),
+        ("python -Bc import_this", "python -c"),
+        ("/usr/sbin/nginx -c nginx.conf", "nginx"),
+        ("python", "a process"),
+    ],
+)
+def test_a_process_is_called_by_what_it_runs(command: str, name: str) -> None:
+    assert _short(command) == name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -66,6 +67,48 @@ async def app(scope, receive, send):
 def visit(client):
     client.get("/").raise_for_status()
 '''
+
+
+FORKING = '''"""A program that has its child keep something of each line that it is sent."""
+
+import os
+import socket
+import sys
+
+KEPT = []
+
+
+def serve(served):
+    while served.recv(1):
+        KEPT.append(bytearray(40_000))
+        served.send(b"x")
+
+
+ours, served = socket.socketpair()
+if os.fork() == 0:
+    ours.close()
+    serve(served)
+    os._exit(0)
+served.close()
+door = socket.socket(socket.AF_UNIX)
+door.bind("\\0" + os.getcwd())
+door.listen()
+while True:
+    with door.accept()[0] as client:
+        ours.send(client.recv(1))
+        client.send(ours.recv(1))
+'''
+
+ASKING = """
+import os
+import socket
+
+def ask():
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect("\\0" + os.getcwd())
+        client.send(b"x")
+        assert client.recv(1) == b"x"
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -155,6 +198,42 @@ def test_an_application_is_driven_by_its_workload(capsys: pytest.CaptureFixture[
     arguments = ["flamegraph", "--app", "shop.py:app", "--workload", "shop.py:visit"]
     assert main([*arguments, "-o", "fg", "--iterations", "10"]) == 0
     assert re.search(r"29[34] KiB +shop\.py:11 app", capsys.readouterr().out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["leaks", "growth"])
+def test_a_child_of_a_command_is_recorded_while_it_works(
+    mode: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("forking.py").write_text(FORKING)
+    Path("asking.py").write_text(ASKING)
+    arguments = ["flamegraph", f"--{mode}", "--workload", "asking.py:ask", "--iterations", "10"]
+    assert main([*arguments, "-o", "fg", "--", sys.executable, "forking.py"]) == 0
+    said = capsys.readouterr().out
+    each = "/iteration" if mode == "growth" else ""
+    size = r"[34]\d(\.\d)?" if mode == "growth" else r"3\d\d"
+    first = said.partition("most bytes")[2].splitlines()[1]
+    assert re.search(rf"{size} KiB{each} +forking\.py:12 serve", first), said
+    if mode == "leaks":
+        assert "left behind, main process: fg/" in said
+        assert "left behind, forked from forking.py: fg/" in said
+        assert len(list(Path("fg").glob("*.html"))) == 2
+
+
+def test_a_command_is_not_recorded_from_its_first_import_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["flamegraph", "--peak", "--workload", "job.py:work", "-o", "fg", "--", "true"]
+    assert main(arguments) == 2
+    assert "a command is recorded once it is warm" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_command_without_python_has_nothing_to_record(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["flamegraph", "-o", "fg", "--iterations", "1", "--", "sleep", "60"]) == 2
+    assert "nothing of the command can be recorded" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from leak_suite.cli.command import Command
 from leak_suite.cli.output import show_progress
+from leak_suite.cli.subjects import add_command_flags
 from leak_suite.errors import ConfigurationError, LeakSuiteError
 from leak_suite.result import Outcome, RunResult
 from leak_suite.units import format_value, parse_duration
@@ -40,8 +41,9 @@ class FlamegraphCommand(Command):
     statuses = "status: 0 written, 2 could not"
     usage = (
         "leak-suite flamegraph [options] -o DIR "
-        "(TARGET | --app APP --workload WORKLOAD | --diff BASE.bin HEAD.bin)"
+        "(TARGET | --app APP --workload WORKLOAD | --diff BASE.bin HEAD.bin | -- COMMAND ...)"
     )
+    takes_subject_command = True
 
     def prepare_parser(self, parser: ArgumentParser) -> None:
         """See Command."""
@@ -53,6 +55,7 @@ class FlamegraphCommand(Command):
         subject.add_argument(
             "--workload", help="what drives it: module:callable or file.py:callable"
         )
+        add_command_flags(subject)
         subject.add_argument(
             "--diff", nargs=2, type=Path, metavar=("BASE", "HEAD"), help="two existing recordings"
         )
@@ -98,21 +101,24 @@ class FlamegraphCommand(Command):
 def _difference(arguments: Namespace) -> Made:
     from leak_suite.flamegraph import make
 
-    if arguments.target or arguments.app or arguments.mode:
+    if arguments.target or arguments.app or arguments.argv or arguments.mode:
         raise ConfigurationError("--diff takes two recordings, and no subject or mode")
     base, head = arguments.diff
     return make.difference(base, head, arguments.output)
 
 
 def _recording(arguments: Namespace) -> Made:
-    from leak_suite.cli.subjects import app_spec, callable_spec, parse_number
+    from leak_suite.cli.subjects import app_spec, callable_spec, command_spec, parse_number
     from leak_suite.flamegraph import make
 
     if arguments.iterations < 1:
         raise ConfigurationError("--iterations: at least 1 is needed")
-    if (arguments.target is None) == (arguments.app is None):
-        raise ConfigurationError("give one subject: TARGET, --app APP, or --diff BASE HEAD")
-    build = app_spec if arguments.target is None else callable_spec
+    given = (arguments.target is not None, arguments.app is not None, bool(arguments.argv))
+    if sum(given) != 1:
+        raise ConfigurationError(
+            "give one subject: TARGET, --app APP, -- COMMAND, or --diff BASE HEAD"
+        )
+    build = (callable_spec, app_spec, command_spec)[given.index(True)]
     with show_progress(quiet=arguments.quiet) as on_progress:
         return make.flamegraph(
             build(arguments, arguments.python),
