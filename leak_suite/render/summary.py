@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 _RARE = 0.2  # a count that grows more slowly is easier to read as one in so many iterations
+_MUCH_MORE = 4  # times the rate of the first finding: then that one is not what memory grows by
 _SITES = 3
 _ROUTES = 8
 _FRAMES = 4
@@ -152,12 +153,28 @@ def _cause_sentence(found: Sequence[Finding]) -> str:
     if first.outcome is Outcome.GROWING:
         speed = format_rate(first.rate, first.unit)
         by = f" by {speed}" if speed else ""
-        return f"{first.metric} grows{by}{in_process(first)}"
+        return f"{first.metric} grows{by}{in_process(first)}{_resident_beside(found)}"
     if first.outcome is Outcome.STABLE:
         filling = next((f.containers for f in found if f.cause is Cause.FILLING), ())
         but = f", other than while {filling[0].holder} fills" if filling else ""
         return f"none of {len(found)} metrics grows{but}"
     return f"{first.metric}: {first.reason or first.cause_text or first.outcome.value}"
+
+
+def _resident_beside(found: Sequence[Finding]) -> str:
+    """What resident memory grows by, where the first finding shows only a small part of it.
+
+    The C library's heap has the table of a list, and not the small objects that the list holds.
+    """
+    first = found[0]
+    if not is_memory(first.metric) or first.rate is None:
+        return ""
+    for one in found[1:]:
+        metric = METRICS.get(one.metric)
+        if one.process == first.process and one.rate and metric is not None and metric.resident:
+            small = first.unit != one.unit or one.rate > _MUCH_MORE * first.rate
+            return f", {one.metric} by {format_value(one.rate, one.unit)}" if small else ""
+    return ""
 
 
 def format_min_detectable(finding: Finding) -> str:

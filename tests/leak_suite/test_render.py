@@ -211,6 +211,29 @@ def test_a_metric_with_a_line_comes_before_one_without() -> None:
     assert failure_message(result).splitlines()[1].startswith("  src/jobs.py:12 run")
 
 
+@pytest.mark.parametrize(
+    ("metric", "unit", "rate", "beside"),
+    [
+        ("heap", "bytes", 8.5, ", rss by 249 B"),
+        ("heap", "bytes", 100.0, ""),
+        ("blocks", "blocks", 1.0, ", rss by 249 B"),
+        ("fds", "files", 1.0, ""),
+    ],
+)
+def test_the_headline_has_what_memory_grows_by_where_its_first_metric_shows_little_of_it(
+    metric: str, unit: str, rate: float, beside: str
+) -> None:
+    first = replace(HEAP, metric=metric, unit=unit, rate=rate)
+    rss = replace(HEAP, metric="rss", rate=249.0, sites=())
+    assert headline(replace(RESULT, findings=(rss, first))).endswith(f"per iteration{beside}")
+
+
+def test_the_headline_leaves_out_the_memory_of_other_processes() -> None:
+    first = replace(HEAP, rate=8.5)
+    rss = replace(HEAP, metric="rss", rate=249.0, process="forked from celery")
+    assert headline(replace(RESULT, findings=(first, rss))).endswith("8.5 B per iteration")
+
+
 def test_a_cause_is_one_line_with_its_site_and_all_its_metrics() -> None:
     rss = replace(HEAP, metric="rss", sites=())
     assert cause_lines(replace(RESULT, findings=(rss, HEAP))) == (
