@@ -346,6 +346,30 @@ def test_the_first_site_is_the_marked_line(case: str, tmp_path: Path) -> None:
         assert found.sites[0].file == str(tmp_path / "subject.py")
 
 
+def test_what_watches_the_lines_is_no_growth_of_the_line_after(tmp_path: Path) -> None:
+    source = """
+        SEEN = {}
+
+        def recommend(user):
+            SEEN[user] = [str(user)]  # LEAK
+            return SEEN[user]
+
+        def job():
+            recommend(len(SEEN))  # LEAK
+        """
+    path = tmp_path / "subject.py"
+    path.write_text(textwrap.dedent(source))
+    (found,) = attribute_afresh(
+        CallableSpec(f"{path}:job"),
+        [Finding("blocks", "blocks", Outcome.GROWING, Cause.LEAK, rate=4.0)],
+        iterations=300,
+        warm_up=20,
+        options=Options(max_seconds=20),
+    )
+    assert {site.line for site in found.sites} <= marked_lines(source), found.sites
+    assert not any(site.is_jump for site in found.sites)
+
+
 @pytest.mark.slow  # pools take long to end
 def test_the_line_is_named_in_a_process_that_forks_while_it_is_traced(tmp_path: Path) -> None:
     source = """

@@ -136,7 +136,8 @@ class ContainerWatch:
     def __init__(self, item: Any) -> None:
         self._item = item
         self._length = length_of(item)
-        self._changes: list[tuple[list[Stack], int]] = []
+        # By the identity of suspects, which are kept once: they, how often, how many items.
+        self._changes: dict[int, tuple[list[Stack], list[int]]] = {}
 
     def changed(self) -> bool:
         """See `Watch.changed`."""
@@ -145,15 +146,22 @@ class ContainerWatch:
     def update(self, suspects: Callable[[], list[Stack]]) -> None:
         """See `Watch.update`."""
         length = length_of(self._item)
-        if length > self._length and len(self._changes) < _MOST_CHANGES:
-            self._changes.append((suspects(), length - self._length))
+        if length > self._length:
+            found = suspects()
+            known = self._changes.get(id(found))
+            if known is None and len(self._changes) < _MOST_GROUPS:
+                known = self._changes[id(found)] = found, [0, 0]
+            if known is not None:
+                known[1][0] += 1
+                known[1][1] += length - self._length
         self._length = length
 
     def inserted(self) -> list[tuple[Stack, int]]:
         """(stack, items) of each line that inserted, the most first."""
-        votes = votes_of(suspects for suspects, _ in self._changes)
+        changes = list(self._changes.values())
+        votes = votes_of(suspects for suspects, (times, _) in changes for _ in range(times))
         totals: dict[int, tuple[Stack, int]] = {}
-        for suspects, count in self._changes:
+        for suspects, (_, count) in changes:
             stack = most_suspected(suspects, votes)
             if stack is not None:
                 known = totals.get(id(stack), (stack, 0))
@@ -161,7 +169,7 @@ class ContainerWatch:
         return sorted(totals.values(), key=lambda pair: -pair[1])
 
 
-_MOST_CHANGES = 20_000
+_MOST_GROUPS = 2_000
 
 
 def made_of(

@@ -43,12 +43,14 @@ class LineTrace:
     def __init__(self, is_own: Callable[[str], bool]) -> None:
         self.watches: list[Any] = []
         self._is_own = is_own
-        self._stacks: dict[Any, Stack] = {}
+        # By a hash of what stands in them; groups of stacks by the identity of these.
+        self._stacks: dict[int, Stack] = {}
+        self._groups: dict[Any, list[Stack]] = {}
         self._previous: tuple[Any, Any] = (None, None)
         self.active = False
         self._updating = threading.Lock()
-        # By thread: the own frame that it is in, and the line that it is at.
-        self._under_way: dict[int, tuple[FrameType, int | None]] = {}
+        # By thread: the own frame that it is in, if any, and the line that it is at.
+        self._under_way: dict[int, list[Any]] = {}
 
     def start(self) -> None:
         """Begin to trace, unless that was done."""
@@ -80,18 +82,17 @@ class LineTrace:
         return self._follow(frame, entered=False)
 
     def _follow(self, frame: FrameType, entered: bool) -> Any:
-        self._under_way[threading.get_ident()] = frame, frame.f_lineno
+        self._set_under_way(frame, frame.f_lineno)
         return _FrameTrace(self, frame.f_lineno, entered)
 
     def on_event(self, frame: FrameType, line: int | None, entered: bool, event: str) -> None:
         """An own line of `frame` has ended; `line` is the one that ended."""
         # Before its first line a call does nothing: what is new there was done by others.
         self._look(frame if entered else None, line)
-        here = threading.get_ident()
         if event == "return":
-            self._leave(here, frame.f_back)
+            self._leave(frame.f_back)
         else:
-            self._under_way[here] = frame, frame.f_lineno
+            self._set_under_way(frame, frame.f_lineno)
 
     def _join_running_frames(self) -> None:
         """Own functions that run already are traced from their next line on."""
@@ -103,12 +104,19 @@ class LineTrace:
                 inner = inner.f_back
         self._under_way.clear()
 
-    def _leave(self, thread: int, caller: FrameType | None) -> None:
+    def _leave(self, caller: FrameType | None) -> None:
         """A call has ended, or its coroutine waits: the caller's line goes on, if it has one."""
         if caller is not None and self._is_own(caller.f_code.co_filename):
-            self._under_way[thread] = caller, None
+            self._set_under_way(caller, None)
         else:
-            self._under_way.pop(thread, None)
+            self._under_way.pop(threading.get_ident(), None)
+
+    def _set_under_way(self, frame: FrameType, line: int | None) -> None:
+        entry = self._under_way.get(threading.get_ident())
+        if entry is None:
+            self._under_way[threading.get_ident()] = [frame, line]
+        else:
+            entry[0], entry[1] = frame, line
 
     def _look(self, frame: FrameType | None, line: int | None) -> None:
         for watch in self.watches:
@@ -121,18 +129,46 @@ class LineTrace:
     def _suspects(self, frame: FrameType | None, line: int | None) -> list[Stack]:
         """The line that has just ended here, and those that are under way in other threads."""
         here = threading.get_ident()
-        others = [at for thread, at in list(self._under_way.items()) if thread != here]
-        stacks = [self._stack(frame, line), *(self._stack(*at) for at in others)]
-        return [stack for stack in stacks if stack]
+        looking = self._stack(frame, line)
+        if len(self._under_way) == (here in self._under_way):
+            known = self._groups.get(id(looking))
+            if known is None:
+                known = self._groups[id(looking)] = [looking] if looking else []
+            return known
+        others = [
+            self._stack(*at) for thread, at in list(self._under_way.items()) if thread != here
+        ]
+        group = [stack for stack in (looking, *others) if stack]
+        return self._groups.setdefault(tuple(map(id, group)), group)
 
     def _stack(self, frame: FrameType | None, line: int | None) -> Stack:
-        frames: Stack = []
-        while frame is not None and len(frames) < _FRAMES:
-            code = frame.f_code
-            frames.append((code.co_filename, line or frame.f_lineno or 0, code.co_name))
-            frame, line = frame.f_back, None
-        # Equal stacks are kept once: the record of a leak must not become one.
-        return self._stacks.setdefault(tuple(frames), frames)
+        """The frames from `frame` outwards. Equal stacks are one.
+
+        What looks after each line must not become a leak of its own in the record, nor fill the
+        free lists of lists and tuples, which the subject would then take what it leaks from: a
+        stack that is known is found without making one.
+        """
+        inner, key, depth = frame, 0, 0
+        while inner is not None and depth < _FRAMES:
+            at = (line if inner is frame else None) or inner.f_lineno or 0
+            key = ((key * _FACTOR ^ id(inner.f_code)) * _FACTOR ^ at) & _MASK
+            inner, depth = inner.f_back, depth + 1
+        known = self._stacks.get(key)
+        if known is None:
+            known = self._stacks[key] = _frames(frame, line)
+        return known
+
+
+_FACTOR, _MASK = 1_000_003, (1 << 60) - 1
+
+
+def _frames(frame: FrameType | None, line: int | None) -> Stack:
+    frames: Stack = []
+    while frame is not None and len(frames) < _FRAMES:
+        code = frame.f_code
+        frames.append((code.co_filename, line or frame.f_lineno or 0, code.co_name))
+        frame, line = frame.f_back, None
+    return frames
 
 
 class _FrameTrace:
