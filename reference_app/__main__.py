@@ -39,8 +39,11 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Serve or do jobs until SIGTERM or Ctrl-C; or one command on what all machines share."""
     options = parser().parse_args(arguments)
+    from reference_app.imports import keep_out_old_pydantic
+    from reference_app.memory.file_pages import release_file_pages
     from reference_app.settings import read_settings
 
+    keep_out_old_pydantic()
     settings = read_settings()
     if options.command == "migrate":
         _migrate(settings)
@@ -49,6 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     elif settings.role == "worker":
         from reference_app import worker_service
 
+        release_file_pages()
         worker_service.run(settings)
     else:
         if not options.port.isdecimal() or not 0 < int(options.port) < 65536:
@@ -60,8 +64,10 @@ def main(arguments: list[str] | None = None) -> None:
 
         from reference_app.app import create_app
 
+        app = create_app(settings)
+        release_file_pages()
         uvicorn.run(
-            create_app(settings),
+            app,
             host=options.host,
             port=int(options.port),
             # WEB_CONCURRENCY would be taken in its place, as some platforms set it.

@@ -6,7 +6,11 @@ import logging
 import sys
 from typing import TextIO
 
-import structlog
+from reference_app.imports import without
+
+# It would load rich for its output in colours, 4 MiB.
+with without("rich"):
+    import structlog
 
 __all__ = ["Logger", "make_logger"]
 

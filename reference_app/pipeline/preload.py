@@ -6,14 +6,8 @@ be forked into a process that makes another.
 
 from __future__ import annotations
 
-import gc
-
 from reference_app.pipeline.libraries import load
 
 __all__: list[str] = []
 
 load()
-# What is loaded here lives as long as the process; a collector that never walks it leaves its
-# pages shared between the workers.
-gc.collect()
-gc.freeze()

@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 from contextlib import ExitStack
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.forkserver import ensure_running, set_forkserver_preload
@@ -31,8 +32,12 @@ from reference_app.workers.worker import OnProgress, Stopped
 __all__ = ["PRELOAD", "ProcessWorker", "can_start_workers", "warm_up"]
 
 _FORKSERVER = multiprocessing.get_context("forkserver")
-#: What the forkserver loads; the second freezes what is there by then, so it comes last.
-PRELOAD = ["reference_app.workers.preload", "reference_app.pipeline.preload"]
+#: What the forkserver loads; the last one gives back what loading took.
+PRELOAD = [
+    "reference_app.workers.preload",
+    "reference_app.pipeline.preload",
+    "reference_app.workers.settle",
+]
 _ROOT = Path(__file__).resolve().parents[2]
 _EXIT_SECONDS = 2.0
 # What a process does to itself: an assertion, an invalid access or instruction.
@@ -73,6 +78,7 @@ def _ensure_forkserver() -> None:
     os.environ.update(wanted)
     try:
         set_forkserver_preload(PRELOAD)
+        _do_without_tracker()
         ensure_running()
     finally:
         for name, value in before.items():
@@ -80,6 +86,17 @@ def _ensure_forkserver() -> None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _do_without_tracker() -> None:
+    """Let the standard library think that its resource tracker runs.
+
+    It is a process of 6 MiB that removes named semaphores and shared memory which nobody removed;
+    workers have neither. What is written to it goes nowhere.
+    """
+    tracker = getattr(resource_tracker, "_resource_tracker", None)
+    if tracker is not None and getattr(tracker, "_fd", 0) is None:
+        tracker._fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
 class ProcessWorker:

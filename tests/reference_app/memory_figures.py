@@ -57,11 +57,11 @@ def at_rest(pid: int) -> Reading:
 
 
 def at_peak(pid: int, client: Client, video: Path) -> Reading:
-    """The highest reading while one clip is sent and processed."""
+    """The highest reading while one clip is sent and processed, others' programs left aside."""
     job_id = client.upload(video.read_bytes()).json()["job_id"]
     highest = read(pid)
     while (status := client.status(job_id)["status"]) not in FINAL:
-        highest = max(highest, read(pid), key=lambda one: one.pss)
+        highest = max(highest, read(pid), key=lambda one: one.alone)
     assert status == "completed", status
     return highest
 
