@@ -125,7 +125,6 @@ def test_only_pages_that_are_as_in_their_file_are_given_up() -> None:
     assert unchanged_mappings(SMAPS.splitlines()) == [(0x1000, 0x3000), (0x9000, 0xB000)]
 
 
-@pytest.mark.skipif(not has_solutions(), reason="measured with the graph of 0.10.21")
 def test_at_rest_the_service_is_two_processes_of_120_mib(tmp_path: Path) -> None:
     with served(tmp_path / "spool", "reference_app.main:app") as server:
         reading = at_rest(server.process.pid)
@@ -135,7 +134,6 @@ def test_at_rest_the_service_is_two_processes_of_120_mib(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_solutions(), reason="measured with the graph of 0.10.21")
 def test_a_720p_job_takes_the_service_to_280_mib_at_most(tmp_path: Path) -> None:
     with served(tmp_path / "spool", "reference_app.main:app") as server:
         at_rest(server.process.pid)
