@@ -1,6 +1,6 @@
 """Measure how often the verdict errs, on made-up series; write the table and picture of the docs.
 
-    python -m benchmarks.verdict_power [--runs 300] [--leaky 100] [--seed 1] [--write]
+    python -m benchmarks.verdict_power [--runs 300] [--leaky 100] [--seed 1] [--write | --noise]
 
 Every run is judged as the runner does it: after each round, with the workload seconds so far,
 until the verdict is in or the budget is spent. Nothing is measured here but the judging. Each kind
@@ -13,7 +13,8 @@ import argparse
 import math
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from statistics import median
 
@@ -49,6 +50,8 @@ class SimulatedRun:
     outcome: Outcome
     seconds: float
     seed: int
+    #: What the finding says that it would have seen, per iteration.
+    detectable: float | None
 
 
 def rounds(milliseconds: float, random: Random) -> Iterator[tuple[int, float, bool]]:
@@ -75,7 +78,7 @@ def simulate(kind: Kind, seed: int) -> SimulatedRun:
         series = Series(kind.metric, tolerance.unit, tuple(samples))
         finding = judge(series, tolerance, final=last, seconds=seconds)
         if finding is not None:
-            return SimulatedRun(finding.outcome, seconds, seed)
+            return SimulatedRun(finding.outcome, seconds, seed, finding.detectable_rate)
     raise AssertionError("a final look always answers")
 
 
@@ -154,6 +157,42 @@ def power_by_rarity(name: str, runs: int, seed: int) -> dict[float, float]:
     return {every: caught(rare_leak(every, SPEEDS[name]), runs, seed) for every in RARITIES}
 
 
+# --- leaks in noise -------------------------------------------------------------------------
+
+NOISE_KINDS = [
+    (speed, deviation)
+    for speed in ((0.05, 0.3), (0.3, 2.0), (2.0, 10.0))
+    for deviation in (1e4, 1e5, 3.5e5)
+]
+NOISE_HEAD = (
+    "| ms an iteration | noise | 16 B caught | 64 B caught | missed, though said to be seen "
+    "| stable after, s (95%) |\n| --- | --- | --- | --- | --- | --- |"
+)
+
+
+def noise_row(speed: tuple[float, float], deviation: float, runs: int, seed: int) -> str:
+    """Leaks of 16 and 64 B, and none, in white noise on the heap."""
+    results = {}
+    for size in (0, 16, 64):
+        kind = replace(noisy_leak(size, deviation), milliseconds=speed)
+        results[size] = [simulate(kind, seed * 1_000_003 + k) for k in range(runs)]
+    caught = {
+        size: sum(run.outcome is Outcome.GROWING for run in ended) / runs
+        for size, ended in results.items()
+    }
+    silent = sum(
+        run.outcome is Outcome.STABLE and (run.detectable or 0) <= size
+        for size in (16, 64)
+        for run in results[size]
+    )
+    seconds = sorted(run.seconds for run in results[0])
+    return (
+        f"| {speed[0]:g} to {speed[1]:g} | {deviation / 1000:g} KB | {caught[16]:.0%} "
+        f"| {caught[64]:.0%} | {silent} of {2 * runs} "
+        f"| {median(seconds):.1f} ({seconds[int(0.95 * (runs - 1))]:.1f}) |"
+    )
+
+
 def write(name: str, lines: list[str]) -> None:
     """Put lines between the markers of `name` in the page."""
     text = PAGE.read_text(encoding="utf-8")
@@ -171,9 +210,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--only", default="", help="only kinds whose name contains this")
+    parser.add_argument("--noise", action="store_true", help="only leaks in noise, as a table")
     parser.add_argument("--write", action="store_true", help="write docs/verdicts.md and picture")
     given = parser.parse_args()
     leaky = given.runs if given.leaky is None else given.leaky
+    if given.noise:
+        print(NOISE_HEAD, flush=True)
+        with ProcessPoolExecutor(given.processes) as pool:
+            speeds, noises = zip(*NOISE_KINDS, strict=True)
+            rest = [repeat(given.runs), repeat(given.seed)]
+            for line in pool.map(noise_row, speeds, noises, *rest):
+                print(line, flush=True)
+        return
     with ProcessPoolExecutor(given.processes) as pool:
         jobs = {
             (leaks, index): pool.submit(
