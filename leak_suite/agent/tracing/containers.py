@@ -33,6 +33,8 @@ _SIZED = frozenset(
     )
 )
 """Types that are looked at, with those that are made from them."""
+_PLAIN_SIZED = frozenset((dict, list, set, collections.deque))
+"""Those of which `len` runs no code of the subject."""
 _FREE_LISTED = frozenset((dict, list, tuple, float, types.MethodType))
 """Types whose memory the interpreter keeps and hands out again: the record of the allocation is of
 whoever had it first."""
@@ -63,7 +65,7 @@ class Containers:
         self._lengths: list[dict[int, tuple[int, int]]] = [{}, {}]
         self._watches: dict[int, ContainerWatch] = {}
         first = self._lengths[0]
-        for item in _containers():
+        for item in _containers(least):
             length = length_of(item)
             if length >= least:
                 first[id(item)] = length, _size(item)
@@ -72,7 +74,7 @@ class Containers:
         """Watches for the containers that got longer in the first window."""
         first, second = self._lengths
         grown: list[tuple[int, Any]] = []
-        for item in _containers():
+        for item in _containers(self._least + 1):
             length = length_of(item)
             if length <= self._least:  # numbers of objects are objects, which would be recorded
                 continue
@@ -95,7 +97,7 @@ class Containers:
         """
         first, second = self._lengths
         found = []
-        for item in _containers():
+        for item in _containers(self._least + 1):
             middle = second.get(id(item))
             if middle is None:
                 continue
@@ -331,19 +333,27 @@ def type_name(kind: type) -> str:
     return name if module == "builtins" else f"{module}.{name}"
 
 
-def _containers() -> Iterator[Any]:
-    """Every container alive, those included that the collector need not know."""
+def _containers(least: int) -> Iterator[Any]:
+    """Every container alive of `least` items or more, and perhaps a few that are shorter.
+
+    Those that the collector need not know are among them.
+    """
     with Undisturbed():
-        yield from _containers_among(gc.get_objects())
+        yield from _containers_among(gc.get_objects(), least)
 
 
-def _containers_among(objects: list[Any]) -> Iterator[Any]:
+def _containers_among(objects: list[Any], least: int) -> Iterator[Any]:
     untracked = sys.version_info < (3, 14)  # a dictionary of strings and numbers was, until then
     sized, sequences = _types_of_containers(), _SEQUENCES
     seen: set[int] = set()
     for start in range(0, len(objects), _CHUNK):
         chunk = objects[start : start + _CHUNK]
-        for item in [item for item in chunk if type(item) in sized]:
+        # A call for each of a million short lists is dear, the more so in a process that is traced.
+        for item in [
+            item
+            for item in chunk
+            if type(item) in sized and (type(item) not in _PLAIN_SIZED or len(item) >= least)
+        ]:
             if item is not objects:
                 yield item
         if untracked:
