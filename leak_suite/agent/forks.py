@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
 
     from .resident import Resident
 
-__all__ = ["Follower", "follow_forks", "soon"]
+__all__ = ["Follower", "follow_forks", "quietly", "soon"]
 
 
 class Follower:
@@ -32,14 +32,14 @@ class Follower:
         resident = self.resident
         if resident is not None:
             self._running = resident.is_served
-            _quietly(resident.before_fork)
+            quietly(resident.before_fork)
 
     def in_parent(self) -> None:
         """Have the resident go on."""
         resident = self.resident
         if resident is not None:
             running = self._running
-            _quietly(lambda: resident.after_in_parent(running))
+            quietly(lambda: resident.after_in_parent(running))
 
     def come_last(self) -> None:
         """Have children begin after all hooks that are registered by now.
@@ -59,13 +59,13 @@ class Follower:
     def _begin_in_child(self) -> None:
         resident = self.resident
         if resident is not None:
-            _quietly(resident.after_in_child)
+            quietly(resident.after_in_child)
 
     def end(self) -> None:
         """Have the resident end: the interpreter does."""
         resident = self.resident
         if resident is not None:
-            _quietly(resident.end)
+            quietly(resident.end)
 
     def let_go(self) -> None:
         """Do nothing from here on."""
@@ -103,10 +103,11 @@ def _idle_follower() -> Any:
     return None
 
 
-def _quietly(step: Any) -> None:
+def quietly(step: Any) -> None:
+    """Take a step of ours; nothing that goes wrong in it reaches the subject."""
     try:  # noqa: SIM105 - contextlib is not ours to import here
         step()
-    except BaseException:  # noqa: S110 - of no concern to the subject
+    except BaseException:  # noqa: S110
         pass
 
 
@@ -154,7 +155,7 @@ def _pending_calls() -> tuple[Any, Any, list[Any]]:
 
     def run(_: Any) -> int:
         while waiting:
-            _quietly(waiting.pop(0))
+            quietly(waiting.pop(0))
         return 0
 
     handle = _ctypes.dlopen(None, 0)
@@ -167,6 +168,6 @@ def _at_next_collection(step: Any) -> None:
     def once(phase: str, _: Any) -> None:
         if phase == "stop":
             gc.callbacks.remove(once)
-            _quietly(step)
+            quietly(step)
 
     gc.callbacks.append(once)

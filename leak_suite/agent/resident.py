@@ -11,7 +11,7 @@ import _thread
 import os
 import sys
 
-from .forks import follow_forks, soon
+from .forks import follow_forks, quietly, soon
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is a module that the subject may not have loaded
@@ -65,7 +65,7 @@ class Resident:
         self._wake: tuple[int, int] | None = None
         self._known: dict[int, tuple[int, int]] = {}
         self._running: Any = None
-        self._pausing = False
+        self._pausing = self._forking = False
         self._thread_id = 0
         self._rest = b""
         self._forked = False
@@ -79,14 +79,12 @@ class Resident:
 
     def start(self) -> None:
         """Connect, say who this is, and answer from now on; nothing where nobody listens."""
+        self._forking = False
         if self._running is not None or self._ended:
             return
         if self._socket is None and not self._connect():
             return
-        self._wake = os.pipe()
-        self._wake = (_moved_up(self._wake[0]), _moved_up(self._wake[1]))
-        for fd in self._wake:
-            self._remember(fd)
+        self._open_wake()
         self._pausing = False
         running, begun = _thread.allocate_lock(), _thread.allocate_lock()
         running.acquire()
@@ -100,7 +98,14 @@ class Resident:
         # An interpreter that ends while a thread is only being made crashes, up to 3.11 at least.
         begun.acquire()
 
-    def _connect(self) -> bool:
+    def _open_wake(self) -> None:
+        self._wake = os.pipe()
+        self._wake = (_moved_up(self._wake[0]), _moved_up(self._wake[1]))
+        for fd in self._wake:
+            self._remember(fd)
+
+    def _connect(self, **said: str) -> bool:
+        """Reach the host, and say who this is, or what else is `said`."""
         import _socket
 
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -113,7 +118,7 @@ class Resident:
             connection.settimeout(None)
             self._socket = connection
             self._remember(fd)
-            self._send({"hello": self._token, "forked": self._forked})
+            self._send({"hello": self._token, "forked": self._forked, **said})
         except OSError:
             connection.close()
             self._socket = None
@@ -158,14 +163,29 @@ class Resident:
         try:
             while self._answer_next():
                 pass
-        except BaseException:  # noqa: S110 - of no concern to the subject
-            pass
+        except BaseException as error:  # of no concern to the subject
+            why = f"the agent failed there: {type(error).__name__}: {error}"
+            quietly(lambda: self._give_up(why))
         finally:
             try:
                 if self._passing and not self._pausing:
                     self.leave()
             finally:
                 running.release()
+
+    def _give_up(self, why: str) -> None:
+        """Tell the host that this process has no agent from here on."""
+        self._ended = True
+        self.close()
+        self._connect(declined=why)
+        self.close()
+
+    def _begin_anew(self) -> bool:
+        """Make new descriptors where the subject has closed ours, unless it is about to fork."""
+        self.close()
+        self._open_wake()
+        self._rest = b""
+        return not self._forking and self._connect()
 
     def leave(self) -> None:
         """Give the process back as it was.
@@ -208,13 +228,11 @@ class Resident:
             poll.register(wake[0], select.POLLIN)
             poll.register(connection.fileno(), select.POLLIN)
             ready = dict(poll.poll())
+            if not self._is_ours(wake[0]) or not self._is_ours(connection.fileno()):
+                return self._begin_anew()
             if wake[0] in ready:
                 self._pausing = True
                 return False
-            if not self._is_ours(connection.fileno()):
-                connection.detach()
-                self._socket = None
-                return self._is_ours(wake[0]) and self._connect()
             data = connection.recv(65536)
             if not data:
                 return False
@@ -264,6 +282,7 @@ class Resident:
 
     def before_fork(self) -> None:
         """End the thread, and wait until the kernel has no trace of it either."""
+        self._forking = True
         running, self._running = self._running, None
         if running is None:
             return

@@ -129,10 +129,10 @@ def verdict_sentence(result: Result) -> str:
     found = [finding for finding in sorted_findings(result) if finding.outcome is result.outcome]
     if result.outcome is Outcome.INCONCLUSIVE and result.reason:
         unclear = [f"; {f.metric}: {f.cause_text}" for f in found if f.required and f.cause_text]
-        return result.reason + "".join(unclear[:1])
+        return "; ".join([result.reason + "".join(unclear[:1]), *_from_outside(result)])
     if not found:
         return result.reason or "nothing was judged"
-    parts = [_cause_sentence(found), result.reason, *_routes_left(result)]
+    parts = [_cause_sentence(found), result.reason, *_routes_left(result), *_from_outside(result)]
     return "; ".join(part for part in parts if part)
 
 
@@ -145,6 +145,12 @@ def _routes_left(result: RunResult) -> list[str]:
         (len(result.details.refused), "answered with errors only"),
     )
     return [f"{count} route{'s' if count > 1 else ''} {what}" for count, what in counts if count]
+
+
+def _from_outside(result: RunResult) -> list[str]:
+    """Nothing was read inside where no process is one of Python."""
+    without = result.agents is not None and not result.agents.processes
+    return ["no process runs Python: seen from outside only"] if without else []
 
 
 def _cause_sentence(found: Sequence[Finding]) -> str:

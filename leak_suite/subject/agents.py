@@ -127,8 +127,18 @@ class AgentHub:
         return {
             **base,
             "PYTHONPATH": os.pathsep.join(folders),
-            _VARIABLE: f"{self._address} {self._token}",
+            **dict([self.variable]),
         }
+
+    @property
+    def variable(self) -> tuple[str, str]:
+        """The environment variable by which an agent finds this hub, and its value."""
+        return _VARIABLE, f"{self._address} {self._token}"
+
+    @staticmethod
+    def is_on_path(path: str) -> bool:
+        """Whether what loads the agent is among the folders of a PYTHONPATH."""
+        return str(_SITE) in path.split(os.pathsep)
 
     @property
     def place(self) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from leak_suite.errors import ConfigurationError, SubjectError
 from leak_suite.service_process import ServiceProcess
 from leak_suite.subject.agents import AgentHub
+from leak_suite.subject.command_lines import Strays
 from leak_suite.subject.processes import Processes
 from leak_suite.subject.watched import WatchedSubject
 from leak_suite.subject.workload import needs_client
@@ -26,7 +27,7 @@ _SETTLE_SECONDS = 0.3
 
 
 class CommandSubject(WatchedSubject):
-    """Owns the process group that the command runs in; it ends with us."""
+    """Owns the process group that the command runs in, and its daemons; they end with us."""
 
     def __init__(self, spec: CommandSpec, extras: Extras) -> None:
         super().__init__(spec.workload, spec.request_seconds)
@@ -68,6 +69,7 @@ class CommandSubject(WatchedSubject):
             try:
                 if service is not None:
                     service.stop(_STOP_SECONDS)
+                    Strays(self._hub).end(_STOP_SECONDS)
             finally:
                 self._hub.__exit__()
 

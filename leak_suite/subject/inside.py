@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from leak_suite.result import Row
 from leak_suite.subject.agents import AgentHub, Life
 from leak_suite.subject.base import About, ProcessComposition, Round, Values, Work
+from leak_suite.subject.command_lines import Strays
 from leak_suite.subject.process import AgentProcess
 from leak_suite.subject.processes import Coverage, Processes, ProcessReading, words_of
 from leak_suite.subject.routes import RoutesInUse
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["AgentSubject", "CallableSubject", "about_of", "agent_starter", "round_of"]
 
 _READ_SECONDS = 30.0
+_STOP_SECONDS = 5.0
 _TRACE_SECONDS = 120.0
 """A limit for a process that hangs: on a busy machine, reading a trace may take long."""
 _PREWARM_READS = 10
@@ -74,8 +76,13 @@ class AgentSubject(ABC):
         try:
             if agent is not None:
                 agent.__exit__(*exc)
+                self._end_strays()
         finally:
             self._hub.__exit__()
+
+    def _end_strays(self) -> None:
+        """End what has left the process group."""
+        Strays(self._hub).end(_STOP_SECONDS)
 
     @abstractmethod
     def _connect(self) -> None:

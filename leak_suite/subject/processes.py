@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
@@ -20,6 +19,13 @@ from leak_suite.result import Row
 from leak_suite.subject.agents import AgentHub, AgentLink, Life, life_of
 from leak_suite.subject.attach import Attachment
 from leak_suite.subject.base import ProcessComposition
+from leak_suite.subject.command_lines import (
+    Strays,
+    command_of,
+    runs_python,
+    short_name,
+    why_no_agent,
+)
 from leak_suite.subject.trace_data import TraceAnswer, TracePlan, TraceStart
 
 __all__ = ["MAIN", "Coverage", "Member", "ProcessReading", "Processes", "words_of"]
@@ -28,9 +34,6 @@ MAIN = "main process"
 _READ_SECONDS = 15.0
 _TRACE_SECONDS = 120.0
 _STANDARD_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
-_PYTHON = re.compile(r"(python|pypy)[\d.]*t?d?$")
-_RUNS_TEXT, _RUNS_MODULE = re.compile("-[bBdEhiIOPqsSuvx]*c"), re.compile("-[bBdEhiIOPqsSuvx]*m$")
-_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 _READ_BY_AGENT = tuple(m.name for m in METRICS.values() if m.per_process and m.inside)
 _FIRST_SIGHTS = 2
 """A Python process is called one without an agent after so many readings: it may be starting."""
@@ -100,6 +103,7 @@ class Processes:
         self._driven = driven
         self._members: dict[Life, Member] = {}
         self._frozen = False
+        self._strays = Strays(hub)
         self._asking = threading.Lock()
         self._traced: dict[str, _Traced] = {}
 
@@ -184,14 +188,17 @@ class Processes:
         living = [m for m in self._refresh() if m.python and not m.helper]
         with_agent = [m for m in living if self._has_agent(m)]
         without = [
-            f"{_short(m.command)} (pid {m.life.pid}{self._why_not(m)})"
+            f"{short_name(m.command)} (pid {m.life.pid}{self._why_not(m)})"
             for m in living
             if not self._has_agent(m) and m.sights >= _FIRST_SIGHTS
         ]
         return Coverage(len(with_agent), len(with_agent) + len(without), tuple(without))
 
     def _why_not(self, member: Member) -> str:
-        why = "" if self._attachment is None else self._attachment.why_not(member.life)
+        if self._attachment is not None:
+            why = self._attachment.why_not(member.life)
+        else:
+            why = why_no_agent(member.life, member.command, self._hub)
         return f": {why}" if why else ""
 
     def without_agent(self) -> tuple[str, ...]:
@@ -347,7 +354,8 @@ class Processes:
         """The processes that are there now, root first; new ones get their group."""
         found: dict[Life, Member] = {}
         pids = [self._root, *_descendants(self._root)]
-        pids += [link.life.pid for link in self._hub.links() if link.life.pid not in pids]
+        apart = [*(link.life.pid for link in self._hub.links()), *self._strays.pids()]
+        pids += [pid for pid in dict.fromkeys(apart) if pid not in pids]
         for pid in pids:
             known = life_of(pid)
             if known is None:
@@ -372,8 +380,8 @@ class Processes:
         link = self._hub.link(member.life)
         forked = link.forked if link is not None else False
         if parent is not None and (forked or parent.command == member.command):
-            return f"forked from {_short(parent.command)}"
-        return re.sub(r"\d+", "#", _short(member.command))
+            return f"forked from {short_name(parent.command)}"
+        return re.sub(r"\d+", "#", short_name(member.command))
 
 
 def words_of(plan: TracePlan) -> str:
@@ -393,44 +401,9 @@ def _descendants(pid: int) -> list[int]:
 
 
 def _first_sight(life: Life, parent: int) -> Member:
-    command = _command(life.pid)
+    command = command_of(life.pid)
     helper = any(name in command for name in _STANDARD_HELPERS)
-    return Member(life, parent, command, python=_runs_python(life.pid), helper=helper)
-
-
-def _command(pid: int) -> str:
-    try:
-        text = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return text.replace("\0", " ").strip()
-
-
-def _runs_python(pid: int) -> bool:
-    """Whether its program, or a library that it has loaded, is a Python interpreter."""
-    try:
-        if _PYTHON.search(Path(f"/proc/{pid}/exe").readlink().name):
-            return True
-        return "libpython" in Path(f"/proc/{pid}/maps").read_text(errors="replace")
-    except OSError:
-        return False
-
-
-def _short(command: str) -> str:
-    """What a person would call that program: the script or module, and not the interpreter."""
-    words = command.split()
-    if words and _PYTHON.search(Path(words[0]).name):
-        del words[0]
-        while words and words[0].startswith("-"):
-            option = words.pop(0)
-            if _RUNS_TEXT.match(option):
-                return "python -c"
-            if _RUNS_MODULE.match(option) or option in _WITH_VALUE:
-                value = words.pop(0) if words else ""
-                if option not in _WITH_VALUE:
-                    return value or "python -m"
-    names = [word for word in words if not word.startswith("-")]
-    return Path(names[0]).name if names else "a process"
+    return Member(life, parent, command, python=runs_python(life.pid), helper=helper)
 
 
 def _outside(pid: int) -> dict[str, float | None]:

@@ -12,7 +12,7 @@ from leak_suite.checks.check import check
 from leak_suite.options import Options
 from leak_suite.result import Outcome
 from leak_suite.subject import CallableSpec, CommandSpec, Coverage
-from leak_suite.subject.processes import _short
+from leak_suite.subject.command_lines import short_name
 
 LEAKY = """
 import multiprocessing, os, subprocess, sys
@@ -171,4 +171,4 @@ def test_a_worker_that_is_killed_in_a_round_ends_nothing_but_its_own_readings(
     ],
 )
 def test_a_process_is_called_by_what_it_runs(command: str, name: str) -> None:
-    assert _short(command) == name
+    assert short_name(command) == name
