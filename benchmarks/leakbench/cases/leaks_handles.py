@@ -56,7 +56,7 @@ def sockets_kept(draw: Draw) -> Job:
         left, right = socket.socketpair()  # LEAK
         left.send(bytes(size))
         left.close()
-        ends.append(right)
+        ends.append(right)  # LEAK
 
     return job
 
@@ -102,7 +102,7 @@ def selectors_kept(draw: Draw) -> Job:
     def job() -> None:
         selector = selectors.DefaultSelector()  # LEAK
         selector.select(timeout)
-        kept.append(selector)
+        kept.append(selector)  # LEAK
 
     return job
 
@@ -134,7 +134,7 @@ def shared_memory_kept(draw: Draw) -> Job:
         segment.unlink()
         assert segment.buf is not None
         segment.buf[0] = 1
-        segments.append(segment)
+        segments.append(segment)  # LEAK
 
     return job
 
@@ -227,6 +227,6 @@ def temp_handles_kept(draw: Draw) -> Job:
     def job() -> None:
         file = tempfile.NamedTemporaryFile()  # LEAK
         file.write(body)
-        files.append(file)
+        files.append(file)  # LEAK
 
     return job

@@ -136,7 +136,7 @@ def saw_tooth_that_climbs(draw: Draw) -> Job:
     def job() -> None:
         buffer.append(bytes(size))  # LEAK
         if len(buffer) >= period:
-            forgotten.append(buffer[-1])
+            forgotten.append(buffer[-1])  # LEAK
             buffer.clear()
 
     return job
