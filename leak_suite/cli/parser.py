@@ -40,8 +40,8 @@ def parse(words: Sequence[str], commands: Sequence[Command] = COMMANDS) -> Names
     if "--" in words and not argv:
         error("no command after --; give one, like: -- python server.py {port}")
     if argv and not namespace.command.takes_subject_command:
-        takers = " and ".join(f"`{one.name}`" for one in commands if one.takes_subject_command)
-        error(f"only {takers} take a command after --")
+        *others, last = (f"`{one.name}`" for one in commands if one.takes_subject_command)
+        error(f"only {', '.join(others)} and {last} take a command after --")
     namespace.argv = tuple(argv)
     namespace.words = tuple(words)
     return namespace

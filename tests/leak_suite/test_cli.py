@@ -133,7 +133,10 @@ def test_a_subject_names_the_command_line_that_it_was_made_from(words: list[str]
         (["run", "--cwd", "nowhere", "--", "python", "x.py"], "--cwd: there is no folder nowhere"),
         (["run", "--request-timeout", "0", "--", "x"], "--request-timeout: '0' must be above zero"),
         (["run", "--workload", "a:b", "--"], "no command after --"),
-        (["show", "run.json", "--", "ls"], "only `run` and `explain` and `fit` take a command"),
+        (
+            ["show", "run.json", "--", "ls"],
+            "only `run`, `explain`, `fit` and `flamegraph` take a command",
+        ),
         (["run", "--pid", "999999999"], "there is no process 999999999"),
         (["run", "--pid", "0"], "there is no process 0"),
         (["run", "job:f", "--pid", "many"], "invalid int value"),
