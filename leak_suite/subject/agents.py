@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["AgentHub", "AgentLink", "Life", "life_of"]
+__all__ = ["AgentHub", "AgentLink", "Life", "is_alive", "life_of"]
 
 _SITE = Path(__file__).parent.parent / "agent" / "site"
 _VARIABLE = "LEAK_SUITE_AGENT"
@@ -46,6 +46,17 @@ def life_of(pid: int) -> tuple[Life, int] | None:
     if fields[0] in "ZX":
         return None
     return Life(pid, int(fields[19])), int(fields[1])
+
+
+def is_alive(life: Life) -> bool:
+    """Whether that process holds anything still."""
+    found = life_of(life.pid)
+    if found is not None:
+        return found[0] == life
+    try:  # its first thread may end before the others, which hold what is open
+        return len(list(os.scandir(f"/proc/{life.pid}/task"))) > 1
+    except OSError:
+        return False
 
 
 @dataclass
@@ -82,6 +93,7 @@ class AgentHub:
         self._entered = 0
         self._links: dict[Life, AgentLink] = {}
         self._declined: dict[Life, str] = {}
+        self._remembered: set[Life] = set()
         self._replaced: list[AgentLink] = []  # closed at the end: one may be asked just now
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -186,6 +198,18 @@ class AgentHub:
                 while link.connection.recv(_HELLO_BYTES):
                     pass
             link.connection.close()
+
+    def remember(self, lives: Iterable[Life]) -> None:
+        """These are the subject's, wherever they go; every agent's process is remembered too."""
+        with self._lock:
+            self._remembered.update(lives)
+
+    def remembered(self) -> list[Life]:
+        """Those that still live: a daemon may have left its parent and lost its environment."""
+        with self._lock:
+            lives = self._remembered
+            lives.intersection_update([one for one in lives if is_alive(one)])
+            return sorted(lives)
 
     def links(self) -> list[AgentLink]:
         """The agents that are there now, in the order in which their processes started."""
@@ -301,6 +325,7 @@ class AgentHub:
         found = life_of(_peer_pid(connection))
         if found is None:
             raise ValueError("gone already")
+        self.remember([found[0]])
         if "declined" in hello:
             connection.close()
             with self._changed:

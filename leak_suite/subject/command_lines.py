@@ -1,4 +1,4 @@
-"""What /proc tells of a process: its name for people, whether it is Python, what keeps us out."""
+"""What /proc says of a process: its name for people, whether it is Python, what keeps us out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from leak_suite.subject.agents import AgentHub, Life, life_of
+from leak_suite.subject.agents import AgentHub, Life, is_alive, life_of
 
 __all__ = ["Strays", "command_of", "runs_python", "short_name", "why_no_agent"]
 
@@ -74,20 +74,11 @@ def _environment(pid: int) -> dict[str, str]:
     return dict(line.partition("=")[::2] for line in text.split("\0"))
 
 
-def _is_alive(life: Life) -> bool:
-    found = life_of(life.pid)
-    if found is not None:
-        return found[0] == life
-    try:  # its first thread may end before the others, which hold what is open
-        return len(list(os.scandir(f"/proc/{life.pid}/task"))) > 1
-    except OSError:
-        return False
-
-
 class Strays:
-    """Processes that were started with the environment of `hub`, wherever they are by now.
+    """Processes of the subject, wherever they are by now.
 
-    A daemon leaves its parent, its session and its group; what it was started with stays.
+    A daemon leaves its parent, its session and its group. `hub` remembers those that it has met,
+    and others have its variable in the environment that they were started with.
     """
 
     def __init__(self, hub: AgentHub) -> None:
@@ -95,19 +86,19 @@ class Strays:
         self._others: set[int] = set()
 
     def pids(self) -> list[int]:
-        """Those that live now. Each process is looked at once."""
+        """Those that live now. Of each process the environment is looked at once."""
         there = {int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()}
         self._others &= there
         found = [pid for pid in there - self._others if self._is_one(pid)]
         self._others |= there.difference(found)
-        return sorted(found)
+        return sorted({*found, *(life.pid for life in self._hub.remembered())})
 
     def end(self, seconds: float) -> None:
         """Ask those that are left to end; what has not after so many seconds is killed."""
         until = time.monotonic() + seconds
         number = signal.SIGTERM
         ending: set[Life] = set()
-        while left := self._lives() | {life for life in ending if _is_alive(life)}:
+        while left := self._lives() | {life for life in ending if is_alive(life)}:
             if time.monotonic() > until:
                 if number == signal.SIGKILL:
                     return  # another user's, or stuck in the kernel

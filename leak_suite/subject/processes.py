@@ -370,6 +370,7 @@ class Processes:
                 member.python = True
             member.sights += 1
             found[life] = member
+        self._hub.remember(life for life in found if life.pid != self._root)
         return list(found.values())
 
     def _group_of(self, member: Member) -> str:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,11 @@ os.chdir("/")
 os.closerange(0, 4096)
 for _ in range(3):
     os.open(os.devnull, os.O_RDWR)
+"""
+CLEANED = f"""
+if sys.argv[1:] != ["cleaned"]:
+{textwrap.indent(DAEMON, "    ")}
+    os.execve(sys.executable, [sys.executable, __file__, "cleaned"], {{}})
 """
 CLOSES = "os.closerange(3, 4096)"
 CHROOT = "os.chroot(os.path.dirname(os.path.abspath(__file__)))"
@@ -155,6 +161,15 @@ def test_a_daemon_without_an_agent_is_seen_too(program: Program) -> None:
     assert result.outcome is Outcome.INCONCLUSIVE
     assert result.agents is not None
     assert [": started with -I" in one for one in result.agents.missing] == [True, True]
+
+
+def test_a_daemon_that_cleans_its_environment_is_seen_and_ended_too(program: Program) -> None:
+    result = program.check(before=CLEANED)
+    assert result.outcome is Outcome.GROWING
+    assert result.finding("private_dirty").rate == pytest.approx(20_000, rel=0.3)
+    assert result.agents is not None
+    (missing,) = result.agents.missing
+    assert missing.endswith(": its environment lacks LEAK_SUITE_AGENT)")
 
 
 @needs_root
