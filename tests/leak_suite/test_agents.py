@@ -8,14 +8,13 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from leak_suite.subject.agents import AgentHub, AgentLink
-
-WAIT_SECONDS = 30.0
+from leak_suite.subject.agents import AgentHub
+from tests.leak_suite.waiting import WAIT_SECONDS, agents_in, until
 
 # Each prints the ids of its other processes, one a line, and ends when its input does.
 STARTS = {
@@ -104,17 +103,6 @@ def started(hub: AgentHub, path: Path, source: str, python: Path) -> subprocess.
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
-
-
-def agents_in(hub: AgentHub) -> dict[int, AgentLink]:
-    return {link.life.pid: link for link in hub.links()}
 
 
 def readable(hub: AgentHub) -> set[int]:

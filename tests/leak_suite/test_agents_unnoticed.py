@@ -6,34 +6,21 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leak_suite.checks.check import check
-from leak_suite.subject.agents import AgentHub, AgentLink
+from leak_suite.subject.agents import AgentHub
 from tests.leak_suite.interpreters import VERSIONS, interpreter
-
-WAIT_SECONDS = 30.0
+from tests.leak_suite.waiting import agents_in, until
 
 
 @pytest.fixture
 def hub() -> Iterator[AgentHub]:
     with AgentHub() as entered:
         yield entered
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
-
-
-def agents_in(hub: AgentHub) -> dict[int, AgentLink]:
-    return {link.life.pid: link for link in hub.links()}
 
 
 # What each writes, and how it ends, must be the same with and without the agent.

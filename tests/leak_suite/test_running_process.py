@@ -11,8 +11,7 @@ import sys
 import tempfile
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,9 +25,9 @@ from leak_suite.subject.agents import AgentHub
 from leak_suite.subject.base import Subject
 from leak_suite.subject.pid import PidSubject
 from tests.leak_suite.interpreters import interpreter
+from tests.leak_suite.waiting import WAIT_SECONDS, until
 
 NEW = "3.14"
-WAIT_SECONDS = 30.0
 QUICK = Options(max_seconds=40)
 
 # It answers one word a connection; "state" tells what could have been left behind in it.
@@ -183,13 +182,6 @@ class Service:
         self.process.kill()
         self.process.wait()
         self._short.cleanup()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
 
 
 @pytest.fixture
